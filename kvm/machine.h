@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* One VM as the launcher's common part sees it: what it shall be, and how a backend runs it. */
+#ifndef KVM_MACHINE_H
+#define KVM_MACHINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <crosh/error.h>
+
+#include "kvm/event-loop.h"
+#include "kvm/virtio/device.h"
+
+#define MACHINE_MAX_DISKS 16
+#define MACHINE_MAX_VCPUS 8
+
+struct machine_disk {
+    const char *path;
+    bool read_only;
+};
+
+/* Everything the user chose; strings live as long as the launcher. */
+struct machine_config {
+    const char *name;
+    const char *kernel; /* bzImage or ELF */
+    const char *initrd; /* NULL: none */
+    const char *cmdline; /* added after the launcher's own parameters */
+    unsigned int vcpus;
+    uint64_t memory_bytes; /* a multiple of 2 MiB */
+    unsigned int disk_count;
+    struct machine_disk disk[MACHINE_MAX_DISKS];
+};
+
+enum machine_end {
+    MACHINE_END_POWEROFF,
+    MACHINE_END_RESET,
+    MACHINE_END_CRASH,
+};
+
+/*
+ * What the common part offers a backend. The callbacks are for the loop's
+ * thread only; a vcpu thread reaches it through an eventfd of its backend's.
+ */
+struct machine_host {
+    struct event_loop *loop;
+    struct virtio_device *vsock; /* ours; attached by the backend, freed by the common part */
+    void *opaque;
+    /* Bytes that the guest wrote to its serial port or console, for the console log. */
+    void (*console_output)(void *opaque, const void *data, size_t size);
+    /* The machine ended by itself. Called once; the backend still waits for destroy. */
+    void (*ended)(void *opaque, enum machine_end end, const char *detail);
+};
+
+struct machine;
+
+/*
+ * A way to run a machine: KVM (kvm/backend/kvm.c) or QEMU's emulation
+ * (kvm/backend/qemu.c). All functions are called on the loop's thread.
+ */
+struct machine_backend {
+    const char *name; /* "kvm", "tcg" */
+    /*
+     * Whether this host can do it. 0; otherwise negative with an error that
+     * names the remedy: -ENOENT nothing there, -EACCES no permission,
+     * -EOPNOTSUPP there but of no use for a stock kernel.
+     */
+    int (*probe)(struct crosh_error *err);
+    /* Builds the machine up to, but not including, its first instruction. */
+    struct machine *(*create)(const struct machine_config *config, const struct machine_host *host,
+                              struct crosh_error *err);
+    int (*start)(struct machine *machine, struct crosh_error *err);
+    /* Presses the ACPI power button. */
+    void (*power_button)(struct machine *machine);
+    /* Bytes typed into the guest's console; those that do not fit are dropped. */
+    void (*console_input)(struct machine *machine, const void *data, size_t size);
+    /* Ends it at once, in whatever state it is, and frees everything. */
+    void (*destroy)(struct machine *machine);
+};
+
+extern const struct machine_backend machine_kvm;
+extern const struct machine_backend machine_qemu;
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* A virtio device as its transport sees it, and a transport as its device sees it. */
+#ifndef KVM_VIRTIO_DEVICE_H
+#define KVM_VIRTIO_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kvm/event-loop.h"
+#include "kvm/virtio/virtqueue.h"
+
+#define VIRTIO_DEVICE_MAX_QUEUES 16
+
+struct virtio_device;
+
+/*
+ * What a device type implements. Every call is made on the event loop's thread:
+ * a transport that is driven from a vcpu thread hands start and stop over and
+ * waits. Device code therefore needs no locks. config_read and config_write are
+ * the exception: they come from any thread, with the transport's lock held.
+ */
+struct virtio_device_ops {
+    uint16_t device_id; /* virtio 1.2 section 5 */
+    const char *name;   /* "blk": for messages */
+    void (*config_read)(struct virtio_device *dev, uint32_t offset, void *buf, uint32_t size);
+    /* NULL: the configuration is read-only. */
+    void (*config_write)(struct virtio_device *dev, uint32_t offset, const void *buf,
+                         uint32_t size);
+    /* The driver is ready (DRIVER_OK): features are agreed, enabled queues are running. */
+    int (*start)(struct virtio_device *dev);
+    /* Reset: nothing may touch the queues after this returns. Idempotent. */
+    void (*stop)(struct virtio_device *dev);
+    /* The driver made buffers available on queue index. */
+    void (*kick)(struct virtio_device *dev, unsigned int index);
+};
+
+/* Embedded first in each device's own struct. */
+struct virtio_device {
+    const struct virtio_device_ops *ops;
+    struct event_loop *loop;
+    uint64_t features;       /* offered, with VIRTIO_F_VERSION_1 */
+    uint64_t driver_features; /* accepted by the driver, a subset of features */
+    unsigned int queue_count;
+    struct virtqueue queue[VIRTIO_DEVICE_MAX_QUEUES];
+    bool started;
+
+    /* Set by the transport. */
+    void *transport;
+    /* Tells the driver that the configuration changed; NULL-safe through the helper below. */
+    void (*config_changed)(struct virtio_device *dev);
+    /* Called after the driver's first DRIVER_OK, for stage reports; may be NULL. */
+    void (*on_first_start)(void *opaque);
+    void *on_first_start_opaque;
+};
+
+static inline void virtio_device_config_changed(struct virtio_device *dev)
+{
+    if (dev->config_changed != NULL && dev->started)
+        dev->config_changed(dev);
+}
+
+static inline bool virtio_device_has_feature(const struct virtio_device *dev, unsigned int bit)
+{
+    return (dev->driver_features >> bit & 1) != 0;
+}
+
+/*
+ * For transports, on the loop's thread: starts the queues whose sizes and
+ * addresses are set and enabled (size != 0), watches their kick_fds, calls
+ * ops->start, and says so once through on_first_start. Negative when a queue's
+ * set-up is invalid: the transport then sets DEVICE_NEEDS_RESET.
+ */
+int virtio_device_start(struct virtio_device *dev, const struct guest_memory *memory);
+/* For transports: stops the device and resets its queues. Idempotent. */
+void virtio_device_stop(struct virtio_device *dev);
+
+#endif

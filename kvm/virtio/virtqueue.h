@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* Split virtqueues, device side: takes descriptor chains from a guest that is not trusted. */
+#ifndef KVM_VIRTIO_VIRTQUEUE_H
+#define KVM_VIRTIO_VIRTQUEUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "kvm/guest-memory.h"
+
+/* Largest queue we offer; virtio 1.2 section 2.7 allows up to 32768. */
+#define VIRTQUEUE_MAX_SIZE 256
+
+/*
+ * One queue. The transport (PCI or vhost-user) fills size and addresses before
+ * virtqueue_start(), which freezes them; it owns both descriptors. A kick is
+ * kick_fd becoming readable; an interrupt is a write to call_fd. So the same
+ * device code serves KVM (ioeventfd, irqfd) and a vhost-user frontend.
+ */
+struct virtqueue {
+    /* Set by the transport while the queue is not running. */
+    uint16_t size_max;   /* what the device offers */
+    uint16_t size;       /* chosen by the driver: power of two, <= size_max */
+    uint64_t desc_gpa;   /* descriptor table */
+    uint64_t driver_gpa; /* available ring */
+    uint64_t device_gpa; /* used ring */
+    int kick_fd;         /* -1: none */
+    int call_fd;         /* -1: none */
+    bool event_idx;      /* VIRTIO_F_EVENT_IDX was negotiated */
+
+    /* The queue's own. */
+    const struct guest_memory *memory;
+    bool running;
+    bool broken; /* the driver broke the rules: nothing more is taken until reset */
+    uint16_t last_avail;
+    uint16_t used_idx;
+    uint16_t signalled_used; /* used_idx at the last interrupt decision */
+    bool signalled_valid;
+    const uint8_t *desc, *avail; /* host pointers, checked at start */
+    uint8_t *used;
+};
+
+/*
+ * A descriptor chain, copied and checked: every segment lies inside guest
+ * memory; device-readable segments (out) come before device-writable ones (in).
+ */
+struct virtqueue_chain {
+    uint16_t head;
+    unsigned int out_count, in_count;
+    struct iovec segment[VIRTQUEUE_MAX_SIZE]; /* out_count, then in_count */
+    size_t out_bytes, in_bytes;
+};
+
+/* 0; -EINVAL for a size, alignment or address the specification or the memory map forbids. */
+int virtqueue_start(struct virtqueue *vq, const struct guest_memory *memory);
+/* Forgets everything but size_max and the descriptors. */
+void virtqueue_reset(struct virtqueue *vq);
+
+/*
+ * Takes the next available chain: 1; 0 when there is none; -EPROTO when the
+ * driver broke the rules (the queue is then broken). A chain taken must be given
+ * back with virtqueue_push().
+ */
+int virtqueue_pop(struct virtqueue *vq, struct virtqueue_chain *chain);
+/* Puts back the chain popped last, as if never taken. */
+void virtqueue_unpop(struct virtqueue *vq);
+bool virtqueue_has_available(struct virtqueue *vq);
+
+/* Returns a chain with the number of bytes written into its in segments. */
+void virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t written);
+/* Interrupts the driver if it wants to know of what was pushed since the last call. */
+void virtqueue_notify(struct virtqueue *vq);
+
+/*
+ * Asks the driver for kicks (or spares it them). After enabling, look once more
+ * with virtqueue_has_available(): a kick may have been spared just before.
+ */
+void virtqueue_enable_kicks(struct virtqueue *vq, bool enable);
+
+/* Copies between a chain and a flat buffer; offset counts from the first out (in) byte.
+   Return the bytes copied: fewer than size when the chain ends. */
+size_t virtqueue_chain_read(const struct virtqueue_chain *chain, size_t offset, void *buf,
+                            size_t size);
+size_t virtqueue_chain_write(const struct virtqueue_chain *chain, size_t offset, const void *buf,
+                             size_t size);
+
+#endif

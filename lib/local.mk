@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+# libcrosh.so, and the static parts that the launcher and the agent share with it.
+
+noinst_LTLIBRARIES += lib/libbase.la lib/libwire.la
+
+lib_libbase_la_SOURCES = \
+	lib/base/cleanup.h \
+	lib/base/error.c
+
+# The protocols: generated from their .proto, plus the framing.
+wire_generated = \
+	lib/wire/vsh.pb-c.c lib/wire/vsh.pb-c.h \
+	lib/wire/guest.pb-c.c lib/wire/guest.pb-c.h \
+	lib/wire/control.pb-c.c lib/wire/control.pb-c.h
+wire_protos = lib/wire/vsh.proto lib/wire/guest.proto lib/wire/control.proto
+
+lib_libwire_la_SOURCES = lib/wire/frame.h lib/wire/ports.h
+nodist_lib_libwire_la_SOURCES = $(wire_generated)
+lib_libwire_la_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
+lib_libwire_la_LIBADD = $(PROTOBUF_C_LIBS)
+
+BUILT_SOURCES += $(wire_generated)
+CLEANFILES += $(wire_generated)
+EXTRA_DIST += $(wire_protos)
+
+lib/wire/%.pb-c.c lib/wire/%.pb-c.h: lib/wire/%.proto
+	@$(MKDIR_P) lib/wire
+	$(AM_V_GEN)$(PROTOC_C) --proto_path=$(srcdir)/lib/wire --c_out=lib/wire $<
+
+lib_LTLIBRARIES += lib/libcrosh.la
+lib_libcrosh_la_SOURCES =
+lib_libcrosh_la_LIBADD = lib/libbase.la lib/libwire.la $(JANSSON_LIBS)
+lib_libcrosh_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(PROTOBUF_C_CFLAGS)
+lib_libcrosh_la_LDFLAGS = $(HARDEN_LDFLAGS) $(SANITIZE_CFLAGS) -no-undefined -version-info 0:0:0 \
+	-export-symbols-regex '^crosh_'
+
+croshincludedir = $(includedir)/crosh
+croshinclude_HEADERS = \
+	include/crosh/command.h \
+	include/crosh/error.h \
+	include/crosh/module.h \
+	include/crosh/vm.h
+
+pkgconfigdir = $(libdir)/pkgconfig
+pkgconfig_DATA = lib/crosh.pc

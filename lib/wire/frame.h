@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* Frames: every crosh protocol is a sequence of u32 little-endian length + protobuf message. */
+#ifndef CROSH_WIRE_FRAME_H
+#define CROSH_WIRE_FRAME_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <protobuf-c/protobuf-c.h>
+
+#include <crosh/error.h>
+
+/* What ChromeOS's ends send and accept at most; what ours accepts at most. */
+#define FRAME_COMPAT_MAX 4096u
+#define FRAME_DATA_MAX   4000u /* payload of one DataMessage within FRAME_COMPAT_MAX */
+#define FRAME_MAX        (256u * 1024u)
+
+/*
+ * Incremental reader for non-blocking descriptors. Holds at most one frame of
+ * frame_max bytes: a longer announced length is -EMSGSIZE before any allocation.
+ */
+struct frame_reader {
+    uint8_t *buffer;
+    size_t used;
+    size_t allocated;
+    size_t frame_max;
+};
+
+/* frame_max: bytes, at most FRAME_MAX. */
+void frame_reader_init(struct frame_reader *reader, size_t frame_max);
+void frame_reader_fini(struct frame_reader *reader);
+
+/*
+ * Reads once from fd (at most one read(2)). 1: something was read, call
+ * frame_reader_next(); 0: end of file; -EAGAIN; other negative errno.
+ */
+int frame_reader_fill(struct frame_reader *reader, int fd);
+
+/*
+ * Takes the next whole frame out of the buffer: 1 with *data (valid until the
+ * next call on this reader) and *size; 0: not complete yet; -EMSGSIZE.
+ */
+int frame_reader_next(struct frame_reader *reader, const uint8_t **data, size_t *size);
+
+/*
+ * Packs message behind its length header into a new heap buffer of *size bytes.
+ * -EMSGSIZE beyond FRAME_MAX, -ENOMEM.
+ */
+int frame_pack(const ProtobufCMessage *message, uint8_t **frame, size_t *size);
+
+/* Blocking: writes one framed message whole. 0 or negative errno. */
+int frame_send(int fd, const ProtobufCMessage *message);
+
+/*
+ * Blocking: reads one frame whole and unpacks it into *message, to be freed with
+ * protobuf_c_message_free_unpacked(). 1; 0 at end of file between frames;
+ * -EBADMSG for what does not decode or is cut short; -EMSGSIZE; -ETIMEDOUT when
+ * nothing complete came within timeout_ms (-1: no limit); negative errno.
+ */
+int frame_recv(int fd, const ProtobufCMessageDescriptor *type, size_t frame_max, int timeout_ms,
+               ProtobufCMessage **message);
+
+#endif

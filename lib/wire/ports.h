@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* The vsock ports and addresses that both ends agree on. */
+#ifndef CROSH_WIRE_PORTS_H
+#define CROSH_WIRE_PORTS_H
+
+#define PORT_VSH        9001u /* in the guest: terminals and commands (vsh.proto) */
+#define PORT_GUEST_LINK 7777u /* on the host: the agent's stream to its launcher (guest.proto) */
+
+#define VSH_TARGET_VM "vm_shell" /* the target that means the VM itself */
+
+#endif
