@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: MIT
 # The tests.
+include tests/unit/guest.mk

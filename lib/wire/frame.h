@@ -3,6 +3,7 @@
 #ifndef CROSH_WIRE_FRAME_H
 #define CROSH_WIRE_FRAME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -22,26 +23,32 @@
  */
 struct frame_reader {
     uint8_t *buffer;
+    size_t start; /* bytes at the front that frame_reader_next() has handed out */
     size_t used;
     size_t allocated;
     size_t frame_max;
 };
 
-/* frame_max: bytes, at most FRAME_MAX. */
+/* frame_max: bytes of a message without its header; values beyond FRAME_MAX mean FRAME_MAX. */
 void frame_reader_init(struct frame_reader *reader, size_t frame_max);
 void frame_reader_fini(struct frame_reader *reader);
 
 /*
  * Reads once from fd (at most one read(2)). 1: something was read, call
- * frame_reader_next(); 0: end of file; -EAGAIN; other negative errno.
+ * frame_reader_next() until it yields 0; 0: end of file; -EAGAIN; -ENOBUFS while whole
+ * frames fill the buffer; -EMSGSIZE; other negative errno.
  */
 int frame_reader_fill(struct frame_reader *reader, int fd);
 
 /*
  * Takes the next whole frame out of the buffer: 1 with *data (valid until the
- * next call on this reader) and *size; 0: not complete yet; -EMSGSIZE.
+ * next call on this reader) and *size (0 is a valid message); 0: not complete
+ * yet; -EMSGSIZE.
  */
 int frame_reader_next(struct frame_reader *reader, const uint8_t **data, size_t *size);
+
+/* Whether a frame has begun to arrive and is not whole: an end of file now cuts it short. */
+bool frame_reader_is_partial(const struct frame_reader *reader);
 
 /*
  * Packs message behind its length header into a new heap buffer of *size bytes.
@@ -49,7 +56,7 @@ int frame_reader_next(struct frame_reader *reader, const uint8_t **data, size_t 
  */
 int frame_pack(const ProtobufCMessage *message, uint8_t **frame, size_t *size);
 
-/* Blocking: writes one framed message whole. 0 or negative errno. */
+/* Blocking: writes one framed message whole. 0 or negative errno (-EPIPE without the signal). */
 int frame_send(int fd, const ProtobufCMessage *message);
 
 /*
