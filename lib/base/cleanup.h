@@ -11,8 +11,8 @@
 /* Calls fn(&variable) at the end of the scope. */
 #define cleanup(fn) __attribute__((__cleanup__(fn)))
 
-#define cleanup_free  cleanup(cleanup_free_fn)
-#define cleanup_close cleanup(cleanup_close_fn)
+#define cleanup_free   cleanup(cleanup_free_fn)
+#define cleanup_close  cleanup(cleanup_close_fn)
 #define cleanup_fclose cleanup(cleanup_fclose_fn)
 
 /* Gives the pointer away: yields its value and leaves NULL behind. */
