@@ -6,6 +6,7 @@ noinst_LTLIBRARIES += lib/libbase.la lib/libwire.la
 lib_libbase_la_SOURCES = \
 	lib/base/cleanup.h \
 	lib/base/error.c \
+	lib/base/size.c lib/base/size.h \
 	lib/base/unix-socket.c lib/base/unix-socket.h
 
 # The protocols: generated from their .proto, plus the framing.
