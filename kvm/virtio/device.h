@@ -29,10 +29,17 @@ struct virtio_device_ops {
                          uint32_t size);
     /* The driver is ready (DRIVER_OK): features are agreed, enabled queues are running. */
     int (*start)(struct virtio_device *dev);
-    /* Reset: nothing may touch the queues after this returns. Idempotent. */
+    /* Reset: nothing may touch the queues after this returns. Idempotent; also follows a
+       start that failed. */
     void (*stop)(struct virtio_device *dev);
     /* The driver made buffers available on queue index. */
     void (*kick)(struct virtio_device *dev, unsigned int index);
+};
+
+/* A queue's kick_fd on the loop. */
+struct virtio_kick {
+    struct virtio_device *dev;
+    struct event_source *source;
 };
 
 /* Embedded first in each device's own struct. */
@@ -44,6 +51,7 @@ struct virtio_device {
     unsigned int queue_count;
     struct virtqueue queue[VIRTIO_DEVICE_MAX_QUEUES];
     bool started;
+    struct virtio_kick kick[VIRTIO_DEVICE_MAX_QUEUES]; /* device.c's own */
 
     /* Set by the transport. */
     void *transport;

@@ -38,7 +38,6 @@ struct virtqueue {
     uint16_t last_avail;
     uint16_t used_idx;
     uint16_t signalled_used; /* used_idx at the last interrupt decision */
-    bool signalled_valid;
     const uint8_t *desc, *avail; /* host pointers, checked at start */
     uint8_t *used;
 };
@@ -56,7 +55,12 @@ struct virtqueue_chain {
 
 /* 0; -EINVAL for a size, alignment or address the specification or the memory map forbids. */
 int virtqueue_start(struct virtqueue *vq, const struct guest_memory *memory);
-/* Forgets everything but size_max and the descriptors. */
+/*
+ * Resolves the addresses of a running queue again, in another memory map. No
+ * chain may be held meanwhile. 0, or -EINVAL: the queue stopped running.
+ */
+int virtqueue_remap(struct virtqueue *vq, const struct guest_memory *memory);
+/* Forgets everything but size_max and the file descriptors. */
 void virtqueue_reset(struct virtqueue *vq);
 
 /*
@@ -65,7 +69,7 @@ void virtqueue_reset(struct virtqueue *vq);
  * back with virtqueue_push().
  */
 int virtqueue_pop(struct virtqueue *vq, struct virtqueue_chain *chain);
-/* Puts back the chain popped last, as if never taken. */
+/* Puts back the chain popped last, as if never taken; repeatable for the ones before it. */
 void virtqueue_unpop(struct virtqueue *vq);
 bool virtqueue_has_available(struct virtqueue *vq);
 

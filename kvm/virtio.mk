@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: MIT
+# Virtio: queues, the devices, and the vhost-user transport.
+kvm_libkvm_la_SOURCES += \
+	kvm/virtio/device.c kvm/virtio/device.h \
+	kvm/virtio/virtqueue.c kvm/virtio/virtqueue.h

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* Starts and stops virtio devices for their transports, and brings kicks to them. */
+#include "kvm/virtio/device.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <linux/virtio_ring.h>
+
+static void on_kick(void *opaque, uint32_t events)
+{
+    struct virtio_kick *kick = opaque;
+    struct virtio_device *dev = kick->dev;
+    unsigned int index = (unsigned int)(kick - dev->kick);
+    uint64_t count;
+    ssize_t n;
+
+    (void)events;
+    n = read(dev->queue[index].kick_fd, &count, sizeof(count));
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+        /* Not an eventfd, or one broken: watching on would spin. */
+        event_remove(kick->source);
+        kick->source = NULL;
+        return;
+    }
+    dev->ops->kick(dev, index);
+}
+
+static int start_queue(struct virtio_device *dev, unsigned int index,
+                       const struct guest_memory *memory)
+{
+    struct virtqueue *vq = &dev->queue[index];
+    struct virtio_kick *kick = &dev->kick[index];
+    int ret;
+
+    vq->event_idx = virtio_device_has_feature(dev, VIRTIO_RING_F_EVENT_IDX);
+    ret = virtqueue_start(vq, memory);
+    if (ret < 0)
+        return ret;
+    if (vq->kick_fd < 0)
+        return 0;
+    kick->dev = dev;
+    kick->source = event_add(dev->loop, vq->kick_fd, EPOLLIN, on_kick, kick);
+    return kick->source != NULL ? 0 : -errno;
+}
+
+int virtio_device_start(struct virtio_device *dev, const struct guest_memory *memory)
+{
+    int ret = 0;
+
+    if (dev->started)
+        return -EBUSY;
+    /* Legacy drivers, which do not know VERSION_1, have other rings and configuration spaces. */
+    dev->driver_features &= dev->features;
+    for (unsigned int i = 0; i < dev->queue_count && ret == 0; i++)
+        if (dev->queue[i].size != 0)
+            ret = start_queue(dev, i, memory);
+    if (ret == 0)
+        ret = dev->ops->start(dev);
+    dev->started = true;
+    if (ret < 0) {
+        virtio_device_stop(dev);
+        return ret;
+    }
+    /* The driver may have filled its queues before anybody watched. */
+    for (unsigned int i = 0; i < dev->queue_count; i++)
+        if (virtqueue_has_available(&dev->queue[i]))
+            dev->ops->kick(dev, i);
+    if (dev->on_first_start != NULL) {
+        void (*fn)(void *) = dev->on_first_start;
+
+        dev->on_first_start = NULL;
+        fn(dev->on_first_start_opaque);
+    }
+    return 0;
+}
+
+void virtio_device_stop(struct virtio_device *dev)
+{
+    if (!dev->started)
+        return;
+    dev->started = false;
+    for (unsigned int i = 0; i < dev->queue_count; i++) {
+        event_remove(dev->kick[i].source);
+        dev->kick[i].source = NULL;
+    }
+    dev->ops->stop(dev);
+    for (unsigned int i = 0; i < dev->queue_count; i++)
+        virtqueue_reset(&dev->queue[i]);
+}
