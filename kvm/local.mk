@@ -8,3 +8,5 @@ kvm_libkvm_la_SOURCES = \
 	kvm/event-loop.c kvm/event-loop.h \
 	kvm/guest-memory.c kvm/guest-memory.h \
 	kvm/machine.h
+
+include kvm/virtio.mk

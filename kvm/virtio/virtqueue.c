@@ -88,6 +88,9 @@ int virtqueue_start(struct virtqueue *vq, const struct guest_memory *memory)
     vq->used = guest_memory_at(memory, vq->device_gpa, USED_BYTES(size));
     if (vq->desc == NULL || vq->avail == NULL || vq->used == NULL)
         return -EINVAL;
+    /* A vhost-user frontend's regions need not keep the alignment of guest addresses. */
+    if ((uintptr_t)vq->avail % 2 != 0 || (uintptr_t)vq->used % 4 != 0)
+        return -EINVAL;
     vq->memory = memory;
     /* 0 in a fresh ring; a vhost-user frontend hands over rings that have been in use. */
     vq->used_idx = load16(vq->used + RING_IDX);
@@ -244,8 +247,7 @@ void virtqueue_unpop(struct virtqueue *vq)
 
 bool virtqueue_has_available(struct virtqueue *vq)
 {
-    return vq->running && !vq->broken &&
-           load16_acquire(vq->avail + RING_IDX) != vq->last_avail;
+    return vq->running && !vq->broken && load16_acquire(vq->avail + RING_IDX) != vq->last_avail;
 }
 
 void virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t written)
