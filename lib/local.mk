@@ -36,6 +36,8 @@ lib_libcrosh_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(PROTOBUF_C_CFLAGS)
 lib_libcrosh_la_LDFLAGS = $(HARDEN_LDFLAGS) $(SANITIZE_CFLAGS) -no-undefined -version-info 0:0:0 \
 	-export-symbols-regex '^crosh_'
 
+include lib/vm/local.mk
+
 croshincludedir = $(includedir)/crosh
 croshinclude_HEADERS = \
 	include/crosh/command.h \

@@ -12,6 +12,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#if defined(__GNUC__)
+#pragma GCC visibility push(default)
+#endif
 
 /*
  * Functions that return paths or lists return heap memory that the caller
@@ -22,7 +25,7 @@ extern "C" {
 /* Longest VM name in bytes. Names match [a-z0-9][a-z0-9-]*: they are file and host names too. */
 #define CROSH_VM_NAME_MAX 63
 
-/* 0, or -EINVAL with a message that quotes the name safely and states the rule. */
+/* 0, or CROSH_EUSAGE with a message that quotes the name safely; the hint states the rule. */
 int crosh_vm_check_name(const char *name, struct crosh_error *err);
 
 /* $XDG_DATA_HOME/crosh, or ~/.local/share/crosh. */
@@ -70,6 +73,9 @@ crosh_complete_fn crosh_complete_vm;
 crosh_complete_fn crosh_complete_vm_running;
 crosh_complete_fn crosh_complete_vm_stopped;
 
+#if defined(__GNUC__)
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif

@@ -80,6 +80,7 @@ int crosh_error_exit_status(int code)
         return CROSH_EXIT_NOT_FOUND;
     case -EEXIST:
     case -EBUSY:
+    case -ENOTCONN: /* the VM is there, but does not run */
         return CROSH_EXIT_CONFLICT;
     case -EACCES:
     case -EPERM:

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT */
+/* Reads and writes a VM's config.json. */
+#include "lib/vm/config.h"
+
+#include <crosh/vm.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/base/cleanup.h"
+
+#define CONFIG_VERSION  1
+#define CONFIG_MAX_SIZE (256 * 1024)
+
+static int out_of_memory(struct crosh_error *err)
+{
+    return crosh_error_set(err, -ENOMEM, "out of memory");
+}
+
+/* min(1 GiB, half of the host), in whole 2 MiB pages: a small machine that leaves the host alone.
+ */
+static uint64_t default_memory(void)
+{
+    const uint64_t huge_page = UINT64_C(2) << 20;
+    uint64_t memory = UINT64_C(1) << 30;
+    long pages = sysconf(_SC_PHYS_PAGES);
+    long page_size = sysconf(_SC_PAGESIZE);
+
+    if (pages > 0 && page_size > 0) {
+        uint64_t half = (uint64_t)pages * (uint64_t)page_size / 2;
+
+        if (half < memory)
+            memory = half;
+    }
+    memory -= memory % huge_page;
+    return memory > CROSH_VM_MIN_MEMORY ? memory : CROSH_VM_MIN_MEMORY;
+}
+
+int crosh_vm_config_init(struct crosh_vm_config *config, struct crosh_error *err)
+{
+    memset(config, 0, sizeof(*config));
+    config->cpus = 1;
+    config->memory_bytes = default_memory();
+    return crosh_vm_config_set(&config->image, "micro", err);
+}
+
+void crosh_vm_config_fini(struct crosh_vm_config *config)
+{
+    size_t i;
+
+    free(config->image);
+    free(config->kernel);
+    free(config->initrd);
+    crosh_strv_free(config->kernel_params);
+    for (i = 0; i < config->disk_count; i++)
+        free(config->disks[i].path);
+    free(config->disks);
+    json_decref(config->document);
+    memset(config, 0, sizeof(*config));
+}
+
+int crosh_vm_config_set(char **field, const char *value, struct crosh_error *err)
+{
+    char *copy = strdup(value);
+
+    if (copy == NULL)
+        return out_of_memory(err);
+    free(*field);
+    *field = copy;
+    return 0;
+}
+
+int crosh_vm_config_add_kernel_param(struct crosh_vm_config *config, const char *param,
+                                     struct crosh_error *err)
+{
+    size_t count = 0;
+    char **grown;
+
+    while (config->kernel_params != NULL && config->kernel_params[count] != NULL)
+        count++;
+    grown = reallocarray(config->kernel_params, count + 2, sizeof(*grown));
+    if (grown == NULL)
+        return out_of_memory(err);
+    config->kernel_params = grown;
+    grown[count] = strdup(param);
+    grown[count + 1] = NULL;
+    return grown[count] != NULL ? 0 : out_of_memory(err);
+}
+
+int crosh_vm_config_add_disk(struct crosh_vm_config *config, const char *path, bool read_only,
+                             struct crosh_error *err)
+{
+    struct crosh_vm_disk *grown;
+    char *copy;
+
+    if (config->disk_count >= CROSH_VM_MAX_DISKS)
+        return crosh_error_set(err, CROSH_EUSAGE, "a VM has at most %d extra disks",
+                               CROSH_VM_MAX_DISKS);
+    grown = reallocarray(config->disks, config->disk_count + 1, sizeof(*grown));
+    if (grown == NULL)
+        return out_of_memory(err);
+    config->disks = grown;
+    copy = strdup(path);
+    if (copy == NULL)
+        return out_of_memory(err);
+    grown[config->disk_count++] = (struct crosh_vm_disk){.path = copy, .read_only = read_only};
+    return 0;
+}
+
+/* Reading. Each reader says what is wrong in fault and returns -EBADMSG. */
+
+#define FAULT_MAX 160
+
+static int read_number(const json_t *root, const char *key, uint64_t min, uint64_t max,
+                       uint64_t *value, char *fault)
+{
+    const json_t *item = json_object_get(root, key);
+
+    if (item == NULL)
+        return 0;
+    if (!json_is_integer(item) || json_integer_value(item) < 0 ||
+        (uint64_t)json_integer_value(item) < min || (uint64_t)json_integer_value(item) > max) {
+        (void)snprintf(fault, FAULT_MAX, "\"%s\" is not a number from %llu to %llu", key,
+                       (unsigned long long)min, (unsigned long long)max);
+        return -EBADMSG;
+    }
+    *value = (uint64_t)json_integer_value(item);
+    return 0;
+}
+
+static int read_string(const json_t *root, const char *key, char **value, char *fault)
+{
+    const json_t *item = json_object_get(root, key);
+
+    if (item == NULL || json_is_null(item))
+        return 0;
+    if (!json_is_string(item) || json_string_length(item) == 0) {
+        (void)snprintf(fault, FAULT_MAX, "\"%s\" is not a text", key);
+        return -EBADMSG;
+    }
+    return crosh_vm_config_set(value, json_string_value(item), NULL);
+}
+
+static int read_kernel_params(const json_t *root, struct crosh_vm_config *config, char *fault)
+{
+    const json_t *list = json_object_get(root, "kernel_params");
+    const json_t *item;
+    size_t i;
+
+    if (list != NULL && !json_is_array(list)) {
+        (void)snprintf(fault, FAULT_MAX, "\"kernel_params\" is not a list");
+        return -EBADMSG;
+    }
+    json_array_foreach(list, i, item)
+    {
+        if (!json_is_string(item)) {
+            (void)snprintf(fault, FAULT_MAX, "\"kernel_params\"[%zu] is not a text", i);
+            return -EBADMSG;
+        }
+        if (crosh_vm_config_add_kernel_param(config, json_string_value(item), NULL) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int read_disks(const json_t *root, struct crosh_vm_config *config, char *fault)
+{
+    const json_t *list = json_object_get(root, "disks");
+    const json_t *item;
+    size_t i;
+
+    if (list != NULL && (!json_is_array(list) || json_array_size(list) > CROSH_VM_MAX_DISKS)) {
+        (void)snprintf(fault, FAULT_MAX, "\"disks\" is not a list of at most %d",
+                       CROSH_VM_MAX_DISKS);
+        return -EBADMSG;
+    }
+    json_array_foreach(list, i, item)
+    {
+        const json_t *path = json_object_get(item, "path");
+
+        if (!json_is_string(path)) {
+            (void)snprintf(fault, FAULT_MAX, "\"disks\"[%zu] has no \"path\"", i);
+            return -EBADMSG;
+        }
+        if (crosh_vm_config_add_disk(config, json_string_value(path),
+                                     json_is_true(json_object_get(item, "read_only")), NULL) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int read_document(json_t *root, struct crosh_vm_config *config, char *fault)
+{
+    uint64_t version = CONFIG_VERSION;
+    uint64_t cpus = config->cpus;
+    int rc;
+
+    if (!json_is_object(root)) {
+        (void)snprintf(fault, FAULT_MAX, "it is not a JSON object");
+        return -EBADMSG;
+    }
+    if ((rc = read_number(root, "version", 1, CONFIG_VERSION, &version, fault)) < 0 ||
+        (rc = read_number(root, "cpus", 1, CROSH_VM_MAX_CPUS, &cpus, fault)) < 0 ||
+        (rc = read_number(root, "memory", CROSH_VM_MIN_MEMORY, INT64_MAX, &config->memory_bytes,
+                          fault)) < 0 ||
+        (rc = read_string(root, "image", &config->image, fault)) < 0 ||
+        (rc = read_string(root, "kernel", &config->kernel, fault)) < 0 ||
+        (rc = read_string(root, "initrd", &config->initrd, fault)) < 0 ||
+        (rc = read_kernel_params(root, config, fault)) < 0 ||
+        (rc = read_disks(root, config, fault)) < 0)
+        return rc;
+    config->cpus = (unsigned int)cpus;
+    return 0;
+}
+
+static char *config_path(const char *name)
+{
+    cleanup_free char *dir = crosh_vm_dir(name);
+    char *path = NULL;
+
+    if (dir == NULL || asprintf(&path, "%s/config.json", dir) < 0)
+        return NULL;
+    return path;
+}
+
+static int damaged(const char *name, const char *path, const char *fault, struct crosh_error *err)
+{
+    crosh_error_set(err, -EBADMSG, "the configuration of VM %s is damaged: %s: %s", name, path,
+                    fault);
+    (void)crosh_error_hint(err, "mend the file, or remove the VM: vmc destroy %s", name);
+    return -EBADMSG;
+}
+
+/* The whole file as a JSON value, NULL with err. */
+static json_t *parse(const char *name, const char *path, struct crosh_error *err)
+{
+    cleanup_close int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    char fault[FAULT_MAX + JSON_ERROR_TEXT_LENGTH];
+    json_error_t where;
+    json_t *root;
+    struct stat st;
+
+    if (fd < 0 && errno == ENOENT) {
+        (void)crosh_error_set(err, -ENOENT, "there is no VM named %s", name);
+        (void)crosh_error_hint(err, "see what there is: vmc list; make it: vmc create %s", name);
+        return NULL;
+    }
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        (void)crosh_error_errno(err, "cannot read %s", path);
+        return NULL;
+    }
+    if (!S_ISREG(st.st_mode) || st.st_size > CONFIG_MAX_SIZE) {
+        (void)damaged(name, path, "it is not a small regular file", err);
+        return NULL;
+    }
+    root = json_loadfd(fd, JSON_REJECT_DUPLICATES, &where);
+    if (root == NULL) {
+        (void)snprintf(fault, sizeof(fault), "line %d: %s", where.line, where.text);
+        (void)damaged(name, path, fault, err);
+    }
+    return root;
+}
+
+int crosh_vm_config_load(const char *name, struct crosh_vm_config *config, struct crosh_error *err)
+{
+    cleanup_free char *path = config_path(name);
+    char fault[FAULT_MAX] = "";
+    int rc;
+
+    memset(config, 0, sizeof(*config));
+    if (path == NULL)
+        return out_of_memory(err);
+    rc = crosh_vm_config_init(config, err);
+    if (rc < 0)
+        return rc;
+    config->document = parse(name, path, err);
+    if (config->document == NULL) {
+        crosh_vm_config_fini(config);
+        return err != NULL ? err->code : -EBADMSG;
+    }
+    rc = read_document(config->document, config, fault);
+    if (rc < 0) {
+        crosh_vm_config_fini(config);
+        return rc == -EBADMSG ? damaged(name, path, fault, err) : out_of_memory(err);
+    }
+    return 0;
+}
+
+/* Writing */
+
+/* A null value removes the key: absent means "the default" in every reader. */
+static int put(json_t *root, const char *key, json_t *value)
+{
+    if (value == NULL || json_is_null(value)) {
+        json_decref(value);
+        (void)json_object_del(root, key);
+        return 0;
+    }
+    return json_object_set_new(root, key, value);
+}
+
+static json_t *kernel_params_to_json(const struct crosh_vm_config *config)
+{
+    json_t *list = json_array();
+    size_t i;
+
+    for (i = 0; config->kernel_params != NULL && config->kernel_params[i] != NULL; i++)
+        (void)json_array_append_new(list, json_string(config->kernel_params[i]));
+    return list;
+}
+
+static json_t *disks_to_json(const struct crosh_vm_config *config)
+{
+    json_t *list = json_array();
+    size_t i;
+
+    for (i = 0; i < config->disk_count; i++)
+        (void)json_array_append_new(list, json_pack("{s:s, s:b}", "path", config->disks[i].path,
+                                                    "read_only", config->disks[i].read_only));
+    return list;
+}
+
+static int update_document(struct crosh_vm_config *config)
+{
+    json_t *root = config->document;
+
+    if (root == NULL)
+        root = config->document = json_object();
+    if (root == NULL || put(root, "version", json_integer(CONFIG_VERSION)) < 0 ||
+        put(root, "cpus", json_integer(config->cpus)) < 0 ||
+        put(root, "memory", json_integer((json_int_t)config->memory_bytes)) < 0 ||
+        put(root, "image", json_string(config->image)) < 0 ||
+        put(root, "kernel", config->kernel != NULL ? json_string(config->kernel) : NULL) < 0 ||
+        put(root, "initrd", config->initrd != NULL ? json_string(config->initrd) : NULL) < 0 ||
+        put(root, "kernel_params", kernel_params_to_json(config)) < 0 ||
+        put(root, "disks", disks_to_json(config)) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
+static int write_all(int fd, const char *text, size_t size)
+{
+    while (size > 0) {
+        ssize_t n = write(fd, text, size);
+
+        if (n < 0 && errno != EINTR)
+            return -1;
+        if (n > 0) {
+            text += n;
+            size -= (size_t)n;
+        }
+    }
+    return 0;
+}
+
+int crosh_vm_config_save(const char *name, struct crosh_vm_config *config, struct crosh_error *err)
+{
+    cleanup_free char *dir = crosh_vm_dir(name);
+    cleanup_free char *text = NULL;
+    cleanup_close int dir_fd = -1;
+    cleanup_close int fd = -1;
+
+    if (dir == NULL || update_document(config) < 0)
+        return out_of_memory(err);
+    text = json_dumps(config->document, JSON_INDENT(2));
+    if (text == NULL)
+        return crosh_error_set(err, -EINVAL, "the configuration of VM %s is not valid UTF-8", name);
+    dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir_fd < 0)
+        return crosh_error_errno(err, "cannot open %s", dir);
+    /* One fixed name under the store's lock: what a killed writer leaves, the next one overwrites.
+     */
+    fd = openat(dir_fd, "config.json.new", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+                0600);
+    if (fd < 0 || write_all(fd, text, strlen(text)) < 0 || write_all(fd, "\n", 1) < 0 ||
+        fsync(fd) < 0 || renameat(dir_fd, "config.json.new", dir_fd, "config.json") < 0 ||
+        fsync(dir_fd) < 0) {
+        int saved = errno;
+
+        (void)unlinkat(dir_fd, "config.json.new", 0);
+        errno = saved;
+        return crosh_error_errno(err, "cannot write %s/config.json", dir);
+    }
+    return 0;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* A VM's configuration: what its owner chose, as config.json holds it. */
+#ifndef CROSH_VM_CONFIG_H
+#define CROSH_VM_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <crosh/error.h>
+
+#pragma GCC visibility push(default)
+
+#define CROSH_VM_MAX_CPUS   8
+#define CROSH_VM_MAX_DISKS  15
+#define CROSH_VM_MIN_MEMORY (UINT64_C(64) << 20)
+
+struct crosh_vm_disk {
+    char *path;
+    bool read_only;
+};
+
+struct crosh_vm_config {
+    unsigned int cpus;
+    uint64_t memory_bytes;
+    char *image;          /* name under <data>/images */
+    char *kernel;         /* NULL: the image's */
+    char *initrd;         /* NULL: the image's */
+    char **kernel_params; /* NULL-terminated, or NULL */
+    struct crosh_vm_disk *disks;
+    size_t disk_count;
+    struct json_t *document; /* what was read, for the keys that this version does not know */
+};
+
+/* The values of a VM about which nothing was chosen. */
+int crosh_vm_config_init(struct crosh_vm_config *config, struct crosh_error *err);
+void crosh_vm_config_fini(struct crosh_vm_config *config);
+
+/* Appends; the text is copied. */
+int crosh_vm_config_add_kernel_param(struct crosh_vm_config *config, const char *param,
+                                     struct crosh_error *err);
+int crosh_vm_config_add_disk(struct crosh_vm_config *config, const char *path, bool read_only,
+                             struct crosh_error *err);
+/* Replaces *field by a copy of value. */
+int crosh_vm_config_set(char **field, const char *value, struct crosh_error *err);
+
+/*
+ * Reads the VM's config.json into an uninitialized config. -ENOENT no such VM;
+ * -EBADMSG damaged: the error names the file, the place and the fault.
+ */
+int crosh_vm_config_load(const char *name, struct crosh_vm_config *config, struct crosh_error *err);
+
+/*
+ * Writes it (write, fsync, rename) beside what it replaces. Keys of a newer
+ * version survive. The caller holds the store's lock.
+ */
+int crosh_vm_config_save(const char *name, struct crosh_vm_config *config, struct crosh_error *err);
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/* Asks things of a running launcher, with a limit on the time and size of every answer. */
+#include "lib/vm/control-client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/vm/runtime.h"
+#include "lib/wire/frame.h"
+
+#define CONTROL_VERSION   1
+#define CONTROL_FRAME_MAX (64u * 1024u)
+#define SEND_TIMEOUT_MS   2000
+
+struct crosh_control {
+    int fd;
+    uint32_t last_id;
+    struct frame_reader reader;
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* 0, -ETIMEDOUT, or negative errno. A timeout_ms below 0 waits for ever. */
+static int wait_for(int fd, short events, int64_t deadline, bool forever)
+{
+    for (;;) {
+        struct pollfd pfd = {.fd = fd, .events = events};
+        int64_t left = deadline - now_ms();
+        int n = poll(&pfd, 1, forever ? -1 : left > 0 ? (int)left : 0);
+
+        if (n > 0)
+            return 0;
+        if (n == 0)
+            return -ETIMEDOUT;
+        if (errno != EINTR)
+            return -errno;
+    }
+}
+
+struct crosh_control *crosh_control_adopt(int fd, struct crosh_error *err)
+{
+    struct crosh_control *control = calloc(1, sizeof(*control));
+
+    if (control == NULL) {
+        (void)close(fd);
+        (void)crosh_error_set(err, -ENOMEM, "out of memory");
+        return NULL;
+    }
+    control->fd = fd;
+    frame_reader_init(&control->reader, CONTROL_FRAME_MAX);
+    return control;
+}
+
+struct crosh_control *crosh_control_open(const char *name, int timeout_ms, struct crosh_error *err)
+{
+    cleanup_close int dir_fd = crosh_vm_runtime_find(name, err);
+    int fd = dir_fd < 0 ? dir_fd : crosh_unix_connect(dir_fd, "control.sock", timeout_ms);
+
+    if (fd == -ENOENT || fd == -ECONNREFUSED) {
+        (void)crosh_error_set(err, -ENOTCONN, "VM %s is not running", name);
+        return NULL;
+    }
+    if (fd < 0) {
+        if (dir_fd >= 0)
+            (void)crosh_error_set(err, fd, "cannot reach the launcher of VM %s: %s", name,
+                                  strerror(-fd));
+        return NULL;
+    }
+    return crosh_control_adopt(fd, err);
+}
+
+void crosh_control_close(struct crosh_control *control)
+{
+    if (control == NULL)
+        return;
+    frame_reader_fini(&control->reader);
+    (void)close(control->fd);
+    free(control);
+}
+
+int crosh_control_fd(const struct crosh_control *control)
+{
+    return control->fd;
+}
+
+int crosh_control_peer(const struct crosh_control *control)
+{
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+
+    if (getsockopt(control->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.pid <= 0)
+        return -1;
+    return peer.pid;
+}
+
+static int send_all(int fd, const uint8_t *data, size_t size)
+{
+    const int64_t deadline = now_ms() + SEND_TIMEOUT_MS;
+
+    while (size > 0) {
+        ssize_t n = send(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (n >= 0) {
+            data += n;
+            size -= (size_t)n;
+        } else if (errno == EAGAIN) {
+            int rc = wait_for(fd, POLLOUT, deadline, false);
+
+            if (rc < 0)
+                return rc;
+        } else if (errno != EINTR) {
+            return -errno;
+        }
+    }
+    return 0;
+}
+
+int64_t crosh_control_send(struct crosh_control *control, Control__Request *request,
+                           struct crosh_error *err)
+{
+    cleanup_free uint8_t *frame = NULL;
+    size_t size = 0;
+    int rc;
+
+    request->id = ++control->last_id;
+    request->version = CONTROL_VERSION;
+    rc = frame_pack(&request->base, &frame, &size);
+    if (rc == 0)
+        rc = send_all(control->fd, frame, size);
+    if (rc < 0)
+        return crosh_error_set(err, rc == -EPIPE ? CROSH_ELOST : rc, "cannot ask the launcher: %s",
+                               strerror(-rc));
+    return request->id;
+}
+
+int crosh_control_receive(struct crosh_control *control, int timeout_ms,
+                          Control__FromLauncher **message, struct crosh_error *err)
+{
+    const int64_t deadline = now_ms() + timeout_ms;
+
+    for (;;) {
+        const uint8_t *data;
+        size_t size;
+        int rc = frame_reader_next(&control->reader, &data, &size);
+
+        if (rc == 1) {
+            *message = control__from_launcher__unpack(NULL, size, data);
+            if (*message == NULL)
+                rc = -EBADMSG;
+        }
+        if (rc < 0)
+            return crosh_error_set(err, rc, "the launcher sent what is not a control message");
+        if (rc == 1)
+            return 1;
+        rc = wait_for(control->fd, POLLIN, deadline, timeout_ms < 0);
+        if (rc == -ETIMEDOUT)
+            return crosh_error_set(err, rc, "the launcher does not answer");
+        if (rc == 0)
+            rc = frame_reader_fill(&control->reader, control->fd);
+        if (rc == 0 || rc == -ECONNRESET)
+            return 0;
+        if (rc < 0 && rc != -EAGAIN && rc != -EINTR)
+            return crosh_error_set(err, rc, "cannot hear the launcher: %s", strerror(-rc));
+    }
+}
+
+/* Sends the request and takes its response; what else comes is dropped. */
+static int call(struct crosh_control *control, Control__Request *request, int timeout_ms,
+                Control__Response **response, struct crosh_error *err)
+{
+    const int64_t deadline = now_ms() + timeout_ms;
+    int64_t id = crosh_control_send(control, request, err);
+
+    if (id < 0)
+        return (int)id;
+    for (;;) {
+        Control__FromLauncher *message;
+        int64_t left = deadline - now_ms();
+        int rc = crosh_control_receive(control, left > 0 ? (int)left : 0, &message, err);
+        bool is_answer;
+
+        if (rc == 0)
+            return crosh_error_set(err, CROSH_ELOST, "the launcher ended");
+        if (rc < 0)
+            return rc;
+        is_answer = message->msg_case == CONTROL__FROM_LAUNCHER__MSG_RESPONSE &&
+                    message->response->id == (uint32_t)id;
+        if (is_answer)
+            *response = move_ptr(message->response);
+        control__from_launcher__free_unpacked(message, NULL);
+        if (!is_answer)
+            continue;
+        if ((*response)->code < 0) {
+            rc = crosh_error_set(err, (*response)->code, "%s", (*response)->message);
+            if ((*response)->hint[0] != '\0')
+                (void)crosh_error_hint(err, "%s", (*response)->hint);
+            control__response__free_unpacked(*response, NULL);
+            return rc;
+        }
+        return 0;
+    }
+}
+
+int crosh_control_status(struct crosh_control *control, int timeout_ms,
+                         Control__StatusReply **reply, struct crosh_error *err)
+{
+    Control__StatusRequest status = CONTROL__STATUS_REQUEST__INIT;
+    Control__Request request = CONTROL__REQUEST__INIT;
+    Control__Response *response = NULL;
+    int rc;
+
+    request.op_case = CONTROL__REQUEST__OP_STATUS;
+    request.status = &status;
+    rc = call(control, &request, timeout_ms, &response, err);
+    if (rc < 0)
+        return rc;
+    *reply = move_ptr(response->status);
+    control__response__free_unpacked(response, NULL);
+    if (*reply == NULL)
+        return crosh_error_set(err, -EBADMSG, "the launcher sent an empty status");
+    return 0;
+}
+
+int crosh_control_stop(struct crosh_control *control, bool force, uint32_t stage_timeout_ms,
+                       int timeout_ms, struct crosh_error *err)
+{
+    Control__StopRequest stop = CONTROL__STOP_REQUEST__INIT;
+    Control__Request request = CONTROL__REQUEST__INIT;
+    Control__Response *response = NULL;
+    int rc;
+
+    stop.force = force;
+    stop.timeout_ms = stage_timeout_ms;
+    request.op_case = CONTROL__REQUEST__OP_STOP;
+    request.stop = &stop;
+    rc = call(control, &request, timeout_ms, &response, err);
+    if (rc == 0)
+        control__response__free_unpacked(response, NULL);
+    return rc;
+}

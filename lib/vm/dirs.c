@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/* Where crosh keeps its files, by the XDG base directory specification. */
+#include "lib/vm/dirs.h"
+
+#include <crosh/vm.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/base/cleanup.h"
+
+#define REMOVE_TREE_FDS 16
+
+static char *format(const char *fmt, ...) CROSH_PRINTF(1, 2);
+
+static char *format(const char *fmt, ...)
+{
+    va_list ap;
+    char *text = NULL;
+
+    va_start(ap, fmt);
+    if (vasprintf(&text, fmt, ap) < 0)
+        text = NULL;
+    va_end(ap);
+    return text;
+}
+
+/* The variable's value; the specification has relative paths ignored. */
+static const char *xdg(const char *variable)
+{
+    const char *value = getenv(variable);
+
+    return value != NULL && value[0] == '/' ? value : NULL;
+}
+
+static char *home_dir(void)
+{
+    const char *home = getenv("HOME");
+    struct passwd entry;
+    struct passwd *found = NULL;
+    char buffer[4096];
+
+    if (home != NULL && home[0] == '/')
+        return strdup(home);
+    if (getpwuid_r(geteuid(), &entry, buffer, sizeof(buffer), &found) == 0 && found != NULL &&
+        found->pw_dir[0] == '/')
+        return strdup(found->pw_dir);
+    return strdup("/");
+}
+
+char *crosh_data_dir(void)
+{
+    const char *data = xdg("XDG_DATA_HOME");
+    cleanup_free char *home = NULL;
+
+    if (data != NULL)
+        return format("%s/crosh", data);
+    home = home_dir();
+    return home != NULL ? format("%s/.local/share/crosh", home) : NULL;
+}
+
+static char *below_data(const char *name)
+{
+    cleanup_free char *data = crosh_data_dir();
+
+    return data != NULL ? format("%s/%s", data, name) : NULL;
+}
+
+char *crosh_vms_dir(void)
+{
+    return below_data("vms");
+}
+
+char *crosh_images_dir(void)
+{
+    return below_data("images");
+}
+
+char *crosh_vm_dir(const char *name)
+{
+    cleanup_free char *vms = crosh_vms_dir();
+
+    return vms != NULL ? format("%s/%s", vms, name) : NULL;
+}
+
+int crosh_private_dir_open(const char *path, struct crosh_error *err)
+{
+    cleanup_close int fd = -1;
+    struct stat st;
+
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return crosh_error_errno(err, "cannot make the directory %s", path);
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+        crosh_error_errno(err, "cannot use %s as a private directory", path);
+        return crosh_error_hint(err, "move away what is there, or set XDG_RUNTIME_DIR");
+    }
+    if (fstat(fd, &st) < 0)
+        return crosh_error_errno(err, "%s", path);
+    if (st.st_uid != geteuid()) {
+        crosh_error_set(err, -EPERM, "the directory %s belongs to user %u, not to you", path,
+                        (unsigned int)st.st_uid);
+        (void)crosh_error_hint(err, "set XDG_RUNTIME_DIR to a directory of your own");
+        return -EPERM;
+    }
+    if ((st.st_mode & 077) != 0) {
+        crosh_error_set(err, -EPERM, "the directory %s is open to others (mode %03o)", path,
+                        (unsigned int)st.st_mode & 0777);
+        (void)crosh_error_hint(err, "look at what is in it, then: chmod 700 %s", path);
+        return -EPERM;
+    }
+    return move_fd(fd);
+}
+
+char *crosh_runtime_dir(struct crosh_error *err)
+{
+    const char *runtime = xdg("XDG_RUNTIME_DIR");
+    cleanup_free char *path = NULL;
+    cleanup_close int fd = -1;
+
+    path = runtime != NULL ? format("%s/crosh", runtime)
+                           : format("/tmp/crosh-%u", (unsigned int)geteuid());
+    if (path == NULL) {
+        (void)crosh_error_set(err, -ENOMEM, "out of memory");
+        return NULL;
+    }
+    fd = crosh_private_dir_open(path, err);
+    return fd >= 0 ? move_ptr(path) : NULL;
+}
+
+char *crosh_vm_runtime_dir(const char *name, struct crosh_error *err)
+{
+    cleanup_free char *runtime = crosh_runtime_dir(err);
+    char *path;
+
+    if (runtime == NULL)
+        return NULL;
+    path = format("%s/%s", runtime, name);
+    if (path == NULL)
+        (void)crosh_error_set(err, -ENOMEM, "out of memory");
+    return path;
+}
+
+int crosh_make_dirs(const char *path, struct crosh_error *err)
+{
+    cleanup_free char *copy = strdup(path);
+    char *slash;
+
+    if (copy == NULL)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    for (slash = strchr(copy + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(copy, 0700) < 0 && errno != EEXIST)
+            return crosh_error_errno(err, "cannot make the directory %s", copy);
+        *slash = '/';
+    }
+    if (mkdir(copy, 0700) < 0 && errno != EEXIST)
+        return crosh_error_errno(err, "cannot make the directory %s", copy);
+    return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path) < 0 && errno != ENOENT ? -1 : 0;
+}
+
+int crosh_remove_tree(const char *path, struct crosh_error *err)
+{
+    if (nftw(path, remove_entry, REMOVE_TREE_FDS, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) < 0 &&
+        errno != ENOENT)
+        return crosh_error_errno(err, "cannot remove %s", path);
+    return 0;
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/* A VM's runtime directory: locks, liveness, and cleaning up after a launcher that was killed. */
+#include "lib/vm/runtime.h"
+
+#include <crosh/vm.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/vm/dirs.h"
+
+#define LOCK_POLL_MS   20
+#define ENDED_MAX_SIZE 8192
+
+static int64_t now_ms(void)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+int crosh_vm_runtime_open(const char *name, struct crosh_error *err)
+{
+    cleanup_free char *path = crosh_vm_runtime_dir(name, err);
+
+    if (path == NULL)
+        return err != NULL && err->code != 0 ? err->code : -EIO;
+    return crosh_private_dir_open(path, err);
+}
+
+int crosh_vm_runtime_find(const char *name, struct crosh_error *err)
+{
+    cleanup_free char *path = crosh_vm_runtime_dir(name, err);
+    int fd;
+
+    if (path == NULL)
+        return err != NULL && err->code != 0 ? err->code : -EIO;
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd >= 0 ? fd : crosh_error_errno(err, "cannot open %s", path);
+}
+
+static int open_lock(int dir_fd, const char *name)
+{
+    return openat(dir_fd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
+
+/* Whether fd is still the file of that name: its directory may have been destroyed meanwhile. */
+static bool is_current(int dir_fd, const char *name, int fd)
+{
+    struct stat here;
+    struct stat there;
+
+    return fstat(fd, &here) == 0 && fstatat(dir_fd, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+           here.st_ino == there.st_ino && here.st_dev == there.st_dev;
+}
+
+int crosh_vm_operation_lock(const char *name, int timeout_ms, struct crosh_error *err)
+{
+    const int64_t deadline = now_ms() + timeout_ms;
+
+    for (;;) {
+        cleanup_close int dir_fd = crosh_vm_runtime_open(name, err);
+        cleanup_close int fd = -1;
+
+        if (dir_fd < 0)
+            return dir_fd;
+        fd = open_lock(dir_fd, "op.lock");
+        if (fd < 0 && errno != ENOENT)
+            return crosh_error_errno(err, "cannot open the lock of VM %s", name);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+            if (is_current(dir_fd, "op.lock", fd))
+                return move_fd(fd);
+        } else if (fd >= 0 && errno != EWOULDBLOCK && errno != EINTR) {
+            return crosh_error_errno(err, "cannot lock VM %s", name);
+        }
+        if (now_ms() >= deadline)
+            break;
+        (void)poll(NULL, 0, LOCK_POLL_MS);
+    }
+    crosh_error_set(err, -EBUSY, "VM %s is being started or changed by another command", name);
+    (void)crosh_error_hint(err, "wait for it, or end the VM: vmc stop %s", name);
+    return -EBUSY;
+}
+
+/* Says in "ended" that the launcher died without doing so itself. */
+static void write_killed(int dir_fd)
+{
+    char line[160];
+    cleanup_close int fd = -1;
+    int length;
+
+    fd = openat(dir_fd, "ended", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return;
+    length = snprintf(line, sizeof(line),
+                      "{\"reason\":\"killed\",\"detail\":\"the launcher was killed\","
+                      "\"status\":-1,\"time\":%lld}\n",
+                      (long long)time(NULL));
+    if (write(fd, line, (size_t)length) != length)
+        (void)unlinkat(dir_fd, "ended", 0); /* no word is better than half of one */
+}
+
+/* A live launcher unlinks its sockets and pid at its end; what is there still is a dead one's. */
+static void remove_leftovers(int dir_fd)
+{
+    DIR *dir;
+    int copy = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const struct dirent *entry;
+    bool was_killed = false;
+
+    if (copy < 0)
+        return;
+    dir = fdopendir(copy);
+    if (dir == NULL) {
+        (void)close(copy);
+        return;
+    }
+    while ((entry = readdir(dir)) != NULL) {
+        struct stat st;
+
+        if (fstatat(dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            continue;
+        if (strcmp(entry->d_name, "pid") != 0 && !S_ISSOCK(st.st_mode))
+            continue;
+        was_killed = true;
+        (void)unlinkat(dir_fd, entry->d_name, 0);
+    }
+    (void)closedir(dir);
+    if (was_killed)
+        write_killed(dir_fd);
+}
+
+enum crosh_vm_liveness crosh_vm_probe_locked(int runtime_fd)
+{
+    cleanup_close int lock = openat(runtime_fd, "lock", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+
+    if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) < 0)
+        return CROSH_VM_ALIVE;
+    remove_leftovers(runtime_fd);
+    return CROSH_VM_DEAD;
+}
+
+enum crosh_vm_liveness crosh_vm_probe(const char *name)
+{
+    cleanup_close int dir_fd = crosh_vm_runtime_find(name, NULL);
+    cleanup_close int op = -1;
+    cleanup_close int lock = -1;
+
+    if (dir_fd < 0)
+        return CROSH_VM_DEAD;
+    op = open_lock(dir_fd, "op.lock");
+    if (op < 0)
+        return CROSH_VM_DEAD;
+    if (flock(op, LOCK_SH | LOCK_NB) < 0)
+        return CROSH_VM_CHANGING;
+    lock = openat(dir_fd, "lock", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    if (lock >= 0 && flock(lock, LOCK_SH | LOCK_NB) < 0)
+        return CROSH_VM_ALIVE;
+    /* Several may probe at once, one may clean: the rest leave it to that one. */
+    if (flock(op, LOCK_EX | LOCK_NB) == 0)
+        remove_leftovers(dir_fd);
+    return CROSH_VM_DEAD;
+}
+
+int crosh_unix_connect(int dir_fd, const char *name, int timeout_ms)
+{
+    const int64_t deadline = now_ms() + timeout_ms;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    cleanup_close int fd = -1;
+
+    /* sun_path holds 108 bytes; a path through our own descriptor always fits. */
+    if ((size_t)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", dir_fd,
+                         name) >= sizeof(address.sun_path))
+        return -ENAMETOOLONG;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    while (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
+        /* EAGAIN: the listener's backlog is full, and poll() would not tell when it is not. */
+        if (errno != EAGAIN && errno != EINTR)
+            return -errno;
+        if (now_ms() >= deadline)
+            return -ETIMEDOUT;
+        (void)poll(NULL, 0, LOCK_POLL_MS);
+    }
+    return move_fd(fd);
+}
+
+int crosh_vm_ended_read(const char *name, struct crosh_vm_ended *ended)
+{
+    cleanup_close int dir_fd = crosh_vm_runtime_find(name, NULL);
+    cleanup_close int fd = -1;
+    char text[ENDED_MAX_SIZE];
+    ssize_t size;
+    json_t *root;
+    const char *reason = NULL;
+    const char *detail = "";
+    int status = -1;
+    json_int_t when = 0;
+
+    memset(ended, 0, sizeof(*ended));
+    if (dir_fd < 0)
+        return 0;
+    fd = openat(dir_fd, "ended", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    size = read(fd, text, sizeof(text));
+    if (size <= 0)
+        return 0;
+    root = json_loadb(text, (size_t)size, 0, NULL);
+    if (root == NULL)
+        return 0;
+    if (json_unpack(root, "{s:s, s?s, s?i, s?I}", "reason", &reason, "detail", &detail, "status",
+                    &status, "time", &when) == 0) {
+        (void)snprintf(ended->reason, sizeof(ended->reason), "%s", reason);
+        (void)snprintf(ended->detail, sizeof(ended->detail), "%s", detail);
+        ended->status = status;
+        ended->time = (int64_t)when;
+    }
+    json_decref(root);
+    return ended->reason[0] != '\0';
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* A VM's runtime directory: who holds it, what its launcher left there. */
+#ifndef CROSH_VM_RUNTIME_H
+#define CROSH_VM_RUNTIME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <crosh/error.h>
+
+#pragma GCC visibility push(default)
+
+/*
+ * Two locks live in <runtime>/NAME/:
+ *
+ *   lock     held exclusively by crosh-vm for its whole life: a VM runs exactly
+ *            as long as this lock is held.
+ *   op.lock  held exclusively by a command that starts, changes or destroys the
+ *            VM, and shared while somebody probes "lock": so a probe, which has
+ *            to take "lock" for a moment, never meets a launcher that is just
+ *            about to take it.
+ */
+
+/*
+ * Opens the runtime directory, making it when it is not there. Returns a
+ * descriptor or a negative code.
+ */
+int crosh_vm_runtime_open(const char *name, struct crosh_error *err);
+
+/* The same without making anything: -ENOENT when there is no such directory. */
+int crosh_vm_runtime_find(const char *name, struct crosh_error *err);
+
+/*
+ * Takes op.lock for a change to the VM, waiting at most timeout_ms. Returns a
+ * descriptor whose closing unlocks, or -EBUSY with an error.
+ */
+int crosh_vm_operation_lock(const char *name, int timeout_ms, struct crosh_error *err);
+
+enum crosh_vm_liveness {
+    CROSH_VM_DEAD,
+    CROSH_VM_ALIVE,    /* a launcher holds the VM */
+    CROSH_VM_CHANGING, /* another command holds it; its launcher may be about to run */
+};
+
+/*
+ * Whether a launcher holds the VM. Leftovers of a launcher that was killed are
+ * removed, and "ended" tells the fact from then on.
+ */
+enum crosh_vm_liveness crosh_vm_probe(const char *name);
+
+/* As crosh_vm_probe(), for the holder of op.lock. */
+enum crosh_vm_liveness crosh_vm_probe_locked(int runtime_fd);
+
+/*
+ * Connects to a unix socket in the directory, whatever the length of its path.
+ * Non-blocking descriptor, or negative errno (-ENOENT and -ECONNREFUSED: nobody
+ * listens there).
+ */
+int crosh_unix_connect(int dir_fd, const char *name, int timeout_ms);
+
+/* How the VM's last run ended: the launcher's "ended" file. */
+struct crosh_vm_ended {
+    char reason[16]; /* poweroff, reset, crash, killed, failed; empty: unknown */
+    char detail[256];
+    int status; /* crosh-vm's exit status; -1: it was killed itself */
+    int64_t time;
+};
+
+/* 1 when it is known, else 0. */
+int crosh_vm_ended_read(const char *name, struct crosh_vm_ended *ended);
+
+#pragma GCC visibility pop
+#endif

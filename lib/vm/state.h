@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* All that can be known of a VM's run: asked of its launcher. */
+#ifndef CROSH_VM_STATE_H
+#define CROSH_VM_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <crosh/vm.h>
+
+#pragma GCC visibility push(default)
+
+struct crosh_vm_status {
+    enum crosh_vm_state state;
+    bool answered; /* the launcher replied, and what follows is known */
+    pid_t pid;
+    char accel[16];
+    char notice[256];
+    char agent_version[64];
+    char kernel_release[96];
+    unsigned int vcpus;
+    uint64_t memory_bytes;
+    uint64_t uptime_us;
+    unsigned int cid;
+};
+
+/* Fills *status; a VM that does not exist is a stopped one. */
+void crosh_vm_query(const char *name, struct crosh_vm_status *status);
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* The store of VMs: making, changing and destroying them under one lock. */
+#ifndef CROSH_VM_STORE_H
+#define CROSH_VM_STORE_H
+
+#include <crosh/error.h>
+
+#include "lib/vm/config.h"
+
+#pragma GCC visibility push(default)
+
+/* Makes a VM with this configuration. -EEXIST when there is one of that name. */
+int crosh_vm_create(const char *name, struct crosh_vm_config *config, struct crosh_error *err);
+
+/* Replaces the configuration of a VM that exists. */
+int crosh_vm_update(const char *name, struct crosh_vm_config *config, struct crosh_error *err);
+
+/*
+ * Removes the VM with all its data and its runtime directory. The caller holds
+ * the VM's operation lock and knows that it does not run.
+ */
+int crosh_vm_destroy(const char *name, struct crosh_error *err);
+
+#pragma GCC visibility pop
+#endif
