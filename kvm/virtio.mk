@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Virtio: queues, the devices, and the vhost-user transport.
 kvm_libkvm_la_SOURCES += \
+	kvm/virtio/console.c kvm/virtio/console.h \
 	kvm/virtio/device.c kvm/virtio/device.h \
+	kvm/virtio/rng.c kvm/virtio/rng.h \
 	kvm/virtio/virtqueue.c kvm/virtio/virtqueue.h

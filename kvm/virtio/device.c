@@ -3,10 +3,36 @@
 #include "kvm/virtio/device.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
+
+void virtio_device_init(struct virtio_device *dev, const struct virtio_device_ops *ops,
+                        struct event_loop *loop, unsigned int queue_count)
+{
+    dev->ops = ops;
+    dev->loop = loop;
+    dev->features = 1ULL << VIRTIO_F_VERSION_1 | 1ULL << VIRTIO_RING_F_INDIRECT_DESC |
+                    1ULL << VIRTIO_RING_F_EVENT_IDX;
+    dev->queue_count = queue_count;
+    for (unsigned int i = 0; i < VIRTIO_DEVICE_MAX_QUEUES; i++)
+        dev->queue[i].kick_fd = dev->queue[i].call_fd = -1;
+}
+
+void virtio_config_copy(const void *config, size_t config_size, uint32_t offset, void *buf,
+                        uint32_t size)
+{
+    size_t n = 0;
+
+    if (offset < config_size)
+        n = config_size - offset < size ? config_size - offset : size;
+    if (n > 0)
+        memcpy(buf, (const uint8_t *)config + offset, n);
+    memset((uint8_t *)buf + n, 0, size - n);
+}
 
 static void on_kick(void *opaque, uint32_t events)
 {
@@ -51,8 +77,10 @@ int virtio_device_start(struct virtio_device *dev, const struct guest_memory *me
 
     if (dev->started)
         return -EBUSY;
-    /* Legacy drivers, which do not know VERSION_1, have other rings and configuration spaces. */
     dev->driver_features &= dev->features;
+    /* Legacy drivers lay their rings out differently. */
+    if (!virtio_device_has_feature(dev, VIRTIO_F_VERSION_1))
+        return -EINVAL;
     for (unsigned int i = 0; i < dev->queue_count && ret == 0; i++)
         if (dev->queue[i].size != 0)
             ret = start_queue(dev, i, memory);

@@ -62,6 +62,17 @@ struct virtio_device {
     void *on_first_start_opaque;
 };
 
+/*
+ * For device types: sets up what every device has, on zeroed memory. features
+ * become VERSION_1, indirect descriptors and event indices; size_max of each queue
+ * is the caller's to set.
+ */
+void virtio_device_init(struct virtio_device *dev, const struct virtio_device_ops *ops,
+                        struct event_loop *loop, unsigned int queue_count);
+/* For config_read: copies [offset, offset + size) of config; what lies beyond it reads as 0. */
+void virtio_config_copy(const void *config, size_t config_size, uint32_t offset, void *buf,
+                        uint32_t size);
+
 static inline void virtio_device_config_changed(struct virtio_device *dev)
 {
     if (dev->config_changed != NULL && dev->started)

@@ -277,15 +277,19 @@ static bool wants_interrupt(struct virtqueue *vq)
     return vring_need_event(load16(used_event_of(vq)), now, old) != 0;
 }
 
-void virtqueue_notify(struct virtqueue *vq)
+static void signal_fd(int fd)
 {
     const uint64_t one = 1;
 
-    if (!vq->running || vq->broken || !wants_interrupt(vq) || vq->call_fd < 0)
+    /* Fails only when the counter is full: then a signal is pending already. */
+    if (fd >= 0 && write(fd, &one, sizeof(one)) < 0)
         return;
-    /* Fails only when the counter is full: then an interrupt is pending already. */
-    if (write(vq->call_fd, &one, sizeof(one)) < 0)
-        return;
+}
+
+void virtqueue_notify(struct virtqueue *vq)
+{
+    if (vq->running && !vq->broken && wants_interrupt(vq))
+        signal_fd(vq->call_fd);
 }
 
 void virtqueue_enable_kicks(struct virtqueue *vq, bool enable)
@@ -300,6 +304,14 @@ void virtqueue_enable_kicks(struct virtqueue *vq, bool enable)
     }
     /* The wish must be visible before the caller looks at avail->idx again. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+void virtqueue_await_kick(struct virtqueue *vq)
+{
+    virtqueue_enable_kicks(vq, true);
+    /* Through the kick descriptor, so that the rest of the loop gets its turn first. */
+    if (virtqueue_has_available(vq))
+        signal_fd(vq->kick_fd);
 }
 
 /* Moves size bytes between buf and the segments, from byte offset of the first on. */

@@ -83,6 +83,11 @@ void virtqueue_notify(struct virtqueue *vq);
  * with virtqueue_has_available(): a kick may have been spared just before.
  */
 void virtqueue_enable_kicks(struct virtqueue *vq, bool enable);
+/*
+ * For the end of a round of work, finished or cut short for fairness: the device
+ * will be kicked when there are more chains, at once if there are some now.
+ */
+void virtqueue_await_kick(struct virtqueue *vq);
 
 /* Copies between a chain and a flat buffer; offset counts from the first out (in) byte.
    Return the bytes copied: fewer than size when the chain ends. */
