@@ -7,6 +7,16 @@ kvm_libkvm_la_LIBADD = lib/libwire.la lib/libbase.la $(JANSSON_LIBS)
 kvm_libkvm_la_SOURCES = \
 	kvm/event-loop.c kvm/event-loop.h \
 	kvm/guest-memory.c kvm/guest-memory.h \
-	kvm/machine.h
+	kvm/machine.h \
+	kvm/console-log.c kvm/console-log.h \
+	kvm/guest-link.c kvm/guest-link.h \
+	kvm/launcher.c kvm/launcher.h \
+	kvm/options.c kvm/options.h \
+	kvm/control/framed-stream.c kvm/control/framed-stream.h \
+	kvm/control/server.c kvm/control/server.h \
+	kvm/backend/choose.c kvm/backend/choose.h \
+	kvm/backend/qemu.c \
+	kvm/backend/qemu-args.c kvm/backend/qemu-args.h \
+	kvm/backend/qmp.c kvm/backend/qmp.h
 
 include kvm/virtio.mk

@@ -22,8 +22,8 @@ struct machine_disk {
 /* Everything the user chose; strings live as long as the launcher. */
 struct machine_config {
     const char *name;
-    const char *kernel; /* bzImage or ELF */
-    const char *initrd; /* NULL: none */
+    const char *kernel;  /* bzImage or ELF */
+    const char *initrd;  /* NULL: none */
     const char *cmdline; /* added after the launcher's own parameters */
     unsigned int vcpus;
     uint64_t memory_bytes; /* a multiple of 2 MiB */

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* Implements the choice of a backend. */
+#include "kvm/backend/choose.h"
+
+#include <stdio.h>
+
+static const struct machine_backend *probed(const struct machine_backend *backend,
+                                            struct crosh_error *err)
+{
+    return backend->probe(err) < 0 ? NULL : backend;
+}
+
+const struct machine_backend *backend_choose(enum launcher_accel accel, char *notice, size_t size,
+                                             struct crosh_error *err)
+{
+    struct crosh_error kvm_err = {0}, qemu_err = {0};
+
+    notice[0] = '\0';
+    if (accel == LAUNCHER_ACCEL_KVM)
+        return probed(&machine_kvm, err);
+    if (accel == LAUNCHER_ACCEL_TCG)
+        return probed(&machine_qemu, err);
+    if (machine_kvm.probe(&kvm_err) == 0)
+        return &machine_kvm;
+    if (machine_qemu.probe(&qemu_err) < 0) {
+        crosh_error_set(err, kvm_err.code, "%s; and instead of KVM: %s", kvm_err.message,
+                        qemu_err.message);
+        crosh_error_hint(err, "%s; or %s", kvm_err.hint, qemu_err.hint);
+        return NULL;
+    }
+    snprintf(notice, size, "%s: using QEMU's software emulation, which is much slower%s%s",
+             kvm_err.message, kvm_err.hint[0] != '\0' ? "; " : "", kvm_err.hint);
+    return &machine_qemu;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* Implements the description of a machine to QEMU. */
+#include "kvm/backend/qemu-args.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Adds one argument, formatted; marks the whole as failed when memory is short. */
+static void add(struct qemu_args *args, const char *fmt, ...) CROSH_PRINTF(2, 3);
+static void add(struct qemu_args *args, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (args->count >= QEMU_ARGS_MAX - 1)
+        return;
+    va_start(ap, fmt);
+    if (vasprintf(&args->argv[args->count], fmt, ap) < 0)
+        args->argv[args->count] = NULL;
+    va_end(ap);
+    args->count++;
+}
+
+/* Adds an option whose value is JSON, so that no file name needs QEMU's comma quoting. Takes the
+   reference. */
+static void add_json(struct qemu_args *args, const char *option, json_t *value)
+{
+    char *text = value != NULL ? json_dumps(value, JSON_COMPACT) : NULL;
+
+    json_decref(value);
+    add(args, "%s", option);
+    if (args->count < QEMU_ARGS_MAX - 1)
+        args->argv[args->count++] = text;
+    else
+        free(text);
+}
+
+static void add_disk(struct qemu_args *args, const struct machine_disk *disk, unsigned int index)
+{
+    char node[16];
+
+    snprintf(node, sizeof(node), "disk%u", index);
+    add_json(args, "-blockdev",
+             json_pack("{s:s, s:s, s:b, s:s, s:{s:s, s:s, s:b, s:s}}", "driver", "raw", "node-name",
+                       node, "read-only", disk->read_only, "discard", "unmap", "file", "driver",
+                       "file", "filename", disk->path, "read-only", disk->read_only, "discard",
+                       "unmap"));
+    add_json(
+        args, "-device",
+        json_pack("{s:s, s:s, s:s}", "driver", "virtio-blk-pci", "drive", node, "serial", node));
+}
+
+int qemu_args_build(struct qemu_args *args, const char *program,
+                    const struct machine_config *config, int qmp_fd, int console_fd, int vsock_fd)
+{
+    static const char *const fixed[] = {
+        "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-S",
+        /* Nothing that a guest finds in QEMU may become a program or a new privilege. */
+        "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+        "-machine", "q35,memory-backend=mem", "-accel", "tcg,thread=multi",
+        /* Five-level paging would make every emulated page walk longer. */
+        "-cpu", "max,la57=off",
+        /* pvpanic tells a kernel panic from a reset. */
+        "-device", "pvpanic", "-device", "virtio-rng-pci"};
+
+    add(args, "%s", program);
+    for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+        add(args, "%s", fixed[i]);
+    add(args, "-smp");
+    add(args, "%u", config->vcpus);
+    add(args, "-m");
+    add(args, "%lluM", (unsigned long long)(config->memory_bytes >> 20));
+    add_json(args, "-object",
+             json_pack("{s:s, s:s, s:I, s:b}", "qom-type", "memory-backend-memfd", "id", "mem",
+                       "size", (json_int_t)config->memory_bytes, "share", 1));
+    add(args, "-chardev");
+    add(args, "socket,id=qmp,fd=%d", qmp_fd);
+    add(args, "-mon");
+    add(args, "chardev=qmp,mode=control");
+    add(args, "-chardev");
+    add(args, "socket,id=console,fd=%d", console_fd);
+    add(args, "-serial");
+    add(args, "chardev:console");
+    add(args, "-chardev");
+    add(args, "socket,id=vsock,fd=%d", vsock_fd);
+    add(args, "-device");
+    add(args, "vhost-user-vsock-pci,chardev=vsock");
+    for (unsigned int i = 0; i < config->disk_count; i++)
+        add_disk(args, &config->disk[i], i);
+    add(args, "-kernel");
+    add(args, "%s", config->kernel);
+    if (config->initrd != NULL) {
+        add(args, "-initrd");
+        add(args, "%s", config->initrd);
+    }
+    add(args, "-append");
+    add(args, "console=ttyS0 panic=-1 quiet cryptomgr.notests %s", config->cmdline);
+    for (unsigned int i = 0; i < args->count; i++) {
+        if (args->argv[i] == NULL)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+void qemu_args_free(struct qemu_args *args)
+{
+    for (unsigned int i = 0; i < args->count; i++)
+        free(args->argv[i]);
+    args->count = 0;
+}

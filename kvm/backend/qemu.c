@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The machine as QEMU's software emulation runs it.
+ *
+ * Theory of operation: QEMU is a child that cannot outlive us. Four socket pairs
+ * lead to it: QMP (commands and the reason of its end), the serial console, our
+ * vsock device as a vhost-user backend over its shared guest memory, and its
+ * stderr, whose last line explains an early death. All else that a guest sees
+ * (disks, entropy, ACPI) is QEMU's own.
+ */
+#include "kvm/machine.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kvm/backend/qemu-args.h"
+#include "kvm/backend/qmp.h"
+#include "kvm/virtio/vhost-user.h"
+#include "lib/base/cleanup.h"
+
+#define QEMU_PROGRAM "qemu-system-x86_64"
+
+struct machine {
+    struct machine_host host;
+    pid_t pid;
+    int pid_fd;
+    int console_fd;
+    int stderr_fd;
+    struct event_source *exit_source, *console_source, *stderr_source;
+    struct qmp *qmp;
+    struct vhost_user *vhost_user;
+    bool end_known; /* QMP told how the guest ended */
+    bool panicked;
+    enum machine_end end;
+    bool last_line_ended; /* the next character starts a line anew */
+    size_t last_line_size;
+    char last_line[256]; /* of QEMU's stderr */
+};
+
+/* Our end and QEMU's end of each stream. */
+enum stream { STREAM_QMP, STREAM_CONSOLE, STREAM_VSOCK, STREAM_STDERR, STREAM_COUNT };
+
+struct streams {
+    int ours[STREAM_COUNT];
+    int theirs[STREAM_COUNT];
+};
+
+static char *find_program(void)
+{
+    const char *path = getenv("PATH");
+    cleanup_free char *dirs = strdup(path != NULL ? path : "/usr/local/bin:/usr/bin:/bin");
+    char *rest = dirs, *dir, *file;
+
+    while (dirs != NULL && (dir = strsep(&rest, ":")) != NULL) {
+        /* A relative entry would run whatever lies in the working directory. */
+        if (*dir != '/' || asprintf(&file, "%s/" QEMU_PROGRAM, dir) < 0)
+            continue;
+        if (access(file, X_OK) == 0)
+            return file;
+        free(file);
+    }
+    return NULL;
+}
+
+static int qemu_probe(struct crosh_error *err)
+{
+    cleanup_free char *program = find_program();
+
+    if (program != NULL)
+        return 0;
+    crosh_error_set(err, -ENOENT, "QEMU (" QEMU_PROGRAM ") is not installed");
+    return crosh_error_hint(err, "install QEMU's x86 system emulator "
+                                 "(Debian, Ubuntu: apt install qemu-system-x86)");
+}
+
+static void on_qmp_event(void *opaque, const char *event, json_t *data)
+{
+    struct machine *m = opaque;
+    const char *reason = json_string_value(json_object_get(data, "reason"));
+
+    if (strcmp(event, "GUEST_PANICKED") == 0)
+        m->panicked = true;
+    if (strcmp(event, "SHUTDOWN") != 0 || reason == NULL)
+        return;
+    m->end_known = true;
+    if (m->panicked || strcmp(reason, "guest-panic") == 0)
+        m->end = MACHINE_END_CRASH;
+    else if (strcmp(reason, "guest-reset") == 0)
+        m->end = MACHINE_END_RESET;
+    else if (strcmp(reason, "guest-shutdown") == 0)
+        m->end = MACHINE_END_POWEROFF;
+    else
+        m->end_known = false;
+}
+
+static void on_console(void *opaque, uint32_t events)
+{
+    struct machine *m = opaque;
+    char buf[4096];
+    ssize_t n = recv(m->console_fd, buf, sizeof(buf), MSG_DONTWAIT);
+
+    (void)events;
+    if (n > 0)
+        m->host.console_output(m->host.opaque, buf, (size_t)n);
+    else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+        event_modify(m->console_source, 0);
+}
+
+/* Passes QEMU's words on and remembers the last line. */
+static void on_stderr(void *opaque, uint32_t events)
+{
+    struct machine *m = opaque;
+    char buf[1024];
+    ssize_t n = recv(m->stderr_fd, buf, sizeof(buf), MSG_DONTWAIT);
+
+    (void)events;
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        event_modify(m->stderr_source, 0);
+    if (n <= 0)
+        return;
+    (void)!write(STDERR_FILENO, buf, (size_t)n);
+    for (ssize_t i = 0; i < n; i++) {
+        if (buf[i] == '\n') {
+            m->last_line_ended = true;
+            continue;
+        }
+        if (m->last_line_ended)
+            m->last_line_size = 0;
+        m->last_line_ended = false;
+        if (m->last_line_size + 1 < sizeof(m->last_line))
+            m->last_line[m->last_line_size++] = buf[i];
+    }
+}
+
+static void on_exit_of_qemu(void *opaque, uint32_t events)
+{
+    struct machine *m = opaque;
+    char detail[400];
+    siginfo_t info = {0};
+
+    (void)events;
+    if (waitid(P_PID, (id_t)m->pid, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
+        return;
+    m->pid = -1;
+    event_modify(m->exit_source, 0);
+    /* What it said before its end may still lie in the socket pairs. */
+    on_console(m, EPOLLIN);
+    on_stderr(m, EPOLLIN);
+    m->last_line[m->last_line_size] = '\0';
+    if (m->end_known) {
+        m->host.ended(m->host.opaque, m->end,
+                      m->end == MACHINE_END_CRASH ? "the guest's kernel panicked" : "");
+        return;
+    }
+    if (info.si_code == CLD_EXITED)
+        snprintf(detail, sizeof(detail), "QEMU ended with status %d: %s", info.si_status,
+                 m->last_line);
+    else
+        snprintf(detail, sizeof(detail), "QEMU was killed by signal %d%s%s", info.si_status,
+                 m->last_line_size > 0 ? ": " : "", m->last_line);
+    m->host.ended(m->host.opaque, MACHINE_END_CRASH, detail);
+}
+
+static void on_frontend_gone(void *opaque, const char *detail)
+{
+    (void)opaque;
+    /* QEMU's own end is reported by its pidfd; only a broken protocol is news. */
+    if (detail != NULL && *detail != '\0')
+        fprintf(stderr, "crosh-vm: vhost-user: %s\n", detail);
+}
+
+static void close_streams(struct streams *streams)
+{
+    for (int i = 0; i < STREAM_COUNT; i++) {
+        if (streams->ours[i] >= 0)
+            close(streams->ours[i]);
+        if (streams->theirs[i] >= 0)
+            close(streams->theirs[i]);
+    }
+}
+
+static int open_streams(struct streams *streams, struct crosh_error *err)
+{
+    for (int i = 0; i < STREAM_COUNT; i++) {
+        int pair[2];
+
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+            return crosh_error_errno(err, "socket pair for QEMU");
+        streams->ours[i] = pair[0];
+        streams->theirs[i] = pair[1];
+    }
+    return 0;
+}
+
+/* In the child: becomes QEMU, or says on its stderr why not. */
+static void __attribute__((noreturn))
+become_qemu(const char *program, char *const *argv, const struct streams *streams, pid_t parent)
+{
+    sigset_t none;
+
+    sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)signal(SIGPIPE, SIG_DFL);
+    /* Die with the launcher, also when it died before this took effect. */
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
+    /* A signal to the launcher's group is the launcher's to handle. */
+    (void)setpgid(0, 0);
+    (void)dup2(streams->theirs[STREAM_STDERR], STDERR_FILENO);
+    for (int i = 0; i < STREAM_COUNT; i++)
+        (void)fcntl(streams->theirs[i], F_SETFD, 0);
+    (void)execv(program, argv);
+    dprintf(STDERR_FILENO, "%s: %s\n", program, strerror(errno));
+    _exit(127);
+}
+
+static int spawn(struct machine *m, const struct machine_config *config,
+                 const struct streams *streams, struct crosh_error *err)
+{
+    cleanup_free char *program = find_program();
+    cleanup(qemu_args_free) struct qemu_args args = {0};
+    pid_t parent = getpid();
+
+    if (program == NULL)
+        return qemu_probe(err);
+    if (qemu_args_build(&args, program, config, streams->theirs[STREAM_QMP],
+                        streams->theirs[STREAM_CONSOLE], streams->theirs[STREAM_VSOCK]) < 0)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    m->pid = fork();
+    if (m->pid < 0)
+        return crosh_error_errno(err, "starting QEMU");
+    if (m->pid == 0)
+        become_qemu(program, args.argv, streams, parent);
+    m->pid_fd = (int)syscall(SYS_pidfd_open, m->pid, 0);
+    return m->pid_fd < 0 ? crosh_error_errno(err, "starting QEMU") : 0;
+}
+
+static int attach(struct machine *m, struct streams *streams, struct crosh_error *err)
+{
+    struct event_loop *loop = m->host.loop;
+
+    m->console_fd = move_fd(streams->ours[STREAM_CONSOLE]);
+    m->stderr_fd = move_fd(streams->ours[STREAM_STDERR]);
+    m->qmp = qmp_new(loop, move_fd(streams->ours[STREAM_QMP]), on_qmp_event, m);
+    m->vhost_user = vhost_user_new(loop, m->host.vsock, move_fd(streams->ours[STREAM_VSOCK]),
+                                   on_frontend_gone, m, err);
+    if (m->vhost_user == NULL)
+        return err->code;
+    m->exit_source = event_add(loop, m->pid_fd, EPOLLIN, on_exit_of_qemu, m);
+    m->console_source = event_add(loop, m->console_fd, EPOLLIN, on_console, m);
+    m->stderr_source = event_add(loop, m->stderr_fd, EPOLLIN, on_stderr, m);
+    if (m->qmp == NULL || m->exit_source == NULL || m->console_source == NULL ||
+        m->stderr_source == NULL)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    return 0;
+}
+
+static void qemu_destroy(struct machine *m)
+{
+    if (m->pid > 0) {
+        (void)kill(m->pid, SIGKILL);
+        (void)waitpid(m->pid, NULL, 0);
+    }
+    event_remove(m->exit_source);
+    event_remove(m->console_source);
+    event_remove(m->stderr_source);
+    vhost_user_free(m->vhost_user);
+    qmp_free(m->qmp);
+    if (m->pid_fd >= 0)
+        close(m->pid_fd);
+    if (m->console_fd >= 0)
+        close(m->console_fd);
+    if (m->stderr_fd >= 0)
+        close(m->stderr_fd);
+    free(m);
+}
+
+static struct machine *qemu_create(const struct machine_config *config,
+                                   const struct machine_host *host, struct crosh_error *err)
+{
+    cleanup(close_streams) struct streams streams = {.ours = {-1, -1, -1, -1},
+                                                     .theirs = {-1, -1, -1, -1}};
+    struct machine *m = calloc(1, sizeof(*m));
+
+    if (m == NULL) {
+        crosh_error_errno(err, "QEMU");
+        return NULL;
+    }
+    m->host = *host;
+    m->pid = -1;
+    m->pid_fd = m->console_fd = m->stderr_fd = -1;
+    if (open_streams(&streams, err) < 0 || spawn(m, config, &streams, err) < 0 ||
+        attach(m, &streams, err) < 0) {
+        qemu_destroy(m);
+        return NULL;
+    }
+    return m;
+}
+
+static int qemu_start(struct machine *m, struct crosh_error *err)
+{
+    (void)err;
+    qmp_execute(m->qmp, "cont");
+    return 0;
+}
+
+static void qemu_power_button(struct machine *m)
+{
+    qmp_execute(m->qmp, "system_powerdown");
+}
+
+static void qemu_console_input(struct machine *m, const void *data, size_t size)
+{
+    (void)send(m->console_fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+const struct machine_backend machine_qemu = {
+    .name = "tcg",
+    .probe = qemu_probe,
+    .create = qemu_create,
+    .start = qemu_start,
+    .power_button = qemu_power_button,
+    .console_input = qemu_console_input,
+    .destroy = qemu_destroy,
+};

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* Implements the QMP client: one JSON object a line, both ways. */
+#include "kvm/backend/qmp.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Greeting and events are a few hundred bytes; QEMU is trusted less than that it would matter. */
+#define LINE_MAX_BYTES 65536
+
+struct qmp {
+    struct event_source *source;
+    qmp_event_fn *event;
+    void *opaque;
+    int fd;
+    size_t used;
+    char line[LINE_MAX_BYTES];
+};
+
+static void handle_line(struct qmp *qmp, const char *line, size_t size)
+{
+    json_t *message = json_loadb(line, size, 0, NULL);
+    const char *event = json_string_value(json_object_get(message, "event"));
+    json_t *error = json_object_get(message, "error");
+
+    if (event != NULL) {
+        qmp->event(qmp->opaque, event, json_object_get(message, "data"));
+    } else if (error != NULL) {
+        const char *text = json_string_value(json_object_get(error, "desc"));
+
+        fprintf(stderr, "crosh-vm: QEMU refused a command: %s\n", text != NULL ? text : "?");
+    }
+    json_decref(message);
+}
+
+static void on_input(void *opaque, uint32_t events)
+{
+    struct qmp *qmp = opaque;
+    ssize_t n = recv(qmp->fd, qmp->line + qmp->used, sizeof(qmp->line) - qmp->used, MSG_DONTWAIT);
+    char *start = qmp->line, *newline;
+
+    (void)events;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) { /* the process's end says more than its socket's */
+        event_modify(qmp->source, 0);
+        return;
+    }
+    qmp->used += (size_t)n;
+    while ((newline = memchr(start, '\n', qmp->used - (size_t)(start - qmp->line))) != NULL) {
+        handle_line(qmp, start, (size_t)(newline - start));
+        start = newline + 1;
+    }
+    qmp->used -= (size_t)(start - qmp->line);
+    memmove(qmp->line, start, qmp->used);
+    if (qmp->used == sizeof(qmp->line))
+        event_modify(qmp->source, 0);
+}
+
+struct qmp *qmp_new(struct event_loop *loop, int fd, qmp_event_fn *event, void *opaque)
+{
+    struct qmp *qmp = calloc(1, sizeof(*qmp));
+
+    if (qmp == NULL) {
+        close(fd);
+        return NULL;
+    }
+    qmp->fd = fd;
+    qmp->event = event;
+    qmp->opaque = opaque;
+    qmp->source = event_add(loop, fd, EPOLLIN, on_input, qmp);
+    if (qmp->source == NULL) {
+        qmp_free(qmp);
+        return NULL;
+    }
+    qmp_execute(qmp, "qmp_capabilities");
+    return qmp;
+}
+
+void qmp_free(struct qmp *qmp)
+{
+    if (qmp == NULL)
+        return;
+    event_remove(qmp->source);
+    close(qmp->fd);
+    free(qmp);
+}
+
+void qmp_execute(struct qmp *qmp, const char *command)
+{
+    char text[128];
+    int size = snprintf(text, sizeof(text), "{\"execute\":\"%s\"}\n", command);
+
+    if (send(qmp->fd, text, (size_t)size, MSG_NOSIGNAL) != size)
+        fprintf(stderr, "crosh-vm: QEMU does not take commands\n");
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* A QMP client: tells QEMU what to do and hears what happened to its guest. */
+#ifndef KVM_BACKEND_QMP_H
+#define KVM_BACKEND_QMP_H
+
+#include <jansson.h>
+
+#include "kvm/event-loop.h"
+
+struct qmp;
+
+/* An event, by QMP's name for it; data may be NULL. On the loop's thread. */
+typedef void qmp_event_fn(void *opaque, const char *event, json_t *data);
+
+/* Owns fd, also on failure (NULL). Negotiates capabilities at once. */
+struct qmp *qmp_new(struct event_loop *loop, int fd, qmp_event_fn *event, void *opaque);
+void qmp_free(struct qmp *qmp);
+
+/*
+ * Sends a command without arguments. QEMU carries commands out in order, so none
+ * needs to wait for the one before; a refusal is reported on stderr.
+ */
+void qmp_execute(struct qmp *qmp, const char *command);
+
+#endif

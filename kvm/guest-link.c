@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/* Implements the launcher's end of the guest link. */
+#include "kvm/guest-link.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "kvm/control/framed-stream.h"
+#include "lib/base/cleanup.h"
+#include "lib/wire/frame.h"
+
+struct guest_link {
+    struct event_loop *loop;
+    const struct guest_link_ops *ops;
+    void *opaque;
+    struct framed_stream *stream;
+    bool greeted;
+};
+
+struct guest_link *guest_link_new(struct event_loop *loop, const struct guest_link_ops *ops,
+                                  void *opaque)
+{
+    struct guest_link *link = calloc(1, sizeof(*link));
+
+    if (link == NULL)
+        return NULL;
+    link->loop = loop;
+    link->ops = ops;
+    link->opaque = opaque;
+    return link;
+}
+
+void guest_link_free(struct guest_link *link)
+{
+    if (link == NULL)
+        return;
+    framed_stream_free(link->stream);
+    free(link);
+}
+
+static void free_message(Guest__ToHost **message)
+{
+    if (*message != NULL)
+        guest__to_host__free_unpacked(*message, NULL);
+}
+
+static int on_frame(void *opaque, const uint8_t *data, size_t size)
+{
+    struct guest_link *link = opaque;
+    cleanup(free_message) Guest__ToHost *message = guest__to_host__unpack(NULL, size, data);
+
+    if (message == NULL)
+        return -EBADMSG;
+    switch (message->msg_case) {
+    case GUEST__TO_HOST__MSG_HELLO:
+        if (message->hello == NULL || message->hello->protocol != 1)
+            return -EPROTO;
+        link->greeted = true;
+        link->ops->hello(link->opaque, message->hello);
+        return 0;
+    case GUEST__TO_HOST__MSG_ENDING:
+        if (!link->greeted || message->ending == NULL)
+            return -EPROTO;
+        link->ops->ending(link->opaque, message->ending->kind);
+        return 0;
+    default:
+        return 0; /* a newer agent may say more */
+    }
+}
+
+static void on_closed(void *opaque)
+{
+    struct guest_link *link = opaque;
+    bool greeted = link->greeted;
+
+    framed_stream_free(link->stream);
+    link->stream = NULL;
+    link->greeted = false;
+    if (greeted)
+        link->ops->lost(link->opaque);
+}
+
+bool guest_link_accept(void *opaque, int fd)
+{
+    static const struct framed_stream_ops ops = {.frame = on_frame, .closed = on_closed};
+    struct guest_link *link = opaque;
+
+    if (link->stream != NULL) {
+        close(fd);
+        return false;
+    }
+    link->greeted = false;
+    link->stream = framed_stream_new(link->loop, fd, FRAME_COMPAT_MAX, &ops, link);
+    return link->stream != NULL;
+}
+
+bool guest_link_shutdown(struct guest_link *link)
+{
+    Guest__ToGuest message = GUEST__TO_GUEST__INIT;
+    Guest__ShutdownRequest shutdown = GUEST__SHUTDOWN_REQUEST__INIT;
+
+    if (link->stream == NULL || !link->greeted)
+        return false;
+    message.msg_case = GUEST__TO_GUEST__MSG_SHUTDOWN;
+    message.shutdown = &shutdown;
+    framed_stream_send(link->stream, &message.base);
+    return true;
+}

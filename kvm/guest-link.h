@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* The launcher's end of the guest link (guest.proto): the agent's standing stream to us. */
+#ifndef KVM_GUEST_LINK_H
+#define KVM_GUEST_LINK_H
+
+#include <stdbool.h>
+
+#include "kvm/event-loop.h"
+#include "lib/wire/guest.pb-c.h"
+
+struct guest_link;
+
+/* All calls on the loop's thread; messages are valid during the call. */
+struct guest_link_ops {
+    void (*hello)(void *opaque, const Guest__Hello *hello);
+    void (*ending)(void *opaque, Guest__Ending__Kind kind);
+    void (*lost)(void *opaque); /* the agent left after its hello */
+};
+
+struct guest_link *guest_link_new(struct event_loop *loop, const struct guest_link_ops *ops,
+                                  void *opaque);
+void guest_link_free(struct guest_link *link);
+
+/*
+ * Takes a new stream from the guest (a vsock_accept_fn; opaque is the link).
+ * Refused while another is up: any process of the guest can dial the port, and
+ * the first, the agent's, must not be pushed aside.
+ */
+bool guest_link_accept(void *link, int fd);
+
+/* Asks the agent to power the guest off. False when no agent is there to ask. */
+bool guest_link_shutdown(struct guest_link *link);
+
+#endif

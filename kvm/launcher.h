@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of one VM: from its files and sockets over its stages to the way it ended. */
+#ifndef KVM_LAUNCHER_H
+#define KVM_LAUNCHER_H
+
+#include "kvm/machine.h"
+
+enum launcher_accel {
+    LAUNCHER_ACCEL_AUTO, /* KVM, else emulation */
+    LAUNCHER_ACCEL_KVM,
+    LAUNCHER_ACCEL_TCG,
+};
+
+struct launcher_config {
+    struct machine_config machine; /* its cmdline is made by the launcher */
+    const char *runtime_dir;
+    const char *cmdline; /* the user's kernel parameters; may be NULL */
+    enum launcher_accel accel;
+    uint32_t cid;
+    int control_fd; /* -1: none */
+    bool no_reboot;
+};
+
+/*
+ * Runs the VM until it ends. Returns the exit status that tells how (control.proto's
+ * EndReason documents the numbers). start_us: CLOCK_MONOTONIC at the process's
+ * start, in microseconds; stages are timed from there.
+ */
+int launcher_run(const struct launcher_config *config, uint64_t start_us);
+
+#endif

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/* Implements the launcher's command line. */
+#include "kvm/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/size.h"
+
+#define MIB             (UINT64_C(1) << 20)
+#define MEMORY_MIN      (64 * MIB)
+#define MEMORY_DEFAULT  (512 * MIB)
+#define MEMORY_ALIGN    (2 * MIB)
+#define GUEST_CID_FIRST 3
+
+enum option_id {
+    OPT_NAME = 256,
+    OPT_RUNTIME_DIR,
+    OPT_KERNEL,
+    OPT_INITRD,
+    OPT_CMDLINE,
+    OPT_CPUS,
+    OPT_MEMORY,
+    OPT_DISK,
+    OPT_ACCEL,
+    OPT_CID,
+    OPT_CONTROL_FD,
+    OPT_NO_REBOOT,
+    OPT_HELP,
+    OPT_VERSION,
+};
+
+/* One row an option: the parser and the help read the same table. */
+static const struct {
+    const char *name;
+    const char *value; /* NULL: a flag */
+    int id;
+    const char *help;
+} options[] = {
+    {"name", "NAME", OPT_NAME, "the VM's name (required)"},
+    {"runtime-dir", "DIR", OPT_RUNTIME_DIR, "where sockets and logs go; private (required)"},
+    {"kernel", "FILE", OPT_KERNEL, "bzImage or uncompressed ELF (required)"},
+    {"initrd", "FILE", OPT_INITRD, "initial RAM file system"},
+    {"cmdline", "TEXT", OPT_CMDLINE, "kernel parameters to add"},
+    {"cpus", "N", OPT_CPUS, "vcpus, 1 to 8 (1)"},
+    {"memory", "SIZE", OPT_MEMORY, "guest memory, a multiple of 2M (512M)"},
+    {"disk", "FILE[,ro]", OPT_DISK, "a raw disk; may be given 16 times"},
+    {"accel", "HOW", OPT_ACCEL, "auto, kvm or tcg (auto)"},
+    {"cid", "N", OPT_CID, "vsock context id of the guest (3)"},
+    {"control-fd", "FD", OPT_CONTROL_FD, "a connected stream to serve as a subscribed client"},
+    {"no-reboot", NULL, OPT_NO_REBOOT, "end with status 10 when the guest reboots"},
+    {"help", NULL, OPT_HELP, "show this"},
+    {"version", NULL, OPT_VERSION, "show the version"},
+};
+#define OPTION_COUNT (sizeof(options) / sizeof(options[0]))
+
+static void print_help(void)
+{
+    puts("Usage: crosh-vm --name NAME --runtime-dir DIR --kernel FILE [OPTION]...\n"
+         "Runs one virtual machine in the foreground.\n");
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        char left[40];
+
+        snprintf(left, sizeof(left), "--%s %s", options[i].name,
+                 options[i].value != NULL ? options[i].value : "");
+        printf("  %-24s %s\n", left, options[i].help);
+    }
+    puts("\nExit status: 0 the guest powered off, 10 it reset, 11 it crashed, 12 it was\n"
+         "ended by force, 1 it could not be started, 2 wrong command line.");
+}
+
+static int parse_number(const char *name, const char *text, unsigned long min, unsigned long max,
+                        unsigned long *number, struct crosh_error *err)
+{
+    char *end;
+
+    errno = 0;
+    *number = strtoul(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || *text == '-' || *number < min || *number > max)
+        return crosh_error_set(err, CROSH_EUSAGE, "--%s takes a number from %lu to %lu, not '%s'",
+                               name, min, max, text);
+    return 0;
+}
+
+static int parse_memory(const char *text, uint64_t *bytes, struct crosh_error *err)
+{
+    uint64_t host = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+
+    if (size_parse(text, bytes) < 0 || *bytes % MEMORY_ALIGN != 0)
+        return crosh_error_set(err, CROSH_EUSAGE,
+                               "--memory takes a size that is a multiple of 2M, not '%s'", text);
+    if (*bytes < MEMORY_MIN)
+        return crosh_error_set(err, CROSH_EUSAGE, "a VM needs at least 64M of memory, not %s",
+                               text);
+    if (*bytes > host)
+        return crosh_error_set(err, CROSH_EUSAGE, "%s of memory is more than this host's %llu MiB",
+                               text, (unsigned long long)(host / MIB));
+    return 0;
+}
+
+static int parse_disk(char *text, struct machine_config *machine, struct crosh_error *err)
+{
+    struct machine_disk *disk;
+    char *comma = strrchr(text, ',');
+
+    if (machine->disk_count == MACHINE_MAX_DISKS)
+        return crosh_error_set(err, CROSH_EUSAGE, "at most %d disks", MACHINE_MAX_DISKS);
+    disk = &machine->disk[machine->disk_count++];
+    if (comma != NULL && strcmp(comma, ",ro") == 0) {
+        disk->read_only = true;
+        *comma = '\0';
+    }
+    disk->path = text;
+    return 0;
+}
+
+static int parse_accel(const char *text, enum launcher_accel *accel, struct crosh_error *err)
+{
+    static const char *const names[] = {
+        [LAUNCHER_ACCEL_AUTO] = "auto", [LAUNCHER_ACCEL_KVM] = "kvm", [LAUNCHER_ACCEL_TCG] = "tcg"};
+
+    for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *accel = (enum launcher_accel)i;
+            return 0;
+        }
+    }
+    return crosh_error_set(err, CROSH_EUSAGE, "--accel takes auto, kvm or tcg, not '%s'", text);
+}
+
+static int parse_option(int id, struct launcher_config *config, struct crosh_error *err)
+{
+    struct machine_config *machine = &config->machine;
+    unsigned long number = 0;
+    int ret = 0;
+
+    switch (id) {
+    case OPT_NAME:
+        machine->name = optarg;
+        break;
+    case OPT_RUNTIME_DIR:
+        config->runtime_dir = optarg;
+        break;
+    case OPT_KERNEL:
+        machine->kernel = optarg;
+        break;
+    case OPT_INITRD:
+        machine->initrd = optarg;
+        break;
+    case OPT_CMDLINE:
+        config->cmdline = optarg;
+        break;
+    case OPT_CPUS:
+        ret = parse_number("cpus", optarg, 1, MACHINE_MAX_VCPUS, &number, err);
+        machine->vcpus = (unsigned int)number;
+        break;
+    case OPT_MEMORY:
+        ret = parse_memory(optarg, &machine->memory_bytes, err);
+        break;
+    case OPT_DISK:
+        ret = parse_disk(optarg, machine, err);
+        break;
+    case OPT_ACCEL:
+        ret = parse_accel(optarg, &config->accel, err);
+        break;
+    case OPT_CID:
+        ret = parse_number("cid", optarg, GUEST_CID_FIRST, UINT32_MAX - 1, &number, err);
+        config->cid = (uint32_t)number;
+        break;
+    case OPT_CONTROL_FD:
+        ret = parse_number("control-fd", optarg, 0, INT32_MAX, &number, err);
+        config->control_fd = (int)number;
+        break;
+    case OPT_NO_REBOOT:
+        config->no_reboot = true;
+        break;
+    default:
+        ret = crosh_error_set(err, CROSH_EUSAGE, "unknown option");
+    }
+    return ret;
+}
+
+int options_parse(int argc, char **argv, struct launcher_config *config, struct crosh_error *err)
+{
+    struct option table[OPTION_COUNT + 1] = {0};
+    int id;
+
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        table[i].name = options[i].name;
+        table[i].has_arg = options[i].value != NULL ? required_argument : no_argument;
+        table[i].val = options[i].id;
+    }
+    *config = (struct launcher_config){
+        .control_fd = -1,
+        .cid = GUEST_CID_FIRST,
+        .machine = {.vcpus = 1, .memory_bytes = MEMORY_DEFAULT},
+    };
+    opterr = 0;
+    while ((id = getopt_long(argc, argv, ":", table, NULL)) != -1) {
+        int ret;
+
+        if (id == OPT_HELP || id == OPT_VERSION) {
+            if (id == OPT_HELP)
+                print_help();
+            else
+                puts("crosh-vm " PACKAGE_VERSION);
+            return OPTIONS_DONE;
+        }
+        if (id == ':' || id == '?')
+            return crosh_error_set(err, CROSH_EUSAGE, "%s '%s'",
+                                   id == ':' ? "a value is missing after" : "unknown option",
+                                   argv[optind - 1]);
+        ret = parse_option(id, config, err);
+        if (ret < 0)
+            return ret;
+    }
+    if (optind < argc)
+        return crosh_error_set(err, CROSH_EUSAGE, "unexpected argument '%s'", argv[optind]);
+    if (config->machine.name == NULL || config->runtime_dir == NULL ||
+        config->machine.kernel == NULL)
+        return crosh_error_set(err, CROSH_EUSAGE,
+                               "--name, --runtime-dir and --kernel are required");
+    return OPTIONS_RUN;
+}
