@@ -42,15 +42,15 @@ static uint64_t default_memory(void)
     return memory > CROSH_VM_MIN_MEMORY ? memory : CROSH_VM_MIN_MEMORY;
 }
 
-int crosh_vm_config_init(struct crosh_vm_config *config, struct crosh_error *err)
+int crosh_priv_vm_config_init(struct crosh_vm_config *config, struct crosh_error *err)
 {
     memset(config, 0, sizeof(*config));
     config->cpus = 1;
     config->memory_bytes = default_memory();
-    return crosh_vm_config_set(&config->image, "micro", err);
+    return crosh_priv_vm_config_set(&config->image, "micro", err);
 }
 
-void crosh_vm_config_fini(struct crosh_vm_config *config)
+void crosh_priv_vm_config_fini(struct crosh_vm_config *config)
 {
     size_t i;
 
@@ -65,7 +65,7 @@ void crosh_vm_config_fini(struct crosh_vm_config *config)
     memset(config, 0, sizeof(*config));
 }
 
-int crosh_vm_config_set(char **field, const char *value, struct crosh_error *err)
+int crosh_priv_vm_config_set(char **field, const char *value, struct crosh_error *err)
 {
     char *copy = strdup(value);
 
@@ -76,8 +76,8 @@ int crosh_vm_config_set(char **field, const char *value, struct crosh_error *err
     return 0;
 }
 
-int crosh_vm_config_add_kernel_param(struct crosh_vm_config *config, const char *param,
-                                     struct crosh_error *err)
+int crosh_priv_vm_config_add_kernel_param(struct crosh_vm_config *config, const char *param,
+                                          struct crosh_error *err)
 {
     size_t count = 0;
     char **grown;
@@ -93,8 +93,8 @@ int crosh_vm_config_add_kernel_param(struct crosh_vm_config *config, const char 
     return grown[count] != NULL ? 0 : out_of_memory(err);
 }
 
-int crosh_vm_config_add_disk(struct crosh_vm_config *config, const char *path, bool read_only,
-                             struct crosh_error *err)
+int crosh_priv_vm_config_add_disk(struct crosh_vm_config *config, const char *path, bool read_only,
+                                  struct crosh_error *err)
 {
     struct crosh_vm_disk *grown;
     char *copy;
@@ -144,7 +144,7 @@ static int read_string(const json_t *root, const char *key, char **value, char *
         (void)snprintf(fault, FAULT_MAX, "\"%s\" is not a text", key);
         return -EBADMSG;
     }
-    return crosh_vm_config_set(value, json_string_value(item), NULL);
+    return crosh_priv_vm_config_set(value, json_string_value(item), NULL);
 }
 
 static int read_kernel_params(const json_t *root, struct crosh_vm_config *config, char *fault)
@@ -163,7 +163,7 @@ static int read_kernel_params(const json_t *root, struct crosh_vm_config *config
             (void)snprintf(fault, FAULT_MAX, "\"kernel_params\"[%zu] is not a text", i);
             return -EBADMSG;
         }
-        if (crosh_vm_config_add_kernel_param(config, json_string_value(item), NULL) < 0)
+        if (crosh_priv_vm_config_add_kernel_param(config, json_string_value(item), NULL) < 0)
             return -ENOMEM;
     }
     return 0;
@@ -188,8 +188,9 @@ static int read_disks(const json_t *root, struct crosh_vm_config *config, char *
             (void)snprintf(fault, FAULT_MAX, "\"disks\"[%zu] has no \"path\"", i);
             return -EBADMSG;
         }
-        if (crosh_vm_config_add_disk(config, json_string_value(path),
-                                     json_is_true(json_object_get(item, "read_only")), NULL) < 0)
+        if (crosh_priv_vm_config_add_disk(config, json_string_value(path),
+                                          json_is_true(json_object_get(item, "read_only")),
+                                          NULL) < 0)
             return -ENOMEM;
     }
     return 0;
@@ -267,7 +268,8 @@ static json_t *parse(const char *name, const char *path, struct crosh_error *err
     return root;
 }
 
-int crosh_vm_config_load(const char *name, struct crosh_vm_config *config, struct crosh_error *err)
+int crosh_priv_vm_config_load(const char *name, struct crosh_vm_config *config,
+                              struct crosh_error *err)
 {
     cleanup_free char *path = config_path(name);
     char fault[FAULT_MAX] = "";
@@ -276,17 +278,17 @@ int crosh_vm_config_load(const char *name, struct crosh_vm_config *config, struc
     memset(config, 0, sizeof(*config));
     if (path == NULL)
         return out_of_memory(err);
-    rc = crosh_vm_config_init(config, err);
+    rc = crosh_priv_vm_config_init(config, err);
     if (rc < 0)
         return rc;
     config->document = parse(name, path, err);
     if (config->document == NULL) {
-        crosh_vm_config_fini(config);
+        crosh_priv_vm_config_fini(config);
         return err != NULL ? err->code : -EBADMSG;
     }
     rc = read_document(config->document, config, fault);
     if (rc < 0) {
-        crosh_vm_config_fini(config);
+        crosh_priv_vm_config_fini(config);
         return rc == -EBADMSG ? damaged(name, path, fault, err) : out_of_memory(err);
     }
     return 0;
@@ -359,7 +361,8 @@ static int write_all(int fd, const char *text, size_t size)
     return 0;
 }
 
-int crosh_vm_config_save(const char *name, struct crosh_vm_config *config, struct crosh_error *err)
+int crosh_priv_vm_config_save(const char *name, struct crosh_vm_config *config,
+                              struct crosh_error *err)
 {
     cleanup_free char *dir = crosh_vm_dir(name);
     cleanup_free char *text = NULL;

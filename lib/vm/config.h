@@ -33,28 +33,30 @@ struct crosh_vm_config {
 };
 
 /* The values of a VM about which nothing was chosen. */
-int crosh_vm_config_init(struct crosh_vm_config *config, struct crosh_error *err);
-void crosh_vm_config_fini(struct crosh_vm_config *config);
+int crosh_priv_vm_config_init(struct crosh_vm_config *config, struct crosh_error *err);
+void crosh_priv_vm_config_fini(struct crosh_vm_config *config);
 
 /* Appends; the text is copied. */
-int crosh_vm_config_add_kernel_param(struct crosh_vm_config *config, const char *param,
-                                     struct crosh_error *err);
-int crosh_vm_config_add_disk(struct crosh_vm_config *config, const char *path, bool read_only,
-                             struct crosh_error *err);
+int crosh_priv_vm_config_add_kernel_param(struct crosh_vm_config *config, const char *param,
+                                          struct crosh_error *err);
+int crosh_priv_vm_config_add_disk(struct crosh_vm_config *config, const char *path, bool read_only,
+                                  struct crosh_error *err);
 /* Replaces *field by a copy of value. */
-int crosh_vm_config_set(char **field, const char *value, struct crosh_error *err);
+int crosh_priv_vm_config_set(char **field, const char *value, struct crosh_error *err);
 
 /*
  * Reads the VM's config.json into an uninitialized config. -ENOENT no such VM;
  * -EBADMSG damaged: the error names the file, the place and the fault.
  */
-int crosh_vm_config_load(const char *name, struct crosh_vm_config *config, struct crosh_error *err);
+int crosh_priv_vm_config_load(const char *name, struct crosh_vm_config *config,
+                              struct crosh_error *err);
 
 /*
  * Writes it (write, fsync, rename) beside what it replaces. Keys of a newer
  * version survive. The caller holds the store's lock.
  */
-int crosh_vm_config_save(const char *name, struct crosh_vm_config *config, struct crosh_error *err);
+int crosh_priv_vm_config_save(const char *name, struct crosh_vm_config *config,
+                              struct crosh_error *err);
 
 #pragma GCC visibility pop
 #endif

@@ -127,10 +127,10 @@ int crosh_vm_connect(const char *name, unsigned int port, int timeout_ms, struct
         (void)crosh_error_hint(err, "see what there is: vmc list; make it: vmc start %s", name);
         return -ENOENT;
     }
-    dir_fd = crosh_vm_runtime_find(name, err);
+    dir_fd = crosh_priv_vm_runtime_find(name, err);
     if (dir_fd < 0)
         return dir_fd == -ENOENT ? not_running(name, err) : dir_fd;
-    fd = crosh_unix_connect(dir_fd, "vsock.sock", timeout_ms);
+    fd = crosh_priv_unix_connect(dir_fd, "vsock.sock", timeout_ms);
     if (fd == -ENOENT || fd == -ECONNREFUSED)
         return not_running(name, err);
     rc = fd < 0 ? fd : handshake(fd, port, deadline);

@@ -49,7 +49,7 @@ static int wait_for(int fd, short events, int64_t deadline, bool forever)
     }
 }
 
-struct crosh_control *crosh_control_adopt(int fd, struct crosh_error *err)
+struct crosh_control *crosh_priv_control_adopt(int fd, struct crosh_error *err)
 {
     struct crosh_control *control = calloc(1, sizeof(*control));
 
@@ -63,10 +63,11 @@ struct crosh_control *crosh_control_adopt(int fd, struct crosh_error *err)
     return control;
 }
 
-struct crosh_control *crosh_control_open(const char *name, int timeout_ms, struct crosh_error *err)
+struct crosh_control *crosh_priv_control_open(const char *name, int timeout_ms,
+                                              struct crosh_error *err)
 {
-    cleanup_close int dir_fd = crosh_vm_runtime_find(name, err);
-    int fd = dir_fd < 0 ? dir_fd : crosh_unix_connect(dir_fd, "control.sock", timeout_ms);
+    cleanup_close int dir_fd = crosh_priv_vm_runtime_find(name, err);
+    int fd = dir_fd < 0 ? dir_fd : crosh_priv_unix_connect(dir_fd, "control.sock", timeout_ms);
 
     if (fd == -ENOENT || fd == -ECONNREFUSED) {
         (void)crosh_error_set(err, -ENOTCONN, "VM %s is not running", name);
@@ -78,10 +79,10 @@ struct crosh_control *crosh_control_open(const char *name, int timeout_ms, struc
                                   strerror(-fd));
         return NULL;
     }
-    return crosh_control_adopt(fd, err);
+    return crosh_priv_control_adopt(fd, err);
 }
 
-void crosh_control_close(struct crosh_control *control)
+void crosh_priv_control_close(struct crosh_control *control)
 {
     if (control == NULL)
         return;
@@ -90,12 +91,12 @@ void crosh_control_close(struct crosh_control *control)
     free(control);
 }
 
-int crosh_control_fd(const struct crosh_control *control)
+int crosh_priv_control_fd(const struct crosh_control *control)
 {
     return control->fd;
 }
 
-int crosh_control_peer(const struct crosh_control *control)
+int crosh_priv_control_peer(const struct crosh_control *control)
 {
     struct ucred peer;
     socklen_t size = sizeof(peer);
@@ -127,8 +128,8 @@ static int send_all(int fd, const uint8_t *data, size_t size)
     return 0;
 }
 
-int64_t crosh_control_send(struct crosh_control *control, Control__Request *request,
-                           struct crosh_error *err)
+int64_t crosh_priv_control_send(struct crosh_control *control, Control__Request *request,
+                                struct crosh_error *err)
 {
     cleanup_free uint8_t *frame = NULL;
     size_t size = 0;
@@ -145,8 +146,8 @@ int64_t crosh_control_send(struct crosh_control *control, Control__Request *requ
     return request->id;
 }
 
-int crosh_control_receive(struct crosh_control *control, int timeout_ms,
-                          Control__FromLauncher **message, struct crosh_error *err)
+int crosh_priv_control_receive(struct crosh_control *control, int timeout_ms,
+                               Control__FromLauncher **message, struct crosh_error *err)
 {
     const int64_t deadline = now_ms() + timeout_ms;
 
@@ -176,19 +177,24 @@ int crosh_control_receive(struct crosh_control *control, int timeout_ms,
     }
 }
 
+void crosh_priv_control_message_free(Control__FromLauncher *message)
+{
+    control__from_launcher__free_unpacked(message, NULL);
+}
+
 /* Sends the request and takes its response; what else comes is dropped. */
 static int call(struct crosh_control *control, Control__Request *request, int timeout_ms,
                 Control__Response **response, struct crosh_error *err)
 {
     const int64_t deadline = now_ms() + timeout_ms;
-    int64_t id = crosh_control_send(control, request, err);
+    int64_t id = crosh_priv_control_send(control, request, err);
 
     if (id < 0)
         return (int)id;
     for (;;) {
         Control__FromLauncher *message;
         int64_t left = deadline - now_ms();
-        int rc = crosh_control_receive(control, left > 0 ? (int)left : 0, &message, err);
+        int rc = crosh_priv_control_receive(control, left > 0 ? (int)left : 0, &message, err);
         bool is_answer;
 
         if (rc == 0)
@@ -213,8 +219,8 @@ static int call(struct crosh_control *control, Control__Request *request, int ti
     }
 }
 
-int crosh_control_status(struct crosh_control *control, int timeout_ms,
-                         Control__StatusReply **reply, struct crosh_error *err)
+int crosh_priv_control_status(struct crosh_control *control, int timeout_ms,
+                              Control__StatusReply **reply, struct crosh_error *err)
 {
     Control__StatusRequest status = CONTROL__STATUS_REQUEST__INIT;
     Control__Request request = CONTROL__REQUEST__INIT;
@@ -233,8 +239,8 @@ int crosh_control_status(struct crosh_control *control, int timeout_ms,
     return 0;
 }
 
-int crosh_control_stop(struct crosh_control *control, bool force, uint32_t stage_timeout_ms,
-                       int timeout_ms, struct crosh_error *err)
+int crosh_priv_control_stop(struct crosh_control *control, bool force, uint32_t stage_timeout_ms,
+                            int timeout_ms, struct crosh_error *err)
 {
     Control__StopRequest stop = CONTROL__STOP_REQUEST__INIT;
     Control__Request request = CONTROL__REQUEST__INIT;

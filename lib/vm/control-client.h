@@ -15,40 +15,44 @@
 struct crosh_control;
 
 /* Connects to a running VM's control.sock. NULL with err: -ENOTCONN when no launcher listens. */
-struct crosh_control *crosh_control_open(const char *name, int timeout_ms, struct crosh_error *err);
+struct crosh_control *crosh_priv_control_open(const char *name, int timeout_ms,
+                                              struct crosh_error *err);
 /* Takes over a connected stream, also when it fails. */
-struct crosh_control *crosh_control_adopt(int fd, struct crosh_error *err);
+struct crosh_control *crosh_priv_control_adopt(int fd, struct crosh_error *err);
 /* Accepts NULL. */
-void crosh_control_close(struct crosh_control *control);
+void crosh_priv_control_close(struct crosh_control *control);
 
 /* For poll(). */
-int crosh_control_fd(const struct crosh_control *control);
+int crosh_priv_control_fd(const struct crosh_control *control);
 
 /* The process at the other end, by the kernel's word; -1 when that is not known. */
-int crosh_control_peer(const struct crosh_control *control);
+int crosh_priv_control_peer(const struct crosh_control *control);
 
 /*
  * Sends a request and returns its id (> 0) without waiting. What it points to
  * stays the caller's; id and version are filled in.
  */
-int64_t crosh_control_send(struct crosh_control *control, Control__Request *request,
-                           struct crosh_error *err);
+int64_t crosh_priv_control_send(struct crosh_control *control, Control__Request *request,
+                                struct crosh_error *err);
 
 /*
  * Takes the next message: 1 with *message (the caller frees it by
- * control__from_launcher__free_unpacked()), 0 at end of file, -ETIMEDOUT, or
+ * crosh_priv_control_message_free()), 0 at end of file, -ETIMEDOUT, or
  * negative with err for a peer that talks nonsense.
  */
-int crosh_control_receive(struct crosh_control *control, int timeout_ms,
-                          Control__FromLauncher **message, struct crosh_error *err);
+int crosh_priv_control_receive(struct crosh_control *control, int timeout_ms,
+                               Control__FromLauncher **message, struct crosh_error *err);
+
+/* Frees what crosh_priv_control_receive() gave; accepts NULL. */
+void crosh_priv_control_message_free(Control__FromLauncher *message);
 
 /* Asks for the status: 0 with *reply, freed by control__status_reply__free_unpacked(). */
-int crosh_control_status(struct crosh_control *control, int timeout_ms,
-                         Control__StatusReply **reply, struct crosh_error *err);
+int crosh_priv_control_status(struct crosh_control *control, int timeout_ms,
+                              Control__StatusReply **reply, struct crosh_error *err);
 
 /* Asks the launcher to end its VM; returns once that is under way. */
-int crosh_control_stop(struct crosh_control *control, bool force, uint32_t stage_timeout_ms,
-                       int timeout_ms, struct crosh_error *err);
+int crosh_priv_control_stop(struct crosh_control *control, bool force, uint32_t stage_timeout_ms,
+                            int timeout_ms, struct crosh_error *err);
 
 #pragma GCC visibility pop
 #endif

@@ -74,24 +74,24 @@ static char *below_data(const char *name)
     return data != NULL ? format("%s/%s", data, name) : NULL;
 }
 
-char *crosh_vms_dir(void)
+char *crosh_priv_vms_dir(void)
 {
     return below_data("vms");
 }
 
-char *crosh_images_dir(void)
+char *crosh_priv_images_dir(void)
 {
     return below_data("images");
 }
 
 char *crosh_vm_dir(const char *name)
 {
-    cleanup_free char *vms = crosh_vms_dir();
+    cleanup_free char *vms = crosh_priv_vms_dir();
 
     return vms != NULL ? format("%s/%s", vms, name) : NULL;
 }
 
-int crosh_private_dir_open(const char *path, struct crosh_error *err)
+int crosh_priv_dir_open(const char *path, struct crosh_error *err)
 {
     cleanup_close int fd = -1;
     struct stat st;
@@ -132,7 +132,7 @@ char *crosh_runtime_dir(struct crosh_error *err)
         (void)crosh_error_set(err, -ENOMEM, "out of memory");
         return NULL;
     }
-    fd = crosh_private_dir_open(path, err);
+    fd = crosh_priv_dir_open(path, err);
     return fd >= 0 ? move_ptr(path) : NULL;
 }
 
@@ -149,7 +149,7 @@ char *crosh_vm_runtime_dir(const char *name, struct crosh_error *err)
     return path;
 }
 
-int crosh_make_dirs(const char *path, struct crosh_error *err)
+int crosh_priv_make_dirs(const char *path, struct crosh_error *err)
 {
     cleanup_free char *copy = strdup(path);
     char *slash;
@@ -175,7 +175,7 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
     return remove(path) < 0 && errno != ENOENT ? -1 : 0;
 }
 
-int crosh_remove_tree(const char *path, struct crosh_error *err)
+int crosh_priv_remove_tree(const char *path, struct crosh_error *err)
 {
     if (nftw(path, remove_entry, REMOVE_TREE_FDS, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) < 0 &&
         errno != ENOENT)

@@ -14,6 +14,7 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,16 +33,16 @@ static int64_t now_ms(void)
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-int crosh_vm_runtime_open(const char *name, struct crosh_error *err)
+int crosh_priv_vm_runtime_open(const char *name, struct crosh_error *err)
 {
     cleanup_free char *path = crosh_vm_runtime_dir(name, err);
 
     if (path == NULL)
         return err != NULL && err->code != 0 ? err->code : -EIO;
-    return crosh_private_dir_open(path, err);
+    return crosh_priv_dir_open(path, err);
 }
 
-int crosh_vm_runtime_find(const char *name, struct crosh_error *err)
+int crosh_priv_vm_runtime_find(const char *name, struct crosh_error *err)
 {
     cleanup_free char *path = crosh_vm_runtime_dir(name, err);
     int fd;
@@ -67,12 +68,12 @@ static bool is_current(int dir_fd, const char *name, int fd)
            here.st_ino == there.st_ino && here.st_dev == there.st_dev;
 }
 
-int crosh_vm_operation_lock(const char *name, int timeout_ms, struct crosh_error *err)
+int crosh_priv_vm_operation_lock(const char *name, int timeout_ms, struct crosh_error *err)
 {
     const int64_t deadline = now_ms() + timeout_ms;
 
     for (;;) {
-        cleanup_close int dir_fd = crosh_vm_runtime_open(name, err);
+        cleanup_close int dir_fd = crosh_priv_vm_runtime_open(name, err);
         cleanup_close int fd = -1;
 
         if (dir_fd < 0)
@@ -143,7 +144,7 @@ static void remove_leftovers(int dir_fd)
         write_killed(dir_fd);
 }
 
-enum crosh_vm_liveness crosh_vm_probe_locked(int runtime_fd)
+enum crosh_vm_liveness crosh_priv_vm_probe_locked(int runtime_fd)
 {
     cleanup_close int lock = openat(runtime_fd, "lock", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 
@@ -153,9 +154,9 @@ enum crosh_vm_liveness crosh_vm_probe_locked(int runtime_fd)
     return CROSH_VM_DEAD;
 }
 
-enum crosh_vm_liveness crosh_vm_probe(const char *name)
+enum crosh_vm_liveness crosh_priv_vm_probe(const char *name)
 {
-    cleanup_close int dir_fd = crosh_vm_runtime_find(name, NULL);
+    cleanup_close int dir_fd = crosh_priv_vm_runtime_find(name, NULL);
     cleanup_close int op = -1;
     cleanup_close int lock = -1;
 
@@ -175,7 +176,31 @@ enum crosh_vm_liveness crosh_vm_probe(const char *name)
     return CROSH_VM_DEAD;
 }
 
-int crosh_unix_connect(int dir_fd, const char *name, int timeout_ms)
+pid_t crosh_priv_vm_holder(int runtime_fd)
+{
+    cleanup_fclose FILE *table = fopen("/proc/locks", "re");
+    char line[256];
+    struct stat st;
+
+    if (table == NULL || fstatat(runtime_fd, "lock", &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return -1;
+    /* "12: FLOCK  ADVISORY  WRITE 4711 00:2a:1234 0 EOF"; waiters have "->" after the number. */
+    while (fgets(line, sizeof(line), table) != NULL) {
+        unsigned int major_id;
+        unsigned int minor_id;
+        unsigned long inode;
+        int pid;
+
+        if (sscanf(line, "%*d: FLOCK ADVISORY WRITE %d %x:%x:%lu", &pid, &major_id, &minor_id,
+                   &inode) == 4 &&
+            inode == st.st_ino && major_id == major(st.st_dev) && minor_id == minor(st.st_dev) &&
+            pid > 0)
+            return pid;
+    }
+    return -1;
+}
+
+int crosh_priv_unix_connect(int dir_fd, const char *name, int timeout_ms)
 {
     const int64_t deadline = now_ms() + timeout_ms;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -199,9 +224,9 @@ int crosh_unix_connect(int dir_fd, const char *name, int timeout_ms)
     return move_fd(fd);
 }
 
-int crosh_vm_ended_read(const char *name, struct crosh_vm_ended *ended)
+int crosh_priv_vm_ended_read(const char *name, struct crosh_vm_ended *ended)
 {
-    cleanup_close int dir_fd = crosh_vm_runtime_find(name, NULL);
+    cleanup_close int dir_fd = crosh_priv_vm_runtime_find(name, NULL);
     cleanup_close int fd = -1;
     char text[ENDED_MAX_SIZE];
     ssize_t size;

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <crosh/error.h>
 
@@ -25,16 +26,16 @@
  * Opens the runtime directory, making it when it is not there. Returns a
  * descriptor or a negative code.
  */
-int crosh_vm_runtime_open(const char *name, struct crosh_error *err);
+int crosh_priv_vm_runtime_open(const char *name, struct crosh_error *err);
 
 /* The same without making anything: -ENOENT when there is no such directory. */
-int crosh_vm_runtime_find(const char *name, struct crosh_error *err);
+int crosh_priv_vm_runtime_find(const char *name, struct crosh_error *err);
 
 /*
  * Takes op.lock for a change to the VM, waiting at most timeout_ms. Returns a
  * descriptor whose closing unlocks, or -EBUSY with an error.
  */
-int crosh_vm_operation_lock(const char *name, int timeout_ms, struct crosh_error *err);
+int crosh_priv_vm_operation_lock(const char *name, int timeout_ms, struct crosh_error *err);
 
 enum crosh_vm_liveness {
     CROSH_VM_DEAD,
@@ -46,17 +47,23 @@ enum crosh_vm_liveness {
  * Whether a launcher holds the VM. Leftovers of a launcher that was killed are
  * removed, and "ended" tells the fact from then on.
  */
-enum crosh_vm_liveness crosh_vm_probe(const char *name);
+enum crosh_vm_liveness crosh_priv_vm_probe(const char *name);
 
-/* As crosh_vm_probe(), for the holder of op.lock. */
-enum crosh_vm_liveness crosh_vm_probe_locked(int runtime_fd);
+/* As crosh_priv_vm_probe(), for the holder of op.lock. */
+enum crosh_vm_liveness crosh_priv_vm_probe_locked(int runtime_fd);
+
+/*
+ * The process that holds "lock", by the kernel's table of locks; -1 when nobody
+ * does or the table does not tell.
+ */
+pid_t crosh_priv_vm_holder(int runtime_fd);
 
 /*
  * Connects to a unix socket in the directory, whatever the length of its path.
  * Non-blocking descriptor, or negative errno (-ENOENT and -ECONNREFUSED: nobody
  * listens there).
  */
-int crosh_unix_connect(int dir_fd, const char *name, int timeout_ms);
+int crosh_priv_unix_connect(int dir_fd, const char *name, int timeout_ms);
 
 /* How the VM's last run ended: the launcher's "ended" file. */
 struct crosh_vm_ended {
@@ -67,7 +74,7 @@ struct crosh_vm_ended {
 };
 
 /* 1 when it is known, else 0. */
-int crosh_vm_ended_read(const char *name, struct crosh_vm_ended *ended);
+int crosh_priv_vm_ended_read(const char *name, struct crosh_vm_ended *ended);
 
 #pragma GCC visibility pop
 #endif

@@ -60,24 +60,24 @@ static void copy_reply(const Control__StatusReply *reply, struct crosh_vm_status
                    reply->kernel_release);
 }
 
-void crosh_vm_query(const char *name, struct crosh_vm_status *status)
+void crosh_priv_vm_query(const char *name, struct crosh_vm_status *status)
 {
     struct crosh_control *control;
     Control__StatusReply *reply = NULL;
 
     memset(status, 0, sizeof(*status));
-    if (crosh_vm_probe(name) == CROSH_VM_DEAD)
+    if (crosh_priv_vm_probe(name) == CROSH_VM_DEAD)
         return;
     /* Held, but not (yet) answering: on its way up, as far as anyone can tell. */
     status->state = CROSH_VM_STARTING;
-    control = crosh_control_open(name, QUERY_TIMEOUT_MS, NULL);
+    control = crosh_priv_control_open(name, QUERY_TIMEOUT_MS, NULL);
     if (control == NULL)
         return;
-    if (crosh_control_status(control, QUERY_TIMEOUT_MS, &reply, NULL) == 0) {
+    if (crosh_priv_control_status(control, QUERY_TIMEOUT_MS, &reply, NULL) == 0) {
         copy_reply(reply, status);
         control__status_reply__free_unpacked(reply, NULL);
     }
-    crosh_control_close(control);
+    crosh_priv_control_close(control);
 }
 
 enum crosh_vm_state crosh_vm_state(const char *name)
@@ -86,6 +86,6 @@ enum crosh_vm_state crosh_vm_state(const char *name)
 
     if (crosh_vm_check_name(name, NULL) < 0)
         return CROSH_VM_STOPPED;
-    crosh_vm_query(name, &status);
+    crosh_priv_vm_query(name, &status);
     return status.state;
 }

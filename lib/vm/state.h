@@ -26,7 +26,7 @@ struct crosh_vm_status {
 };
 
 /* Fills *status; a VM that does not exist is a stopped one. */
-void crosh_vm_query(const char *name, struct crosh_vm_status *status);
+void crosh_priv_vm_query(const char *name, struct crosh_vm_status *status);
 
 #pragma GCC visibility pop
 #endif

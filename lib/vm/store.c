@@ -43,7 +43,7 @@ static bool has_config(int vms_fd, const char *name)
 
 bool crosh_vm_exists(const char *name)
 {
-    cleanup_free char *vms = crosh_vms_dir();
+    cleanup_free char *vms = crosh_priv_vms_dir();
     cleanup_close int fd = -1;
 
     if (vms == NULL || crosh_vm_check_name(name, NULL) < 0)
@@ -71,7 +71,7 @@ static int append_name(char ***names, size_t *count, const char *name)
 
 char **crosh_vm_names(struct crosh_error *err)
 {
-    cleanup_free char *vms = crosh_vms_dir();
+    cleanup_free char *vms = crosh_priv_vms_dir();
     cleanup_closedir DIR *dir = vms != NULL ? opendir(vms) : NULL;
     char **names = calloc(1, sizeof(*names));
     const struct dirent *entry;
@@ -115,7 +115,7 @@ static void empty_trash(const char *vms)
             continue;
         if (asprintf(&path, "%s/%s", vms, entry->d_name) < 0)
             return;
-        (void)crosh_remove_tree(path, NULL);
+        (void)crosh_priv_remove_tree(path, NULL);
     }
 }
 
@@ -125,14 +125,14 @@ static void empty_trash(const char *vms)
  */
 static int lock_store(struct crosh_error *err)
 {
-    cleanup_free char *vms = crosh_vms_dir();
+    cleanup_free char *vms = crosh_priv_vms_dir();
     cleanup_free char *path = NULL;
     cleanup_close int fd = -1;
     int rc;
 
     if (vms == NULL || asprintf(&path, "%s/.lock", vms) < 0)
         return out_of_memory(err);
-    rc = crosh_make_dirs(vms, err);
+    rc = crosh_priv_make_dirs(vms, err);
     if (rc < 0)
         return rc;
     fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -146,7 +146,7 @@ static int lock_store(struct crosh_error *err)
     return move_fd(fd);
 }
 
-int crosh_vm_create(const char *name, struct crosh_vm_config *config, struct crosh_error *err)
+int crosh_priv_vm_create(const char *name, struct crosh_vm_config *config, struct crosh_error *err)
 {
     cleanup_free char *dir = NULL;
     cleanup_close int lock = -1;
@@ -168,13 +168,13 @@ int crosh_vm_create(const char *name, struct crosh_vm_config *config, struct cro
     /* A directory without a configuration is what a killed "create" left: use it. */
     if (mkdir(dir, 0700) < 0 && errno != EEXIST)
         return crosh_error_errno(err, "cannot make %s", dir);
-    rc = crosh_vm_config_save(name, config, err);
+    rc = crosh_priv_vm_config_save(name, config, err);
     if (rc < 0)
         (void)rmdir(dir);
     return rc;
 }
 
-int crosh_vm_update(const char *name, struct crosh_vm_config *config, struct crosh_error *err)
+int crosh_priv_vm_update(const char *name, struct crosh_vm_config *config, struct crosh_error *err)
 {
     cleanup_close int lock = lock_store(err);
 
@@ -182,13 +182,13 @@ int crosh_vm_update(const char *name, struct crosh_vm_config *config, struct cro
         return lock;
     if (!crosh_vm_exists(name))
         return crosh_error_set(err, -ENOENT, "there is no VM named %s", name);
-    return crosh_vm_config_save(name, config, err);
+    return crosh_priv_vm_config_save(name, config, err);
 }
 
-int crosh_vm_destroy(const char *name, struct crosh_error *err)
+int crosh_priv_vm_destroy(const char *name, struct crosh_error *err)
 {
     cleanup_free char *dir = crosh_vm_dir(name);
-    cleanup_free char *vms = crosh_vms_dir();
+    cleanup_free char *vms = crosh_priv_vms_dir();
     cleanup_free char *runtime = crosh_vm_runtime_dir(name, err);
     cleanup_free char *trash = NULL;
     cleanup_close int lock = -1;
@@ -203,8 +203,8 @@ int crosh_vm_destroy(const char *name, struct crosh_error *err)
         return lock;
     if (rename(dir, trash) < 0)
         return crosh_error_errno(err, "cannot remove %s", dir);
-    rc = crosh_remove_tree(trash, err);
+    rc = crosh_priv_remove_tree(trash, err);
     if (rc == 0)
-        rc = crosh_remove_tree(runtime, err);
+        rc = crosh_priv_remove_tree(runtime, err);
     return rc;
 }

@@ -10,16 +10,16 @@
 #pragma GCC visibility push(default)
 
 /* Makes a VM with this configuration. -EEXIST when there is one of that name. */
-int crosh_vm_create(const char *name, struct crosh_vm_config *config, struct crosh_error *err);
+int crosh_priv_vm_create(const char *name, struct crosh_vm_config *config, struct crosh_error *err);
 
 /* Replaces the configuration of a VM that exists. */
-int crosh_vm_update(const char *name, struct crosh_vm_config *config, struct crosh_error *err);
+int crosh_priv_vm_update(const char *name, struct crosh_vm_config *config, struct crosh_error *err);
 
 /*
  * Removes the VM with all its data and its runtime directory. The caller holds
  * the VM's operation lock and knows that it does not run.
  */
-int crosh_vm_destroy(const char *name, struct crosh_error *err);
+int crosh_priv_vm_destroy(const char *name, struct crosh_error *err);
 
 #pragma GCC visibility pop
 #endif
