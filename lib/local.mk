@@ -8,6 +8,7 @@ lib_libbase_la_SOURCES = \
 	lib/base/error.c \
 	lib/base/size.c lib/base/size.h \
 	lib/base/unix-socket.c lib/base/unix-socket.h
+lib_libbase_la_CFLAGS = $(AM_CFLAGS) -fvisibility=default
 
 # The protocols: generated from their .proto, plus the framing.
 wire_generated = \
@@ -33,8 +34,15 @@ lib_LTLIBRARIES += lib/libcrosh.la
 lib_libcrosh_la_SOURCES =
 lib_libcrosh_la_LIBADD = lib/libbase.la lib/libwire.la $(JANSSON_LIBS)
 lib_libcrosh_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(PROTOBUF_C_CFLAGS)
-lib_libcrosh_la_LDFLAGS = $(HARDEN_LDFLAGS) $(SANITIZE_CFLAGS) -no-undefined -version-info 0:0:0 \
-	-export-symbols-regex '^crosh_'
+# What is exported is decided by the map, not by attributes in the headers.
+lib_libcrosh_la_CFLAGS = $(AM_CFLAGS) -fvisibility=default
+lib_libcrosh_la_LDFLAGS = $(HARDEN_LDFLAGS) $(SANITIZE_CFLAGS) -version-info 0:0:0 \
+	-Wl,-Bsymbolic-functions -Wl,--version-script=$(srcdir)/lib/libcrosh.map
+if !SANITIZERS
+lib_libcrosh_la_LDFLAGS += -no-undefined -Wl,-z,defs
+endif
+EXTRA_lib_libcrosh_la_DEPENDENCIES = lib/libcrosh.map
+EXTRA_DIST += lib/libcrosh.map
 
 include lib/vm/local.mk
 
