@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: MIT
 # The agent and the image builder.
+include guest/image/local.mk

@@ -1,3 +1,4 @@
 # SPDX-License-Identifier: MIT
 # The tests.
 include tests/unit/guest.mk
+include tests/unit/image.mk

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* Reads Linux/x86 kernel images: the bzImage around a compressed ELF, and that ELF. */
+#ifndef GUEST_IMAGE_BZIMAGE_H
+#define GUEST_IMAGE_BZIMAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <crosh/error.h>
+
+/* More than any kernel: the bounds that keep a hostile image from filling memory. */
+#define BZIMAGE_MAX_FILE (256u << 20)
+#define BZIMAGE_MAX_ELF  (512u << 20)
+
+enum bzimage_format {
+    BZIMAGE_GZIP,
+    BZIMAGE_XZ,
+    BZIMAGE_LZMA,
+    BZIMAGE_ZSTD,
+    BZIMAGE_LZ4,
+    BZIMAGE_PLAIN, /* an ELF that was not compressed */
+};
+
+/* The compressed kernel inside a bzImage; data points into the image. */
+struct bzimage_payload {
+    enum bzimage_format format;
+    const uint8_t *data;
+    size_t size;
+    size_t unpacked_size; /* as the image claims; bounded */
+};
+
+/*
+ * Finds the payload. -ENOEXEC: no bzImage, or a damaged one; -EOPNOTSUPP: one
+ * that is too old to say where its payload is, or compressed in a way unknown here.
+ */
+int bzimage_find_payload(const void *image, size_t size, struct bzimage_payload *payload,
+                         struct crosh_error *err);
+
+/* Unpacks the payload into fresh memory, which the caller frees. */
+int bzimage_unpack(const struct bzimage_payload *payload, uint8_t **elf, size_t *elf_size,
+                   struct crosh_error *err);
+
+/* Checks that this is a whole x86-64 ELF kernel: its segments lie inside it. */
+int bzimage_check_elf(const void *elf, size_t size, struct crosh_error *err);
+
+/*
+ * The kernel's release ("6.1.0-56-cloud-amd64") of a bzImage or an ELF, as a
+ * string of plain characters that is safe in a path.
+ */
+int bzimage_release(const void *image, size_t size, char *release, size_t room,
+                    struct crosh_error *err);
+
+#endif

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: MIT
+# The image builder and its helpers.
+
+pkglibexec_PROGRAMS += crosh-vmlinux crosh-publish
+dist_pkglibexec_SCRIPTS = guest/image/crosh-mkimage
+
+crosh_vmlinux_SOURCES = \
+	guest/image/bzimage.c \
+	guest/image/bzimage.h \
+	guest/image/extract-vmlinux.c \
+	guest/image/unpack.c
+crosh_vmlinux_CPPFLAGS = $(AM_CPPFLAGS) \
+	$(LZ4_CFLAGS) $(ZSTD_CFLAGS) $(LZMA_CFLAGS) $(ZLIB_CFLAGS)
+crosh_vmlinux_LDADD = lib/libbase.la $(LZ4_LIBS) $(ZSTD_LIBS) $(LZMA_LIBS) $(ZLIB_LIBS)
+
+crosh_publish_SOURCES = guest/image/publish.c
+crosh_publish_LDADD = lib/libbase.la
