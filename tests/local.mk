@@ -2,3 +2,4 @@
 # The tests.
 include tests/unit/guest.mk
 include tests/unit/image.mk
+include tests/unit/launcher.mk

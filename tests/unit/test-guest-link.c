@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/* Tests the launcher's end of the guest link against a peer that the guest controls. */
+#include "tests/unit/cmocka-prelude.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "kvm/guest-link.h"
+#include "lib/wire/frame.h"
+
+struct fixture {
+    struct event_loop *loop;
+    struct guest_link *link;
+    int guest; /* the guest's end */
+    int hellos, endings, losses;
+    Guest__Ending__Kind kind;
+    char version[32];
+};
+
+static void on_hello(void *opaque, const Guest__Hello *hello)
+{
+    struct fixture *f = opaque;
+
+    f->hellos++;
+    strncpy(f->version, hello->agent_version, sizeof(f->version) - 1);
+    event_loop_quit(f->loop);
+}
+
+static void on_ending(void *opaque, Guest__Ending__Kind kind)
+{
+    struct fixture *f = opaque;
+
+    f->endings++;
+    f->kind = kind;
+    event_loop_quit(f->loop);
+}
+
+static void on_lost(void *opaque)
+{
+    struct fixture *f = opaque;
+
+    f->losses++;
+    event_loop_quit(f->loop);
+}
+
+static void on_time_out(void *opaque)
+{
+    event_loop_quit(opaque);
+}
+
+/* Runs the loop until a callback ends it, or a moment has passed. */
+static void run(struct fixture *f)
+{
+    struct event_source *timer;
+
+    timer = event_timer_add(f->loop, on_time_out, f->loop);
+    event_timer_set(timer, 200);
+    assert_int_equal(event_loop_run(f->loop, NULL), 0);
+    event_remove(timer);
+}
+
+static int set_up(void **state)
+{
+    static const struct guest_link_ops ops = {
+        .hello = on_hello, .ending = on_ending, .lost = on_lost};
+    static struct fixture f;
+    int pair[2];
+
+    f = (struct fixture){.loop = event_loop_new(NULL)};
+    *state = &f;
+    f.link = guest_link_new(f.loop, &ops, &f);
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0 || !guest_link_accept(f.link, pair[0]))
+        return -1;
+    f.guest = pair[1];
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+
+    guest_link_free(f->link);
+    event_loop_free(f->loop);
+    close(f->guest);
+    return 0;
+}
+
+static void send_hello(struct fixture *f, uint32_t protocol)
+{
+    Guest__ToHost message = GUEST__TO_HOST__INIT;
+    Guest__Hello hello = GUEST__HELLO__INIT;
+
+    hello.protocol = protocol;
+    hello.agent_version = (char *)"1.2.3";
+    message.msg_case = GUEST__TO_HOST__MSG_HELLO;
+    message.hello = &hello;
+    assert_int_equal(frame_send(f->guest, &message.base), 0);
+}
+
+static void send_ending(struct fixture *f)
+{
+    Guest__ToHost message = GUEST__TO_HOST__INIT;
+    Guest__Ending ending = GUEST__ENDING__INIT;
+
+    ending.kind = GUEST__ENDING__KIND__REBOOT;
+    message.msg_case = GUEST__TO_HOST__MSG_ENDING;
+    message.ending = &ending;
+    assert_int_equal(frame_send(f->guest, &message.base), 0);
+}
+
+static void a_hello_arrives_and_a_shutdown_goes_out(void **state)
+{
+    struct fixture *f = *state;
+    ProtobufCMessage *message = NULL;
+
+    assert_false(guest_link_shutdown(f->link)); /* nobody has said hello */
+    send_hello(f, 1);
+    run(f);
+    assert_int_equal(f->hellos, 1);
+    assert_string_equal(f->version, "1.2.3");
+    assert_true(guest_link_shutdown(f->link));
+    assert_int_equal(frame_recv(f->guest, &guest__to_guest__descriptor, FRAME_MAX, 1000, &message),
+                     1);
+    assert_int_equal(((Guest__ToGuest *)message)->msg_case, GUEST__TO_GUEST__MSG_SHUTDOWN);
+    protobuf_c_message_free_unpacked(message, NULL);
+}
+
+static void an_ending_before_hello_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    char byte;
+
+    send_ending(f);
+    run(f);
+    assert_int_equal(f->endings, 0);
+    assert_int_equal(recv(f->guest, &byte, 1, MSG_DONTWAIT), 0); /* hung up on */
+    assert_int_equal(f->losses, 0);
+}
+
+static void an_unknown_protocol_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    char byte;
+
+    send_hello(f, 2);
+    run(f);
+    assert_int_equal(f->hellos, 0);
+    assert_int_equal(recv(f->guest, &byte, 1, MSG_DONTWAIT), 0);
+}
+
+static void a_second_stream_cannot_push_the_first_aside(void **state)
+{
+    struct fixture *f = *state;
+    char byte;
+    int pair[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    assert_false(guest_link_accept(f->link, pair[0]));
+    assert_int_equal(recv(pair[1], &byte, 1, MSG_DONTWAIT), 0);
+    close(pair[1]);
+    send_hello(f, 1);
+    run(f);
+    assert_int_equal(f->hellos, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_hello_arrives_and_a_shutdown_goes_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_ending_before_hello_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_unknown_protocol_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_second_stream_cannot_push_the_first_aside, set_up,
+                                        tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
