@@ -1,3 +1,37 @@
 # SPDX-License-Identifier: MIT
 # The agent and the image builder.
 include guest/image/local.mk
+
+# Statically linked: it runs in guests that have nothing else. The shared parts
+# are compiled into it, because the libraries' objects are made for sharing.
+pkglibexec_PROGRAMS += guest/agent/crosh-agent
+guest_agent_crosh_agent_SOURCES = \
+	guest/agent/address.c guest/agent/address.h \
+	guest/agent/command.c guest/agent/command.h \
+	guest/agent/guest-link.c guest/agent/guest-link.h \
+	guest/agent/kernel-params.c guest/agent/kernel-params.h \
+	guest/agent/log.c guest/agent/log.h \
+	guest/agent/main.c \
+	guest/agent/modules.c guest/agent/modules.h \
+	guest/agent/mounts.c guest/agent/mounts.h \
+	guest/agent/pid1.c guest/agent/pid1.h \
+	guest/agent/power-button.c guest/agent/power-button.h \
+	guest/agent/power.c guest/agent/power.h \
+	guest/agent/pty.c guest/agent/pty.h \
+	guest/agent/server.c guest/agent/server.h \
+	guest/agent/session.c guest/agent/session.h \
+	guest/agent/target.c guest/agent/target.h \
+	guest/agent/users.c guest/agent/users.h \
+	lib/base/error.c \
+	lib/wire/frame-queue.c lib/wire/frame.c
+nodist_guest_agent_crosh_agent_SOURCES = \
+	lib/wire/guest.pb-c.c lib/wire/guest.pb-c.h \
+	lib/wire/vsh.pb-c.c lib/wire/vsh.pb-c.h
+guest_agent_crosh_agent_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
+guest_agent_crosh_agent_LDADD = $(PROTOBUF_C_LIBS)
+if SANITIZERS
+# Sanitizers need the dynamic loader: such an agent serves tests on the host only.
+guest_agent_crosh_agent_LDFLAGS = $(AM_LDFLAGS)
+else
+guest_agent_crosh_agent_LDFLAGS = -XCClinker -static-pie $(HARDEN_LDFLAGS)
+endif

@@ -17,7 +17,10 @@ wire_generated = \
 	lib/wire/control.pb-c.c lib/wire/control.pb-c.h
 wire_protos = lib/wire/vsh.proto lib/wire/guest.proto lib/wire/control.proto
 
-lib_libwire_la_SOURCES = lib/wire/frame.c lib/wire/frame.h lib/wire/ports.h
+lib_libwire_la_SOURCES = \
+	lib/wire/frame.c lib/wire/frame.h \
+	lib/wire/frame-queue.c lib/wire/frame-queue.h \
+	lib/wire/ports.h
 nodist_lib_libwire_la_SOURCES = $(wire_generated)
 lib_libwire_la_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
 lib_libwire_la_LIBADD = $(PROTOBUF_C_LIBS)

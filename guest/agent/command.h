@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* Starting the command of a session: who runs it, where, with which environment and descriptors. */
+#ifndef AGENT_COMMAND_H
+#define AGENT_COMMAND_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include <crosh/error.h>
+
+#include "lib/wire/vsh.pb-c.h"
+
+/* A running command and our ends of its descriptors, all non-blocking; -1: none. */
+struct command {
+    pid_t pid; /* leads a session and a process group of its own */
+    int pidfd; /* readable once it has ended */
+    int input;
+    int output;
+    int error_output; /* -1 with a terminal */
+    int terminal;     /* the pty's master, or -1 */
+};
+
+/*
+ * Starts what the request asks for. 0 once it is executing; negative with the
+ * reason when anything on the way there failed, to the exec itself.
+ */
+int command_start(struct command *command, const Vsh__SetupConnectionRequest *request,
+                  struct crosh_error *err);
+
+/* Closes the descriptors; the process goes on and its pid is left to be reaped. */
+void command_fini(struct command *command);
+
+/* Sends a signal to the terminal's foreground group, or to the command's own. */
+void command_signal(const struct command *command, int signal_number);
+
+/* The exit status for a wait status: 128+N for death by signal N. */
+int command_exit_status(int wait_status);
+
+/*
+ * For a process of its own: executes what the request asks for. terminal: the
+ * descriptor to take as controlling terminal, or -1 to leave fds 0 to 2 as they
+ * are. Returns only on failure, negative with the reason.
+ */
+int command_exec(const Vsh__SetupConnectionRequest *request, int terminal, struct crosh_error *err);
+
+#endif

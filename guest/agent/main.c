@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/* crosh-agent: the command line, and the choice between init and plain service. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "guest/agent/address.h"
+#include "guest/agent/log.h"
+#include "guest/agent/pid1.h"
+#include "guest/agent/server.h"
+#include "lib/wire/ports.h"
+
+static const char usage[] =
+    "usage: crosh-agent [--listen vsock:PORT|unix:PATH]... [--max-sessions N]\n"
+    "Serves terminals and commands to the host. As process 1 it is the system's init.\n";
+
+/* Descriptors 0 to 2 must be taken, or a socket becomes somebody's standard output. */
+static void open_standard_descriptors(void)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+/*
+ * The kernel hands its init whatever it did not understand of its command line:
+ * only what is surely meant for us counts, and nothing is an error.
+ */
+static _Noreturn void run_as_init(int argc, char **argv)
+{
+    struct pid1_options options = {
+        .listen = address_vsock(VMADDR_CID_ANY, PORT_VSH),
+        .link = address_vsock(VMADDR_CID_HOST, PORT_GUEST_LINK),
+    };
+
+    for (int i = 1; i + 1 < argc; i++) {
+        if (strcmp(argv[i], "--listen") == 0)
+            (void)address_parse(&options.listen, argv[++i], VMADDR_CID_ANY, NULL);
+        else if (strcmp(argv[i], "--link") == 0)
+            (void)address_parse(&options.link, argv[++i], VMADDR_CID_HOST, NULL);
+    }
+    pid1_run(&options);
+}
+
+static int parse_count(const char *text, unsigned int *count)
+{
+    char *end;
+    unsigned long value;
+
+    errno = 0;
+    value = strtoul(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || value < 1 || value > 65536)
+        return -EINVAL;
+    *count = (unsigned int)value;
+    return 0;
+}
+
+static int serve(const struct address *addresses, size_t count, unsigned int sessions_max)
+{
+    int listeners[SERVER_LISTENERS_MAX];
+    struct crosh_error err;
+
+    for (size_t i = 0; i < count; i++) {
+        listeners[i] = address_listen(&addresses[i], &err);
+        if (listeners[i] < 0) {
+            agent_log("%s", err.message);
+            return EXIT_FAILURE;
+        }
+    }
+    if (server_run(listeners, count, sessions_max) < 0) {
+        agent_log("the service cannot run");
+        return EXIT_FAILURE;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (addresses[i].any.sa_family == AF_UNIX)
+            (void)unlink(addresses[i].un.sun_path);
+    }
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"listen", required_argument, NULL, 'l'},
+        {"max-sessions", required_argument, NULL, 'm'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {0},
+    };
+    struct address addresses[SERVER_LISTENERS_MAX];
+    unsigned int sessions_max = SERVER_SESSIONS_MAX;
+    struct crosh_error err;
+    size_t count = 0;
+    int option;
+
+    if (getpid() == 1)
+        run_as_init(argc, argv);
+    open_standard_descriptors();
+    while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+        switch (option) {
+        case 'l':
+            if (count == SERVER_LISTENERS_MAX) {
+                agent_log("--listen: at most %d", SERVER_LISTENERS_MAX);
+                return 2;
+            }
+            if (address_parse(&addresses[count], optarg, VMADDR_CID_ANY, &err) < 0) {
+                agent_log("--listen: %s", err.message);
+                return 2;
+            }
+            count++;
+            break;
+        case 'm':
+            if (parse_count(optarg, &sessions_max) < 0) {
+                agent_log("--max-sessions: '%s' is not a number from 1 to 65536", optarg);
+                return 2;
+            }
+            break;
+        case 'h':
+            (void)fputs(usage, stdout);
+            return EXIT_SUCCESS;
+        case 'V':
+            (void)puts("crosh-agent " PACKAGE_VERSION);
+            return EXIT_SUCCESS;
+        default:
+            (void)fputs(usage, stderr);
+            return 2;
+        }
+    }
+    if (optind < argc) {
+        (void)fputs(usage, stderr);
+        return 2;
+    }
+    if (count == 0)
+        addresses[count++] = address_vsock(VMADDR_CID_ANY, PORT_VSH);
+    return serve(addresses, count, sessions_max);
+}

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The agent as init. It sets the system up, then watches: its children (the vsh
+ * service, which it starts again when it fails; orphans, which it reaps), the
+ * guest link, the power button, and the signals by which tools ask for the end.
+ */
+#include "guest/agent/pid1.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/reboot.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "guest/agent/command.h"
+#include "guest/agent/guest-link.h"
+#include "guest/agent/kernel-params.h"
+#include "guest/agent/log.h"
+#include "guest/agent/modules.h"
+#include "guest/agent/mounts.h"
+#include "guest/agent/power-button.h"
+#include "guest/agent/power.h"
+#include "guest/agent/server.h"
+#include "lib/base/cleanup.h"
+
+#define MODULES_LIST "/etc/crosh/modules"
+
+/* A service that ends is started again, but not more often than this. */
+#define RESTART_PAUSE_MS 1000
+/* How often to try to listen where the socket's driver is not there yet. */
+#define LISTEN_PAUSE_MS 1000
+
+#define FILES_SOFT 1024
+#define FILES_HARD 524288
+
+struct pid1;
+
+/* A child that is to run for ever. */
+struct service {
+    const char *name;
+    void (*run)(struct pid1 *pid1); /* in the child; may return, which ends it */
+    bool is_wanted;
+    pid_t pid; /* 0: not running */
+    int64_t start_at_ms;
+};
+
+enum { SERVICE_VSH, SERVICE_CONSOLE, SERVICE_COUNT };
+enum { POLL_SIGNALS, POLL_LINK, POLL_BUTTON, POLL_COUNT };
+
+struct pid1 {
+    const struct pid1_options *options;
+    uint64_t boottime_init_us;
+    int signals;
+    int button;
+    int listener;
+    int64_t listen_at_ms;
+    bool has_link;
+    struct guest_link link;
+    struct service services[SERVICE_COUNT];
+};
+
+static uint64_t clock_us(clockid_t id)
+{
+    struct timespec ts;
+
+    (void)clock_gettime(id, &ts);
+    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static int64_t now_ms(void)
+{
+    return (int64_t)(clock_us(CLOCK_MONOTONIC) / 1000);
+}
+
+/* The kernel opens the console for its init, unless the initramfs has no node for it. */
+static void open_console(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+        int opened;
+
+        if (fcntl(fd, F_GETFD) >= 0)
+            continue;
+        opened = open("/dev/console", O_RDWR | O_NOCTTY);
+        if (opened < 0)
+            opened = open("/dev/null", O_RDWR);
+        if (opened >= 0 && opened != fd)
+            (void)close(opened);
+    }
+}
+
+static void set_hostname(void)
+{
+    char name[64 + 1] = "crosh";
+    cleanup_fclose FILE *f = NULL;
+
+    if (kernel_param("crosh.name", name, sizeof(name)) <= 0) {
+        f = fopen("/etc/hostname", "re");
+        if (f != NULL && fgets(name, sizeof(name), f) != NULL)
+            name[strcspn(name, "\n")] = '\0';
+    }
+    if (sethostname(name, strlen(name)) < 0)
+        agent_log_errno("cannot set the host name");
+}
+
+static void raise_loopback(void)
+{
+    cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ifreq request = {.ifr_name = "lo"};
+
+    if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &request) < 0)
+        return;
+    request.ifr_flags |= IFF_UP | IFF_RUNNING;
+    if (ioctl(fd, SIOCSIFFLAGS, &request) < 0)
+        agent_log_errno("cannot raise the loopback interface");
+}
+
+static void block_signals(struct pid1 *pid1)
+{
+    static const int numbers[] = {SIGCHLD, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGPWR};
+    sigset_t mask;
+
+    (void)sigemptyset(&mask);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
+        (void)sigaddset(&mask, numbers[i]);
+    (void)sigprocmask(SIG_SETMASK, &mask, NULL);
+    pid1->signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (pid1->signals < 0)
+        agent_log_errno("cannot watch signals");
+    (void)signal(SIGPIPE, SIG_IGN);
+    /* Ctrl-Alt-Del arrives as SIGINT instead of a reset. */
+    (void)reboot(RB_DISABLE_CAD);
+}
+
+static void run_vsh(struct pid1 *pid1)
+{
+    if (server_run(&pid1->listener, 1, SERVER_SESSIONS_MAX) < 0)
+        agent_log("the vsh service cannot run");
+}
+
+/* The terminal behind /dev/console, which itself cannot be a controlling terminal. */
+static int open_console_terminal(void)
+{
+    cleanup_fclose FILE *f = fopen("/sys/class/tty/console/active", "re");
+    char names[128];
+    char path[160];
+    const char *last;
+
+    if (f == NULL || fgets(names, sizeof(names), f) == NULL)
+        return -1;
+    names[strcspn(names, "\n")] = '\0';
+    last = strrchr(names, ' ');
+    (void)snprintf(path, sizeof(path), "/dev/%s", last != NULL ? last + 1 : names);
+    return open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
+}
+
+static void run_console(struct pid1 *pid1)
+{
+    Vsh__SetupConnectionRequest request = VSH__SETUP_CONNECTION_REQUEST__INIT;
+    int terminal = open_console_terminal();
+    struct crosh_error err;
+
+    (void)pid1;
+    if (terminal < 0) {
+        agent_log("there is no console for a shell");
+        return;
+    }
+    if (command_exec(&request, terminal, &err) < 0)
+        agent_log("console shell: %s", err.message);
+}
+
+static void start_service(struct pid1 *pid1, struct service *service)
+{
+    service->start_at_ms = now_ms() + RESTART_PAUSE_MS;
+    service->pid = fork();
+    if (service->pid == 0) {
+        (void)close(pid1->signals);
+        service->run(pid1);
+        _exit(1);
+    }
+    if (service->pid < 0) {
+        agent_log_errno("cannot start the %s", service->name);
+        service->pid = 0;
+    }
+}
+
+/* Starts what should run and does not. How long until the next one is due, or -1. */
+static int start_services(struct pid1 *pid1)
+{
+    int64_t now = now_ms();
+    int timeout = -1;
+
+    for (size_t i = 0; i < SERVICE_COUNT; i++) {
+        struct service *service = &pid1->services[i];
+
+        if (!service->is_wanted || service->pid > 0)
+            continue;
+        if (service->start_at_ms <= now) {
+            start_service(pid1, service);
+        } else {
+            int wait = (int)(service->start_at_ms - now);
+
+            if (timeout < 0 || wait < timeout)
+                timeout = wait;
+        }
+    }
+    return timeout;
+}
+
+static void reap(struct pid1 *pid1)
+{
+    pid_t pid;
+    int status;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        for (size_t i = 0; i < SERVICE_COUNT; i++) {
+            struct service *service = &pid1->services[i];
+
+            if (service->pid != pid)
+                continue;
+            service->pid = 0;
+            if (i == SERVICE_VSH)
+                agent_log("the %s ended with status %d, starting it again", service->name,
+                          command_exit_status(status));
+        }
+    }
+}
+
+/* Whoever asked: the host learns that the end is wanted, then everything ends in order. */
+static _Noreturn void end_system(struct pid1 *pid1, enum power_kind kind)
+{
+    if (pid1->has_link)
+        guest_link_end(&pid1->link, kind == POWER_REBOOT ? GUEST__ENDING__KIND__REBOOT
+                                                         : GUEST__ENDING__KIND__POWEROFF);
+    power_end(kind);
+}
+
+static void take_signals(struct pid1 *pid1)
+{
+    struct signalfd_siginfo info;
+
+    while (read(pid1->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        switch (info.ssi_signo) {
+        case SIGCHLD:
+            reap(pid1);
+            break;
+        case SIGINT:  /* Ctrl-Alt-Del */
+        case SIGTERM: /* busybox reboot */
+            end_system(pid1, POWER_REBOOT);
+        case SIGUSR1: /* busybox halt: a VM that stands still is of no use to anybody */
+        case SIGUSR2: /* busybox poweroff */
+        case SIGPWR:
+            end_system(pid1, POWER_OFF);
+        default:
+            break;
+        }
+    }
+}
+
+/* Listens and, once that works, lets the service run and the link say so. -1, or ms to wait. */
+static int listen_when_due(struct pid1 *pid1)
+{
+    struct crosh_error err;
+    int64_t now = now_ms();
+
+    if (pid1->listener >= 0)
+        return -1;
+    if (pid1->listen_at_ms > now)
+        return (int)(pid1->listen_at_ms - now);
+    pid1->listener = address_listen(&pid1->options->listen, &err);
+    if (pid1->listener < 0) {
+        if (pid1->listen_at_ms == 0)
+            agent_log("%s; trying on", err.message);
+        pid1->listen_at_ms = now + LISTEN_PAUSE_MS;
+        return LISTEN_PAUSE_MS;
+    }
+    pid1->services[SERVICE_VSH].is_wanted = true;
+    guest_link_init(&pid1->link, &pid1->options->link, pid1->boottime_init_us,
+                    clock_us(CLOCK_BOOTTIME));
+    pid1->has_link = true;
+    return -1;
+}
+
+static int shorter(int a, int b)
+{
+    if (a < 0 || b < 0)
+        return a < 0 ? b : a;
+    return a < b ? a : b;
+}
+
+static void watch(struct pid1 *pid1)
+{
+    struct pollfd polls[POLL_COUNT] = {
+        [POLL_SIGNALS] = {.fd = pid1->signals, .events = POLLIN},
+        [POLL_LINK] = {.fd = -1},
+        [POLL_BUTTON] = {.fd = pid1->button, .events = POLLIN},
+    };
+    int timeout = listen_when_due(pid1);
+
+    timeout = shorter(timeout, start_services(pid1));
+    if (pid1->has_link)
+        timeout = shorter(timeout, guest_link_prepare(&pid1->link, &polls[POLL_LINK]));
+    if (poll(polls, POLL_COUNT, timeout) < 0)
+        return;
+    if (polls[POLL_SIGNALS].revents != 0)
+        take_signals(pid1);
+    if (pid1->has_link && guest_link_handle(&pid1->link, polls[POLL_LINK].revents))
+        end_system(pid1, POWER_OFF);
+    if (polls[POLL_BUTTON].revents != 0 && power_button_was_pressed(pid1->button))
+        end_system(pid1, POWER_OFF);
+}
+
+_Noreturn void pid1_run(const struct pid1_options *options)
+{
+    struct pid1 pid1 = {
+        .options = options,
+        .boottime_init_us = clock_us(CLOCK_BOOTTIME),
+        .signals = -1,
+        .button = -1,
+        .listener = -1,
+        .services = {[SERVICE_VSH] = {.name = "vsh service", .run = run_vsh},
+                     [SERVICE_CONSOLE] = {.name = "console shell", .run = run_console}},
+    };
+    const struct rlimit files = {.rlim_cur = FILES_SOFT, .rlim_max = FILES_HARD};
+    struct crosh_error err;
+    char value[8];
+
+    (void)umask(022);
+    mounts_make();
+    open_console();
+    block_signals(&pid1);
+    (void)setrlimit(RLIMIT_NOFILE, &files);
+    set_hostname();
+    modules_load(MODULES_LIST);
+    (void)listen_when_due(&pid1);
+    raise_loopback();
+    pid1.button = power_button_open(&err);
+    if (pid1.button < 0)
+        agent_log("%s", err.message);
+    if (kernel_param("crosh.console_shell", value, sizeof(value)) == 1 && value[0] == '1')
+        pid1.services[SERVICE_CONSOLE].is_wanted = true;
+    for (;;)
+        watch(&pid1);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* The agent as the first process of a guest: everything that a system needs of its init. */
+#ifndef AGENT_PID1_H
+#define AGENT_PID1_H
+
+#include "guest/agent/address.h"
+
+struct pid1_options {
+    struct address listen; /* where the vsh service listens */
+    struct address link;   /* whom the guest link dials */
+};
+
+/* Never returns but by ending the system. */
+_Noreturn void pid1_run(const struct pid1_options *options);
+
+#endif
