@@ -34,7 +34,17 @@ lib/wire/%.pb-c.c lib/wire/%.pb-c.h: lib/wire/%.proto
 	$(AM_V_GEN)$(PROTOC_C) --proto_path=$(srcdir)/lib/wire --c_out=lib/wire $<
 
 lib_LTLIBRARIES += lib/libcrosh.la
-lib_libcrosh_la_SOURCES =
+lib_libcrosh_la_SOURCES = \
+	lib/command/args.c lib/command/args.h \
+	lib/command/command.c lib/command/command.h \
+	lib/command/complete.c lib/command/complete.h \
+	lib/command/context.c lib/command/context.h \
+	lib/command/help.c lib/command/help.h \
+	lib/command/matches.c lib/command/matches.h \
+	lib/command/suggest.c lib/command/suggest.h \
+	lib/command/table.c \
+	lib/command/text.c lib/command/text.h \
+	lib/command/value.c lib/command/value.h
 lib_libcrosh_la_LIBADD = lib/libbase.la lib/libwire.la $(JANSSON_LIBS)
 lib_libcrosh_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(PROTOBUF_C_CFLAGS)
 # What is exported is decided by the map, not by attributes in the headers.

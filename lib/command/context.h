@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* What stands behind the public struct crosh_context: made by the shell for each command it runs.
+ */
+#ifndef CROSH_LIB_CONTEXT_H
+#define CROSH_LIB_CONTEXT_H
+
+#include <stdio.h>
+
+#include <crosh/command.h>
+
+/*
+ * A plain struct, set up by the shell. The streams are flushed, never closed,
+ * by the library. interrupt_fd stays readable from Ctrl-C until the shell
+ * drains it before the next command line.
+ */
+struct crosh_context {
+    FILE *out;
+    FILE *err;
+    int in_fd;
+    int interrupt_fd;
+    /* Runs words as a command line in this context, for crosh_run_words(). */
+    int (*run_words)(struct crosh_context *ctx, const char *const *argv, struct crosh_error *err);
+    void *shell; /* for run_words and the built-in commands */
+};
+
+#endif
