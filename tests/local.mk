@@ -3,3 +3,4 @@
 include tests/unit/guest.mk
 include tests/unit/image.mk
 include tests/unit/launcher.mk
+include tests/lab.mk

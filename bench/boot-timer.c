@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * boot-timer: starts a VMM, waits until the guest's agent is ready, says how
+ * long that took and what memory the VMM uses, ends it.
+ *
+ *     boot-timer --via vsock|control --memory MIB -- VMM [ARG]...
+ *
+ * Timed is from just before the VMM's fork to the agent's hello arriving at the
+ * host. With vsock the hello is received here (QEMU with vhost-vsock); with
+ * control crosh-vm receives it and says so on descriptor 3, a control stream.
+ * Prints one line: ready_us=N pss_kib=N exits=N. The memory is the VMM's PSS
+ * without the guest's; exits is KVM's count for all VMs, of which there is one.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/vm_sockets.h>
+
+#include <crosh/error.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/wire/control.pb-c.h"
+#include "lib/wire/frame.h"
+#include "lib/wire/guest.pb-c.h"
+#include "lib/wire/ports.h"
+
+#define READY_TIMEOUT_MS 60000
+#define CONTROL_FD       3
+
+struct options {
+    bool via_control;
+    uint64_t guest_memory_kib;
+    char **command;
+};
+
+static int64_t now_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static int listen_vsock(struct crosh_error *err)
+{
+    struct sockaddr_vm address = {
+        .svm_family = AF_VSOCK, .svm_port = PORT_GUEST_LINK, .svm_cid = VMADDR_CID_ANY};
+    cleanup_close int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 1) < 0)
+        return crosh_error_errno(err, "vsock port %u", PORT_GUEST_LINK);
+    return move_fd(fd);
+}
+
+static void free_message(ProtobufCMessage **message)
+{
+    if (*message != NULL)
+        protobuf_c_message_free_unpacked(*message, NULL);
+}
+
+static int wait_for_hello(int listener, struct crosh_error *err)
+{
+    struct pollfd waiting = {.fd = listener, .events = POLLIN};
+    cleanup(free_message) ProtobufCMessage *message = NULL;
+    cleanup_close int fd = -1;
+
+    if (poll(&waiting, 1, READY_TIMEOUT_MS) != 1)
+        return crosh_error_set(err, -ETIMEDOUT, "the agent did not call");
+    fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    if (fd < 0)
+        return crosh_error_errno(err, "accept");
+    if (frame_recv(fd, &guest__to_host__descriptor, FRAME_MAX, READY_TIMEOUT_MS, &message) != 1 ||
+        ((Guest__ToHost *)message)->msg_case != GUEST__TO_HOST__MSG_HELLO)
+        return crosh_error_set(err, -EPROTO, "the agent did not say hello");
+    return 0;
+}
+
+static int wait_for_stage(int control, struct crosh_error *err)
+{
+    for (;;) {
+        cleanup(free_message) ProtobufCMessage *message = NULL;
+        const Control__FromLauncher *from;
+        int got = frame_recv(control, &control__from_launcher__descriptor, FRAME_MAX,
+                             READY_TIMEOUT_MS, &message);
+
+        if (got != 1)
+            return crosh_error_set(err, -EPROTO,
+                                   "the launcher did not say that the agent is ready");
+        from = (const Control__FromLauncher *)message;
+        if (from->msg_case != CONTROL__FROM_LAUNCHER__MSG_EVENT)
+            continue;
+        if (from->event->what_case == CONTROL__EVENT__WHAT_ENDED)
+            return crosh_error_set(err, -EIO, "the VM ended: %s", from->event->ended->detail);
+        if (from->event->what_case == CONTROL__EVENT__WHAT_STAGE &&
+            from->event->stage->stage == CONTROL__STAGE__STAGE_AGENT)
+            return 0;
+    }
+}
+
+/* The PSS of all mappings but those that are large enough to be the guest's memory. */
+static int measure_memory(pid_t pid, uint64_t guest_memory_kib, uint64_t *pss_kib,
+                          struct crosh_error *err)
+{
+    char path[64], line[512];
+    cleanup_fclose FILE *maps = NULL;
+    uint64_t mapping_kib = 0, value;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/smaps", (int)pid);
+    maps = fopen(path, "re");
+    if (maps == NULL)
+        return crosh_error_errno(err, "%s", path);
+    *pss_kib = 0;
+    while (fgets(line, sizeof(line), maps) != NULL) {
+        if (sscanf(line, "Size: %" SCNu64 " kB", &value) == 1)
+            mapping_kib = value;
+        else if (sscanf(line, "Pss: %" SCNu64 " kB", &value) == 1 && mapping_kib < guest_memory_kib)
+            *pss_kib += value;
+    }
+    return 0;
+}
+
+/* KVM's exits so far; 0 where debugfs does not tell. */
+static uint64_t count_exits(void)
+{
+    cleanup_fclose FILE *file = fopen("/sys/kernel/debug/kvm/exits", "re");
+    uint64_t exits = 0;
+
+    if (file == NULL || fscanf(file, "%" SCNu64, &exits) != 1)
+        return 0;
+    return exits;
+}
+
+static void end(pid_t pid)
+{
+    (void)kill(pid, SIGTERM);
+    for (int i = 0; i < 200; i++) {
+        if (waitpid(pid, NULL, WNOHANG) == pid)
+            return;
+        (void)usleep(10000);
+    }
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
+}
+
+/* The VMM becomes a child whose descriptor 3 is the other end of a control stream, if there is one.
+ */
+static pid_t start(const struct options *options, int control)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        if (control >= 0 && dup2(control, CONTROL_FD) < 0)
+            _exit(126);
+        execvp(options->command[0], options->command);
+        perror(options->command[0]);
+        _exit(127);
+    }
+    return pid;
+}
+
+static int measure(const struct options *options, struct crosh_error *err)
+{
+    int pair[2] = {-1, -1};
+    cleanup_close int listener = -1;
+    cleanup_close int control = -1;
+    cleanup_close int theirs = -1;
+    int64_t began, ready;
+    uint64_t pss_kib = 0, exits;
+    pid_t pid;
+    int status;
+
+    if (options->via_control) {
+        /* Not close-on-exec for the child: dup2() makes its copy fit to inherit. */
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+            return crosh_error_errno(err, "socketpair");
+        control = pair[0];
+        theirs = pair[1];
+        if (theirs == CONTROL_FD || control == CONTROL_FD) {
+            /* dup2() onto itself would keep close-on-exec; move both out of the way. */
+            int moved = fcntl(theirs, F_DUPFD_CLOEXEC, CONTROL_FD + 1);
+
+            if (moved < 0)
+                return crosh_error_errno(err, "control stream");
+            (void)close(move_fd(theirs));
+            theirs = moved;
+        }
+    } else {
+        listener = listen_vsock(err);
+        if (listener < 0)
+            return listener;
+    }
+    began = now_us();
+    pid = start(options, theirs);
+    if (pid < 0)
+        return crosh_error_errno(err, "fork");
+    if (theirs >= 0)
+        (void)close(move_fd(theirs));
+    status = options->via_control ? wait_for_stage(control, err) : wait_for_hello(listener, err);
+    ready = now_us();
+    exits = count_exits();
+    if (status == 0)
+        status = measure_memory(pid, options->guest_memory_kib, &pss_kib, err);
+    end(pid);
+    if (status == 0)
+        (void)printf("ready_us=%" PRId64 " pss_kib=%" PRIu64 " exits=%" PRIu64 "\n", ready - began,
+                     pss_kib, exits);
+    return status;
+}
+
+static int parse(int argc, char **argv, struct options *options)
+{
+    int i = 1;
+
+    for (; i + 1 < argc && strcmp(argv[i], "--") != 0; i += 2) {
+        if (strcmp(argv[i], "--via") == 0)
+            options->via_control = strcmp(argv[i + 1], "control") == 0;
+        else if (strcmp(argv[i], "--memory") == 0)
+            options->guest_memory_kib = strtoull(argv[i + 1], NULL, 10) << 10;
+        else
+            return CROSH_EUSAGE;
+    }
+    options->command = argv + i + 1;
+    return i + 1 < argc && options->guest_memory_kib != 0 ? 0 : CROSH_EUSAGE;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {0};
+    struct crosh_error err = {0};
+
+    if (parse(argc, argv, &options) < 0)
+        crosh_error_set(&err, CROSH_EUSAGE,
+                        "usage: boot-timer --via vsock|control --memory MIB -- VMM [ARG]...");
+    else
+        (void)measure(&options, &err);
+    if (err.code != 0)
+        (void)fprintf(stderr, "boot-timer: %s\n", err.message);
+    return crosh_error_exit_status(err.code);
+}
