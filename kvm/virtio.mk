@@ -4,4 +4,9 @@ kvm_libkvm_la_SOURCES += \
 	kvm/virtio/console.c kvm/virtio/console.h \
 	kvm/virtio/device.c kvm/virtio/device.h \
 	kvm/virtio/rng.c kvm/virtio/rng.h \
-	kvm/virtio/virtqueue.c kvm/virtio/virtqueue.h
+	kvm/virtio/virtqueue.c kvm/virtio/virtqueue.h \
+	kvm/virtio/vsock.c kvm/virtio/vsock.h kvm/virtio/vsock-internal.h \
+	kvm/virtio/vsock-conn.c \
+	kvm/virtio/vsock-host.c \
+	kvm/virtio/vsock-packet.h \
+	kvm/virtio/vsock-stream.c kvm/virtio/vsock-stream.h

@@ -20,17 +20,22 @@ struct vsock_config {
 
 /*
  * A port of the host served inside the launcher. Called on the loop's thread with
- * one end of a new stream socket pair, which the callee owns from then on;
- * false refuses the connection.
+ * one end of a new stream socket pair (non-blocking, close-on-exec), which the
+ * callee owns from then on, also when it returns false to refuse the connection.
  */
 typedef bool vsock_accept_fn(void *opaque, int fd);
 
 /* NULL with err filled: a socket that cannot be made, bad CID. */
 struct virtio_device *vsock_new(struct event_loop *loop, const struct vsock_config *config,
                                 struct crosh_error *err);
-/* Stops it, closes every stream, unlinks the socket. */
+/* Stops it, closes every stream, unlinks the socket. Accepts NULL. */
 void vsock_free(struct virtio_device *dev);
-/* Serves host port in the launcher; before the guest runs. */
+/* Serves host port in the launcher; before the guest runs. -EADDRINUSE, -ENOSPC. */
 int vsock_listen(struct virtio_device *dev, uint32_t port, vsock_accept_fn *accept, void *opaque);
+/*
+ * Closes every stream and tells the driver (event TRANSPORT_RESET), as after the
+ * restoring of a snapshot. Sent when the driver has given a buffer for it.
+ */
+void vsock_transport_reset(struct virtio_device *dev);
 
 #endif

@@ -63,7 +63,7 @@ int unix_listen(const char *path, struct crosh_error *err)
     return move_fd(fd);
 }
 
-int unix_connect(const char *path)
+static int connect_to(const char *path, int flags)
 {
     cleanup_close int dir_fd = -1;
     cleanup_close int fd = -1;
@@ -73,8 +73,18 @@ int unix_connect(const char *path)
     ret = address_of(path, &address, &dir_fd);
     if (ret < 0)
         return ret;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
         return -errno;
     return move_fd(fd);
+}
+
+int unix_connect(const char *path)
+{
+    return connect_to(path, 0);
+}
+
+int unix_connect_nonblock(const char *path)
+{
+    return connect_to(path, SOCK_NONBLOCK);
 }

@@ -16,5 +16,8 @@ int unix_listen(const char *path, struct crosh_error *err);
 /* Connects to path; blocking and close-on-exec. A descriptor or -errno (no error text: callers know
    better what they were looking for). */
 int unix_connect(const char *path);
+/* The same without ever blocking, and for a non-blocking descriptor; -EAGAIN when the listener is
+   too busy for the moment. */
+int unix_connect_nonblock(const char *path);
 
 #endif
