@@ -6,6 +6,7 @@ order, in one process; a failed assertion or exception fails the case and the
 rest goes on. The last line printed is "N passed, N failed, N skipped".
 """
 
+import fcntl
 import os
 import shutil
 import signal
@@ -52,6 +53,20 @@ def wait_for(condition, seconds, what):
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {seconds} s for {what}")
         time.sleep(0.05)
+
+
+def images():
+    """The directory with the micro image that the tests share; built when it is not there yet."""
+    directory = Path(os.environ.get("top_builddir", tempfile.gettempdir())) / "test-images"
+    directory.mkdir(exist_ok=True)
+    with open(directory / "lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run([str(LIBEXEC / "crosh-mkimage"), "micro", "--quiet", "--if-needed",
+                               "--output", str(directory / "micro")], timeout=300, check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        raise AssertionError(f"the image could not be built: {done.stdout}")
+    return directory
 
 
 class Home:

@@ -4,3 +4,4 @@ include tests/unit/guest.mk
 include tests/unit/image.mk
 include tests/unit/launcher.mk
 include tests/lab.mk
+include tests/e2e/local.mk
