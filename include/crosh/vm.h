@@ -12,9 +12,6 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-#if defined(__GNUC__)
-#pragma GCC visibility push(default)
-#endif
 
 /*
  * Functions that return paths or lists return heap memory that the caller
@@ -73,9 +70,6 @@ crosh_complete_fn crosh_complete_vm;
 crosh_complete_fn crosh_complete_vm_running;
 crosh_complete_fn crosh_complete_vm_stopped;
 
-#if defined(__GNUC__)
-#pragma GCC visibility pop
-#endif
 #ifdef __cplusplus
 }
 #endif

@@ -9,8 +9,6 @@
 
 #include <crosh/error.h>
 
-#pragma GCC visibility push(default)
-
 #define CROSH_VM_MAX_CPUS   8
 #define CROSH_VM_MAX_DISKS  15
 #define CROSH_VM_MIN_MEMORY (UINT64_C(64) << 20)
@@ -58,5 +56,4 @@ int crosh_priv_vm_config_load(const char *name, struct crosh_vm_config *config,
 int crosh_priv_vm_config_save(const char *name, struct crosh_vm_config *config,
                               struct crosh_error *err);
 
-#pragma GCC visibility pop
 #endif

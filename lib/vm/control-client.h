@@ -10,8 +10,6 @@
 
 #include "lib/wire/control.pb-c.h"
 
-#pragma GCC visibility push(default)
-
 struct crosh_control;
 
 /* Connects to a running VM's control.sock. NULL with err: -ENOTCONN when no launcher listens. */
@@ -54,5 +52,4 @@ int crosh_priv_control_status(struct crosh_control *control, int timeout_ms,
 int crosh_priv_control_stop(struct crosh_control *control, bool force, uint32_t stage_timeout_ms,
                             int timeout_ms, struct crosh_error *err);
 
-#pragma GCC visibility pop
 #endif

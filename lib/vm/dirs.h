@@ -5,8 +5,6 @@
 
 #include <crosh/error.h>
 
-#pragma GCC visibility push(default)
-
 /*
  * Makes the directory (0700) when it is absent, its parents must be there, and
  * returns an O_DIRECTORY descriptor of it. Refused (-EPERM, -ENOTDIR, -ELOOP)
@@ -24,5 +22,4 @@ int crosh_priv_remove_tree(const char *path, struct crosh_error *err);
 char *crosh_priv_vms_dir(void);
 char *crosh_priv_images_dir(void);
 
-#pragma GCC visibility pop
 #endif

@@ -9,8 +9,6 @@
 
 #include <crosh/error.h>
 
-#pragma GCC visibility push(default)
-
 /*
  * Two locks live in <runtime>/NAME/:
  *
@@ -76,5 +74,4 @@ struct crosh_vm_ended {
 /* 1 when it is known, else 0. */
 int crosh_priv_vm_ended_read(const char *name, struct crosh_vm_ended *ended);
 
-#pragma GCC visibility pop
 #endif

@@ -9,8 +9,6 @@
 
 #include <crosh/vm.h>
 
-#pragma GCC visibility push(default)
-
 struct crosh_vm_status {
     enum crosh_vm_state state;
     bool answered; /* the launcher replied, and what follows is known */
@@ -28,5 +26,4 @@ struct crosh_vm_status {
 /* Fills *status; a VM that does not exist is a stopped one. */
 void crosh_priv_vm_query(const char *name, struct crosh_vm_status *status);
 
-#pragma GCC visibility pop
 #endif

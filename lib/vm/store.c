@@ -201,7 +201,7 @@ int crosh_priv_vm_destroy(const char *name, struct crosh_error *err)
     lock = lock_store(err);
     if (lock < 0)
         return lock;
-    if (rename(dir, trash) < 0)
+    if (rename(dir, trash) < 0 && errno != ENOENT)
         return crosh_error_errno(err, "cannot remove %s", dir);
     rc = crosh_priv_remove_tree(trash, err);
     if (rc == 0)

@@ -7,8 +7,6 @@
 
 #include "lib/vm/config.h"
 
-#pragma GCC visibility push(default)
-
 /* Makes a VM with this configuration. -EEXIST when there is one of that name. */
 int crosh_priv_vm_create(const char *name, struct crosh_vm_config *config, struct crosh_error *err);
 
@@ -21,5 +19,4 @@ int crosh_priv_vm_update(const char *name, struct crosh_vm_config *config, struc
  */
 int crosh_priv_vm_destroy(const char *name, struct crosh_error *err);
 
-#pragma GCC visibility pop
 #endif

@@ -1,2 +1,19 @@
 # SPDX-License-Identifier: MIT
 # The vmc module.
+pkgmodule_LTLIBRARIES += modules/vmc/vmc.la
+modules_vmc_vmc_la_SOURCES = \
+	modules/vmc/cid.c modules/vmc/cid.h \
+	modules/vmc/console.c \
+	modules/vmc/image.c modules/vmc/image.h \
+	modules/vmc/launch.c modules/vmc/launch.h \
+	modules/vmc/lifecycle.c \
+	modules/vmc/logs.c \
+	modules/vmc/options.c modules/vmc/options.h \
+	modules/vmc/progress.c modules/vmc/progress.h \
+	modules/vmc/stop.c \
+	modules/vmc/store.c \
+	modules/vmc/text.c modules/vmc/text.h \
+	modules/vmc/vmc.c modules/vmc/vmc.h
+modules_vmc_vmc_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(PROTOBUF_C_CFLAGS)
+modules_vmc_vmc_la_LDFLAGS = -module $(MODULE_LDFLAGS)
+modules_vmc_vmc_la_LIBADD = lib/libcrosh.la $(JANSSON_LIBS)

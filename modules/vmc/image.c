@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/* Finds what a VM boots from, running the image builder (crosh-mkimage) where something lacks. */
+#include "modules/vmc/image.h"
+
+#include <crosh/vm.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/vm/dirs.h"
+#include "modules/vmc/text.h"
+
+#define BUILDER        CROSH_LIBEXECDIR "/crosh-mkimage"
+#define BUILDER_PREFIX "crosh-mkimage: "
+#define AGENT          CROSH_LIBEXECDIR "/crosh-agent"
+
+#define TICK_MS      100
+#define KILL_WAIT_MS 3000
+
+extern char **environ;
+
+/* What the builder says: the last line of each kind. */
+struct builder_words {
+    char line[512];
+    size_t used;
+    char message[512];
+    char hint[256];
+};
+
+void image_files_fini(struct image_files *files)
+{
+    free(files->kernel);
+    free(files->initrd);
+    *files = (struct image_files){0};
+}
+
+static int out_of_memory(struct crosh_error *err)
+{
+    return crosh_error_set(err, -ENOMEM, "out of memory");
+}
+
+static void take_line(struct builder_words *words)
+{
+    const char *line = words->line;
+
+    words->line[words->used] = '\0';
+    words->used = 0;
+    if (strncmp(line, BUILDER_PREFIX, strlen(BUILDER_PREFIX)) == 0) {
+        (void)snprintf(words->message, sizeof(words->message), "%s", line + strlen(BUILDER_PREFIX));
+        words->hint[0] = '\0';
+    } else if (strncmp(line, "  ", 2) == 0) {
+        (void)snprintf(words->hint, sizeof(words->hint), "%.255s", line + 2);
+    }
+}
+
+static void take_words(struct builder_words *words, const char *data, size_t size)
+{
+    size_t i;
+
+    for (i = 0; i < size; i++) {
+        if (data[i] == '\n')
+            take_line(words);
+        else if (words->used + 1 < sizeof(words->line))
+            words->line[words->used++] = data[i];
+    }
+}
+
+/* Starts the builder in a process group of its own, with its stderr in *words_fd. */
+static int spawn_builder(const char *output, const char *kernel, pid_t *pid, int *words_fd,
+                         struct crosh_error *err)
+{
+    const char *argv[8] = {BUILDER, "micro", "--if-needed", "--output", output};
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none;
+    sigset_t defaults;
+    int fds[2];
+    int rc;
+
+    if (kernel != NULL) {
+        argv[5] = "--kernel";
+        argv[6] = kernel;
+    }
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return crosh_error_errno(err, "pipe");
+    (void)sigemptyset(&none);
+    (void)sigemptyset(&defaults);
+    (void)sigaddset(&defaults, SIGINT);
+    (void)sigaddset(&defaults, SIGTERM);
+    (void)sigaddset(&defaults, SIGPIPE);
+    (void)posix_spawn_file_actions_init(&actions);
+    (void)posix_spawnattr_init(&attributes);
+    (void)posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    (void)posix_spawn_file_actions_adddup2(&actions, fds[1], 1);
+    (void)posix_spawn_file_actions_adddup2(&actions, fds[1], 2);
+    (void)posix_spawnattr_setsigmask(&attributes, &none);
+    (void)posix_spawnattr_setsigdefault(&attributes, &defaults);
+    (void)posix_spawnattr_setpgroup(&attributes, 0);
+    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                                    POSIX_SPAWN_SETPGROUP);
+    rc = posix_spawn(pid, BUILDER, &actions, &attributes, (char *const *)argv, environ);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    (void)posix_spawnattr_destroy(&attributes);
+    (void)close(fds[1]);
+    if (rc != 0) {
+        (void)close(fds[0]);
+        return crosh_error_set(err, -rc, "cannot run %s: %s", BUILDER, strerror(rc));
+    }
+    *words_fd = fds[0];
+    return 0;
+}
+
+/* Ends the builder's whole group: TERM lets it tidy up, KILL is for one that does not. */
+static void kill_builder(pid_t pid, int words_fd)
+{
+    struct pollfd pfd = {.fd = words_fd, .events = POLLIN};
+    const int64_t deadline = text_now_ms() + KILL_WAIT_MS;
+    char drain[512];
+
+    (void)kill(-pid, SIGTERM);
+    while (text_now_ms() < deadline) {
+        if (poll(&pfd, 1, TICK_MS) > 0 && read(words_fd, drain, sizeof(drain)) <= 0)
+            break;
+    }
+    (void)kill(-pid, SIGKILL);
+}
+
+/* Hears the builder to its end. 0, or -EINTR. */
+static int attend(struct crosh_context *ctx, struct progress *progress, pid_t pid, int words_fd,
+                  struct builder_words *words, struct crosh_error *err)
+{
+    const int64_t began = text_now_ms();
+
+    for (;;) {
+        struct pollfd pfd[2] = {{.fd = words_fd, .events = POLLIN},
+                                {.fd = crosh_interrupt_fd(ctx), .events = POLLIN}};
+        char data[512];
+        ssize_t n;
+
+        if (poll(pfd, 2, TICK_MS) < 0 && errno != EINTR) {
+            kill_builder(pid, words_fd);
+            return crosh_error_errno(err, "poll");
+        }
+        if (crosh_is_interrupted(ctx)) {
+            kill_builder(pid, words_fd);
+            return crosh_error_set(err, -EINTR, "interrupted while building the image");
+        }
+        /* A builder that finds all in order is gone before anyone could read of it. */
+        if (progress->stage == NULL && text_now_ms() - began >= TICK_MS)
+            progress_begin(progress, "image");
+        progress_tick(progress);
+        if ((pfd[0].revents & (POLLIN | POLLHUP)) == 0)
+            continue;
+        n = read(words_fd, data, sizeof(data));
+        if (n == 0)
+            return 0;
+        if (n > 0)
+            take_words(words, data, (size_t)n);
+    }
+}
+
+static int run_builder(struct crosh_context *ctx, struct progress *progress, const char *output,
+                       const char *kernel, struct crosh_error *err)
+{
+    struct builder_words words = {0};
+    cleanup_close int words_fd = -1;
+    const int64_t began = text_now_ms();
+    pid_t pid;
+    int status = 0;
+    int rc;
+
+    rc = spawn_builder(output, kernel, &pid, &words_fd, err);
+    if (rc < 0)
+        return rc;
+    rc = attend(ctx, progress, pid, words_fd, &words, err);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (rc == 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+        progress_done(progress, (text_now_ms() - began) * 1000);
+        return 0;
+    }
+    progress_fail(progress);
+    if (rc < 0)
+        return rc;
+    crosh_error_set(err, -EIO, "cannot build the image: %s",
+                    words.message[0] != '\0' ? words.message : "the builder died");
+    if (words.hint[0] != '\0')
+        (void)crosh_error_hint(err, "%s", words.hint);
+    return -EIO;
+}
+
+/*
+ * Whether the image is younger than the programs that make it up, which is all
+ * that the builder would find out, in a tenth of the time.
+ */
+static bool is_fresh(const char *dir)
+{
+    static const char *const programs[] = {BUILDER, AGENT};
+    cleanup_free char *manifest = NULL;
+    struct stat image;
+    size_t i;
+
+    if (asprintf(&manifest, "%s/manifest.json", dir) < 0)
+        return false;
+    if (stat(manifest, &image) < 0)
+        return false;
+    for (i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
+        struct stat program;
+
+        if (stat(programs[i], &program) < 0 || program.st_ctim.tv_sec >= image.st_mtim.tv_sec)
+            return false;
+    }
+    return true;
+}
+
+/* Notes that the builder found the image in order. */
+static void touch(const char *dir)
+{
+    cleanup_free char *manifest = NULL;
+
+    if (asprintf(&manifest, "%s/manifest.json", dir) >= 0)
+        (void)utimensat(AT_FDCWD, manifest, NULL, 0);
+}
+
+/* The uncompressed kernel where there is one: the guest need not unpack itself. */
+static char *kernel_of(const char *dir)
+{
+    cleanup_free char *path = NULL;
+
+    if (asprintf(&path, "%s/vmlinux", dir) >= 0 && access(path, R_OK) == 0)
+        return move_ptr(path);
+    free(path);
+    path = NULL;
+    if (asprintf(&path, "%s/vmlinuz", dir) < 0)
+        path = NULL;
+    return move_ptr(path);
+}
+
+/* Takes what the user did not give from the image's directory. */
+static int take_from(const char *dir, struct image_files *files, struct crosh_error *err)
+{
+    if (files->kernel == NULL)
+        files->kernel = kernel_of(dir);
+    if (files->initrd == NULL && asprintf(&files->initrd, "%s/initramfs", dir) < 0)
+        files->initrd = NULL;
+    if (files->kernel == NULL || files->initrd == NULL)
+        return out_of_memory(err);
+    if (access(files->kernel, R_OK) < 0)
+        return crosh_error_errno(err, "the image's kernel %s", files->kernel);
+    if (access(files->initrd, R_OK) < 0)
+        return crosh_error_errno(err, "the image's initramfs %s", files->initrd);
+    return 0;
+}
+
+/* The named image, built first when it is the default one. */
+static int find_image(struct crosh_context *ctx, const struct crosh_vm_config *config,
+                      struct progress *progress, struct image_files *files, struct crosh_error *err)
+{
+    cleanup_free char *images = crosh_priv_images_dir();
+    cleanup_free char *dir = NULL;
+    int rc;
+
+    if (images == NULL || asprintf(&dir, "%s/%s", images, config->image) < 0)
+        return out_of_memory(err);
+    if (strcmp(config->image, "micro") == 0 && !is_fresh(dir)) {
+        rc = crosh_priv_make_dirs(images, err);
+        if (rc == 0)
+            rc = run_builder(ctx, progress, dir, NULL, err);
+        if (rc < 0)
+            return rc;
+        touch(dir);
+    }
+    return take_from(dir, files, err);
+}
+
+int image_find(struct crosh_context *ctx, const char *name, const struct crosh_vm_config *config,
+               struct progress *progress, struct image_files *files, struct crosh_error *err)
+{
+    cleanup_free char *vm = NULL;
+    cleanup_free char *dir = NULL;
+    int rc;
+
+    *files = (struct image_files){0};
+    if (config->initrd != NULL && (files->initrd = strdup(config->initrd)) == NULL)
+        return out_of_memory(err);
+    if (config->kernel == NULL)
+        return find_image(ctx, config, progress, files, err);
+    if (config->initrd != NULL) {
+        files->kernel = strdup(config->kernel);
+        return files->kernel != NULL ? 0 : out_of_memory(err);
+    }
+    vm = crosh_vm_dir(name);
+    if (vm == NULL || asprintf(&dir, "%s/boot", vm) < 0)
+        return out_of_memory(err);
+    rc = run_builder(ctx, progress, dir, config->kernel, err);
+    return rc < 0 ? rc : take_from(dir, files, err);
+}

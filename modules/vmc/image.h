@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* What a VM boots from: its image, built when it is missing, or a kernel of the user's. */
+#ifndef VMC_IMAGE_H
+#define VMC_IMAGE_H
+
+#include <crosh/command.h>
+
+#include "lib/vm/config.h"
+#include "modules/vmc/progress.h"
+
+struct image_files {
+    char *kernel;
+    char *initrd;
+};
+
+/*
+ * Finds kernel and initramfs for the VM, which exists. A kernel without an
+ * initramfs of its own gets one built that holds that kernel's modules, kept in
+ * the VM's directory. -EINTR when the user ended the building.
+ */
+int image_find(struct crosh_context *ctx, const char *name, const struct crosh_vm_config *config,
+               struct progress *progress, struct image_files *files, struct crosh_error *err);
+void image_files_fini(struct image_files *files);
+
+#endif

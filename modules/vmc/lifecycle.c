@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT */
+/* "vmc start": boots a VM, showing its stages, and opens a shell in it. */
+#include <crosh/vm.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/vm/config.h"
+#include "lib/vm/runtime.h"
+#include "lib/vm/store.h"
+#include "modules/vmc/cid.h"
+#include "modules/vmc/image.h"
+#include "modules/vmc/launch.h"
+#include "modules/vmc/options.h"
+#include "modules/vmc/progress.h"
+#include "modules/vmc/text.h"
+#include "modules/vmc/vmc.h"
+
+/* Long enough for those who look at a VM in passing, too short to notice. */
+#define LOCK_WAIT_MS 1000
+
+#define TICK_MS       100
+#define CONSOLE_LINES 10
+
+/* One start from its command line to the guest's readiness. */
+struct start {
+    struct crosh_context *ctx;
+    const struct crosh_args *args;
+    const char *name;
+    int operation_lock; /* -1: not held */
+    int runtime_fd;
+    bool is_new; /* this start made the VM */
+    bool is_up;  /* the agent was heard */
+    struct crosh_vm_config config;
+    struct image_files files;
+    struct launch launch;
+    struct progress progress;
+    int64_t began_ms;
+    uint64_t last_stage_us;
+};
+
+static void start_fini(struct start *start)
+{
+    crosh_priv_vm_config_fini(&start->config);
+    image_files_fini(&start->files);
+    launch_fini(&start->launch);
+    if (start->runtime_fd >= 0)
+        (void)close(start->runtime_fd);
+    if (start->operation_lock >= 0)
+        (void)close(start->operation_lock);
+}
+
+static int already_running(const char *name, struct crosh_error *err)
+{
+    crosh_error_set(err, -EBUSY, "VM %s is already running", name);
+    (void)crosh_error_hint(err, "open a shell in it: vsh %s; or end it: vmc stop %s", name, name);
+    return -EBUSY;
+}
+
+/* Makes the VM ours alone until it has started. */
+static int lock_vm(struct start *start, struct crosh_error *err)
+{
+    start->operation_lock = crosh_priv_vm_operation_lock(start->name, LOCK_WAIT_MS, err);
+    if (start->operation_lock < 0)
+        return start->operation_lock;
+    start->runtime_fd = crosh_priv_vm_runtime_open(start->name, err);
+    if (start->runtime_fd < 0)
+        return start->runtime_fd;
+    if (crosh_priv_vm_probe_locked(start->runtime_fd) == CROSH_VM_ALIVE)
+        return already_running(start->name, err);
+    return 0;
+}
+
+/* The stored configuration, or that of a new VM, with this command line's options. */
+static int prepare_config(struct start *start, struct crosh_error *err)
+{
+    int rc;
+
+    start->is_new = !crosh_vm_exists(start->name);
+    rc = start->is_new ? crosh_priv_vm_config_init(&start->config, err)
+                       : crosh_priv_vm_config_load(start->name, &start->config, err);
+    return rc < 0 ? rc : options_apply(start->args, &start->config, err);
+}
+
+static const char *stage_name(Control__Stage stage)
+{
+    switch (stage) {
+    case CONTROL__STAGE__STAGE_LAUNCHER:
+        return "launcher";
+    case CONTROL__STAGE__STAGE_KERNEL:
+        return "kernel";
+    default:
+        return "agent";
+    }
+}
+
+/* The launcher finished a stage: shows what it took and begins the next. */
+static void on_stage(struct start *start, const Control__StageTime *stage)
+{
+    uint64_t took = stage->at_us - start->last_stage_us;
+
+    /* A guest that reboots while it starts begins its stages anew. */
+    if (stage->at_us < start->last_stage_us)
+        took = 0;
+    start->last_stage_us = stage->at_us;
+    start->progress.stage = stage_name(stage->stage);
+    progress_done(&start->progress, (int64_t)took);
+    if (stage->stage == CONTROL__STAGE__STAGE_AGENT)
+        start->is_up = true;
+    else
+        progress_begin(&start->progress, stage_name(stage->stage + 1));
+}
+
+static int on_ended(const struct start *start, const Control__Ended *ended, struct crosh_error *err)
+{
+    const char *detail = ended->detail[0] != '\0' ? ended->detail : NULL;
+
+    switch (ended->reason) {
+    case CONTROL__END_REASON__END_FAILED:
+        crosh_error_set(err, ended->code < 0 ? ended->code : -EIO, "%s",
+                        detail != NULL ? detail : "the launcher gave up");
+        break;
+    case CONTROL__END_REASON__END_POWEROFF:
+        crosh_error_set(err, -EIO, "the guest powered off");
+        break;
+    case CONTROL__END_REASON__END_RESET:
+        crosh_error_set(err, -EIO, "the guest reset");
+        break;
+    case CONTROL__END_REASON__END_KILLED:
+        crosh_error_set(err, -EIO, "it was stopped by another command");
+        break;
+    default:
+        crosh_error_set(err, ended->code < 0 ? ended->code : -EIO, "the guest crashed%s%s",
+                        detail != NULL ? ": " : "", detail != NULL ? detail : "");
+        break;
+    }
+    if (ended->hint[0] != '\0')
+        (void)crosh_error_hint(err, "%s", ended->hint);
+    else if (!start->is_new)
+        (void)crosh_error_hint(err, "see all that the guest wrote: vmc logs %s", start->name);
+    return err->code;
+}
+
+/* 0: go on; negative: the VM will not come up. */
+static int on_message(struct start *start, const Control__FromLauncher *message,
+                      struct crosh_error *err)
+{
+    const Control__Event *event;
+
+    if (message->msg_case != CONTROL__FROM_LAUNCHER__MSG_EVENT)
+        return 0;
+    event = message->event;
+    switch (event->what_case) {
+    case CONTROL__EVENT__WHAT_STAGE:
+        on_stage(start, event->stage);
+        return 0;
+    case CONTROL__EVENT__WHAT_NOTICE:
+        progress_note(&start->progress, event->notice);
+        return 0;
+    case CONTROL__EVENT__WHAT_STATE:
+        start->is_up = event->state == CONTROL__STATE__RUNNING;
+        return 0;
+    case CONTROL__EVENT__WHAT_ENDED:
+        return on_ended(start, event->ended, err);
+    default:
+        return 0;
+    }
+}
+
+/* The launcher went without a word: its log has it. */
+static int on_launcher_lost(struct start *start, struct crosh_error *err)
+{
+    progress_fail(&start->progress);
+    if (text_print_tail(crosh_stderr(start->ctx), start->runtime_fd, "launcher.log", CONSOLE_LINES,
+                        "  | ") == 0)
+        return crosh_error_set(err, -EIO, "the launcher died without a word");
+    return crosh_error_set(err, -EIO, "the launcher died; its last words are above");
+}
+
+/* Waits for the descriptors at most TICK_MS; what matters is judged by the caller. */
+static void wait_a_tick(const struct start *start)
+{
+    struct pollfd pfd[2] = {
+        {.fd = crosh_priv_control_fd(start->launch.control), .events = POLLIN},
+        {.fd = crosh_interrupt_fd(start->ctx), .events = POLLIN},
+    };
+
+    (void)poll(pfd, 2, TICK_MS);
+}
+
+/* Shows the stages until the agent is there. */
+static int attend(struct start *start, int64_t timeout_s, struct crosh_error *err)
+{
+    const int64_t deadline = text_now_ms() + timeout_s * 1000;
+
+    progress_begin(&start->progress, "launcher");
+    while (!start->is_up) {
+        Control__FromLauncher *message = NULL;
+        int rc = crosh_priv_control_receive(start->launch.control, 0, &message, err);
+
+        if (rc == 0)
+            return on_launcher_lost(start, err);
+        if (rc == 1) {
+            rc = on_message(start, message, err);
+            crosh_priv_control_message_free(message);
+        } else if (rc == -ETIMEDOUT) {
+            wait_a_tick(start);
+            progress_tick(&start->progress);
+            rc = 0;
+        }
+        if (rc < 0)
+            return rc;
+        if (crosh_is_interrupted(start->ctx))
+            return crosh_error_set(err, -EINTR, "interrupted");
+        if (!start->is_up && text_now_ms() >= deadline) {
+            crosh_error_set(err, -ETIMEDOUT, "not ready after %lld s", (long long)timeout_s);
+            return crosh_error_hint(err, "give it longer: --timeout SECONDS");
+        }
+    }
+    return 0;
+}
+
+/* Boots the VM, which exists and is locked. */
+static int boot(struct start *start, struct crosh_error *err)
+{
+    uint32_t cid;
+    int rc;
+
+    rc = image_find(start->ctx, start->name, &start->config, &start->progress, &start->files, err);
+    if (rc < 0 || (rc = cid_reserve(start->name, &cid, err)) < 0)
+        return rc;
+    rc = launch_spawn(&start->launch, start->name, &start->config, &start->files,
+                      crosh_args_string(start->args, "accel"), cid, err);
+    if (rc < 0)
+        return rc;
+    return attend(start, crosh_args_number(start->args, "timeout", 0), err);
+}
+
+/* Tells how far it came, and takes back whatever this start made. */
+static int give_up(struct start *start, struct crosh_error *err)
+{
+    const char *stage = start->progress.stage;
+    FILE *out = crosh_stderr(start->ctx);
+
+    progress_fail(&start->progress);
+    launch_kill(&start->launch);
+    if (stage != NULL && err->code != -EINTR && strcmp(stage, "launcher") != 0 &&
+        faccessat(start->runtime_fd, "console.log", R_OK, 0) == 0) {
+        (void)fprintf(out, "last lines of the guest's console:\n");
+        if (text_print_tail(out, start->runtime_fd, "console.log", CONSOLE_LINES, "  | ") == 0)
+            (void)fprintf(out, "  (it wrote nothing)\n");
+    }
+    (void)crosh_priv_vm_probe_locked(start->runtime_fd);
+    if (start->is_new)
+        (void)crosh_priv_vm_destroy(start->name, NULL);
+    if (stage != NULL)
+        (void)crosh_error_wrap(err, "VM %s did not start (stage %s)", start->name, stage);
+    else
+        (void)crosh_error_wrap(err, "VM %s did not start", start->name);
+    return err->code;
+}
+
+/* Locks the VM, making it when it is new. */
+static int acquire(struct start *start, struct crosh_error *err)
+{
+    int rc;
+
+    if (crosh_priv_vm_probe(start->name) == CROSH_VM_ALIVE)
+        return already_running(start->name, err);
+    /* All that can be refused is refused before anything is made. */
+    if ((rc = prepare_config(start, err)) < 0 || (rc = lock_vm(start, err)) < 0)
+        return rc;
+    if (start->is_new)
+        return crosh_priv_vm_create(start->name, &start->config, err);
+    if (!crosh_vm_exists(start->name))
+        return crosh_error_set(err, -ENOENT, "VM %s was destroyed meanwhile", start->name);
+    return 0;
+}
+
+static int start_vm(struct start *start, struct crosh_error *err)
+{
+    int rc = acquire(start, err);
+
+    if (rc < 0)
+        return rc;
+    (void)fprintf(crosh_stderr(start->ctx), "starting %s%s\n", start->name,
+                  start->is_new ? " (new)" : "");
+    rc = boot(start, err);
+    if (rc < 0)
+        return give_up(start, err);
+    (void)fprintf(crosh_stderr(start->ctx), "%s is ready (%.2f s)\n", start->name,
+                  (double)(text_now_ms() - start->began_ms) / 1000.0);
+    return 0;
+}
+
+static int open_shell(struct crosh_context *ctx, const struct crosh_args *args,
+                      struct crosh_error *err)
+{
+    const char *name = crosh_args_string(args, "vm");
+    const char *user = crosh_args_string(args, "user");
+    const char *const as_default[] = {"vsh", name, NULL};
+    const char *const as_user[] = {"vsh", "--user", user, name, NULL};
+
+    return crosh_run_words(ctx, user != NULL ? as_user : as_default, err);
+}
+
+int vmc_start(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
+{
+    struct start start = {.ctx = ctx,
+                          .args = args,
+                          .name = crosh_args_string(args, "vm"),
+                          .operation_lock = -1,
+                          .runtime_fd = -1,
+                          .launch = {.pidfd = -1},
+                          .began_ms = text_now_ms()};
+    int rc = crosh_vm_check_name(start.name, err);
+
+    if (rc < 0)
+        return rc;
+    progress_init(&start.progress, ctx);
+    rc = start_vm(&start, err);
+    start_fini(&start);
+    if (rc < 0 || crosh_args_has(args, "no-shell"))
+        return rc;
+    /* A shell needs somebody at a terminal; scripts go on with "vsh NAME -- COMMAND". */
+    if (!isatty(crosh_stdin_fd(ctx)) || !isatty(crosh_stdout_fd(ctx)))
+        return 0;
+    return open_shell(ctx, args, err);
+}

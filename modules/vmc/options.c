@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* Turns the options of "create" and "start" into a VM's configuration. */
+#include "modules/vmc/options.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/base/cleanup.h"
+#include "modules/vmc/text.h"
+
+/* Guest memory is mapped in huge pages of this size. */
+#define MEMORY_UNIT (UINT64_C(2) << 20)
+
+#define DISK_READ_ONLY ",ro"
+
+/* Longest kernel command line of x86 (COMMAND_LINE_SIZE) less room for the launcher's own part. */
+#define KERNEL_PARAMS_MAX 1536
+
+/* The absolute path of a regular file or block device that can be opened so; NULL with err. */
+static char *check_file(const char *path, const char *what, int open_flags, struct crosh_error *err)
+{
+    cleanup_close int fd = open(path, open_flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    struct stat st;
+    char *absolute;
+
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        (void)crosh_error_errno(err, "the %s %s", what, path);
+        return NULL;
+    }
+    if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
+        (void)crosh_error_set(err, -EINVAL, "the %s %s is not a file", what, path);
+        return NULL;
+    }
+    absolute = realpath(path, NULL);
+    if (absolute == NULL)
+        (void)crosh_error_errno(err, "the %s %s", what, path);
+    return absolute;
+}
+
+static int apply_file(const struct crosh_args *args, const char *option, char **field,
+                      struct crosh_error *err)
+{
+    const char *path = crosh_args_string(args, option);
+    char *absolute;
+
+    if (path == NULL)
+        return 0;
+    absolute = check_file(path, option, O_RDONLY, err);
+    if (absolute == NULL)
+        return err->code;
+    free(*field);
+    *field = absolute;
+    return 0;
+}
+
+static int apply_disk(const char *text, struct crosh_vm_config *config, struct crosh_error *err)
+{
+    const size_t suffix = strlen(DISK_READ_ONLY);
+    size_t length = strlen(text);
+    bool read_only = length > suffix && strcmp(text + length - suffix, DISK_READ_ONLY) == 0;
+    cleanup_free char *path = strndup(text, read_only ? length - suffix : length);
+    cleanup_free char *absolute = NULL;
+
+    if (path == NULL)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    absolute = check_file(path, "disk", read_only ? O_RDONLY : O_RDWR, err);
+    if (absolute == NULL)
+        return err->code;
+    return crosh_priv_vm_config_add_disk(config, absolute, read_only, err);
+}
+
+static int check_kernel_params(const struct crosh_vm_config *config, struct crosh_error *err)
+{
+    size_t total = 0;
+    size_t i;
+
+    for (i = 0; config->kernel_params != NULL && config->kernel_params[i] != NULL; i++) {
+        const char *c;
+
+        total += strlen(config->kernel_params[i]) + 1;
+        for (c = config->kernel_params[i]; *c != '\0'; c++) {
+            if ((unsigned char)*c < 0x20 || *c == 0x7f)
+                return crosh_error_set(err, CROSH_EUSAGE,
+                                       "a kernel parameter cannot hold control characters");
+        }
+    }
+    if (total > KERNEL_PARAMS_MAX)
+        return crosh_error_set(err, CROSH_EUSAGE,
+                               "the kernel parameters are %zu bytes, of at most %d", total,
+                               KERNEL_PARAMS_MAX);
+    return 0;
+}
+
+static int check_memory(const struct crosh_vm_config *config, struct crosh_error *err)
+{
+    long pages = sysconf(_SC_PHYS_PAGES);
+    long page_size = sysconf(_SC_PAGESIZE);
+    char wanted[32];
+    char host[32];
+    uint64_t total;
+
+    if (pages <= 0 || page_size <= 0)
+        return 0;
+    total = (uint64_t)pages * (uint64_t)page_size;
+    if (config->memory_bytes <= total)
+        return 0;
+    crosh_error_set(err, CROSH_EUSAGE, "%s of memory is more than the %s that this host has",
+                    text_size(config->memory_bytes, wanted, sizeof(wanted)),
+                    text_size(total, host, sizeof(host)));
+    (void)crosh_error_hint(err, "give less: --memory SIZE");
+    return CROSH_EUSAGE;
+}
+
+int options_apply(const struct crosh_args *args, struct crosh_vm_config *config,
+                  struct crosh_error *err)
+{
+    const char *const *list;
+    int rc;
+
+    config->cpus = (unsigned int)crosh_args_number(args, "cpus", config->cpus);
+    if (crosh_args_has(args, "memory")) {
+        uint64_t bytes = (uint64_t)crosh_args_number(args, "memory", 0);
+
+        config->memory_bytes = (bytes + MEMORY_UNIT - 1) / MEMORY_UNIT * MEMORY_UNIT;
+    }
+    rc = check_memory(config, err);
+    if (rc < 0 || (rc = apply_file(args, "kernel", &config->kernel, err)) < 0 ||
+        (rc = apply_file(args, "initrd", &config->initrd, err)) < 0)
+        return rc;
+    for (list = crosh_args_all(args, "kernel-param"); *list != NULL; list++) {
+        rc = crosh_priv_vm_config_add_kernel_param(config, *list, err);
+        if (rc < 0)
+            return rc;
+    }
+    rc = check_kernel_params(config, err);
+    for (list = crosh_args_all(args, "extra-disk"); rc == 0 && *list != NULL; list++)
+        rc = apply_disk(*list, config, err);
+    return rc;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* The options that say what a VM shall be, shared by "create" and "start". */
+#ifndef VMC_OPTIONS_H
+#define VMC_OPTIONS_H
+
+#include <crosh/command.h>
+
+#include "lib/vm/config.h"
+
+/* Rows for the parameter tables of the commands that take them. */
+/* clang-format off */
+#define VMC_CONFIG_PARAMS                                                                          \
+    {.name = "cpus", .type = CROSH_TYPE_INT, .min = 1, .max = CROSH_VM_MAX_CPUS,                   \
+     .value_name = "N", .summary = "virtual CPUs, 1 to 8 (1)"},                                    \
+    {.name = "memory", .short_name = 'm', .type = CROSH_TYPE_SIZE,                                 \
+     .min = (int64_t)CROSH_VM_MIN_MEMORY, .max = INT64_MAX, .value_name = "SIZE",                  \
+     .summary = "memory, such as 512M or 2G (1G, or half of a smaller host)"},                     \
+    {.name = "kernel", .type = CROSH_TYPE_PATH, .value_name = "FILE",                              \
+     .summary = "boot this kernel (bzImage or ELF) instead of the image's"},                       \
+    {.name = "initrd", .type = CROSH_TYPE_PATH, .value_name = "FILE",                              \
+     .summary = "boot this initramfs instead of the image's"},                                     \
+    {.name = "kernel-param", .flags = CROSH_PARAM_REPEATED, .type = CROSH_TYPE_STRING,             \
+     .value_name = "PARAM", .summary = "add a parameter to the kernel's command line"},            \
+    {.name = "extra-disk", .flags = CROSH_PARAM_REPEATED, .type = CROSH_TYPE_PATH,                 \
+     .value_name = "FILE[,ro]", .summary = "attach a raw disk image, \",ro\": read-only"}
+/* clang-format on */
+
+/*
+ * Puts the options given into config; files become absolute paths. Judges the
+ * outcome against this host: files that are not there and memory that it does
+ * not have are errors now, before anything is made.
+ */
+int options_apply(const struct crosh_args *args, struct crosh_vm_config *config,
+                  struct crosh_error *err);
+
+#endif

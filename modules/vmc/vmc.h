@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* The module's commands, as its table (vmc.c) finds them. */
+#ifndef VMC_VMC_H
+#define VMC_VMC_H
+
+#include <crosh/command.h>
+
+crosh_run_fn vmc_start;   /* lifecycle.c */
+crosh_run_fn vmc_stop;    /* stop.c */
+crosh_run_fn vmc_create;  /* store.c */
+crosh_run_fn vmc_destroy; /* store.c */
+crosh_run_fn vmc_list;    /* store.c */
+crosh_run_fn vmc_status;  /* store.c */
+crosh_run_fn vmc_logs;    /* logs.c */
+crosh_run_fn vmc_console; /* console.c */
+
+#endif
