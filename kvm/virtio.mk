@@ -4,6 +4,8 @@ kvm_libkvm_la_SOURCES += \
 	kvm/virtio/console.c kvm/virtio/console.h \
 	kvm/virtio/device.c kvm/virtio/device.h \
 	kvm/virtio/rng.c kvm/virtio/rng.h \
+	kvm/virtio/vhost-user.c kvm/virtio/vhost-user.h \
+	kvm/virtio/vhost-user-message.c kvm/virtio/vhost-user-message.h \
 	kvm/virtio/virtqueue.c kvm/virtio/virtqueue.h \
 	kvm/virtio/vsock.c kvm/virtio/vsock.h kvm/virtio/vsock-internal.h \
 	kvm/virtio/vsock-conn.c \
