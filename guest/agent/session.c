@@ -431,9 +431,13 @@ static int send_response(int fd, Vsh__ConnectionStatus status, pid_t pid, const 
 
 void session_refuse(int fd, const char *reason)
 {
+    uint8_t scrap[FRAME_COMPAT_MAX];
+
     (void)fcntl(fd, F_SETFL, O_NONBLOCK);
     (void)send_response(fd, VSH__CONNECTION_STATUS__FAILED, 0, reason);
     (void)shutdown(fd, SHUT_WR);
+    /* As in linger(), but the service itself waits for nobody. */
+    (void)!read(fd, scrap, sizeof(scrap));
     (void)close(fd);
 }
 
