@@ -5,3 +5,4 @@ include tests/unit/image.mk
 include tests/unit/launcher.mk
 include tests/lab.mk
 include tests/e2e/local.mk
+include tests/agent.mk

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 # Tests of the agent's sessions over a unix socket, by a client that shares no code with it.
-"""Usage: test-sessions.py PATH-OF-CROSH-AGENT [NAME...]"""
+"""Usage: test-sessions.py [NAME...]; CROSH_AGENT names the agent if it is not the build tree's."""
 
 import os
 import pwd
@@ -569,8 +569,9 @@ def test_command_line(agent_path):
 
 
 def main():
-    agent_path = os.path.abspath(sys.argv[1])
-    wanted = sys.argv[2:]
+    agent_path = os.environ.get("CROSH_AGENT") or os.path.join(
+        os.environ.get("top_builddir", "."), "guest/agent/crosh-agent")
+    wanted = sys.argv[1:]
     signal.signal(signal.SIGALRM, on_alarm)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     agent = Agent(agent_path)
