@@ -1,2 +1,29 @@
 # SPDX-License-Identifier: MIT
-# The shell.
+# The shell. All but main() is a library for the tests' sake.
+
+noinst_LTLIBRARIES += crosh/libshell.la
+crosh_libshell_la_SOURCES = \
+	crosh/builtin-module.c \
+	crosh/builtins.c crosh/builtins.h \
+	crosh/history.c crosh/history.h \
+	crosh/loader/elf-note.c crosh/loader/elf-note.h \
+	crosh/loader/loader.c crosh/loader/loader.h \
+	crosh/loader/open-module.c crosh/loader/open-module.h \
+	crosh/loader/secure-path.c crosh/loader/secure-path.h \
+	crosh/registry.c crosh/registry.h \
+	crosh/run-list.c \
+	crosh/run-pipeline.c crosh/run-pipeline.h \
+	crosh/script/expand.c crosh/script/expand.h \
+	crosh/script/lexer.c crosh/script/lexer.h \
+	crosh/script/parser.c crosh/script/parser.h \
+	crosh/script/syntax.c crosh/script/syntax.h \
+	crosh/shell.c crosh/shell.h \
+	crosh/signals.c crosh/signals.h
+crosh_libshell_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+crosh_libshell_la_LIBADD = lib/libcrosh.la $(JANSSON_LIBS) $(LTDL_LIBS)
+
+bin_PROGRAMS += crosh/crosh
+crosh_crosh_SOURCES = \
+	crosh/main.c \
+	crosh/repl.c crosh/repl.h
+crosh_crosh_LDADD = crosh/libshell.la lib/libcrosh.la

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/* crosh: reads its own options, then runs a command, a script or the interactive shell. */
+#include <errno.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "crosh/repl.h"
+#include "crosh/shell.h"
+#include "crosh/signals.h"
+#include "lib/base/cleanup.h"
+#include "lib/command/args.h"
+#include "lib/command/help.h"
+
+static int run_nothing(struct crosh_context *ctx, const struct crosh_args *args,
+                       struct crosh_error *err)
+{
+    (void)ctx;
+    (void)args;
+    (void)err;
+    return 0;
+}
+
+static const struct crosh_param main_params[] = {
+    {
+        .name = "command",
+        .short_name = 'c',
+        .type = CROSH_TYPE_STRING,
+        .value_name = "COMMANDS",
+        .summary = "Run these commands and leave",
+    },
+    {
+        .name = "module-dir",
+        .flags = CROSH_PARAM_REPEATED,
+        .type = CROSH_TYPE_PATH,
+        .value_name = "DIR",
+        .summary = "Load modules from here instead of " CROSH_MODULEDIR,
+    },
+    {
+        .name = "no-modules",
+        .type = CROSH_TYPE_FLAG,
+        .summary = "Load no modules: built-in commands only",
+    },
+    {
+        .name = "version",
+        .type = CROSH_TYPE_FLAG,
+        .summary = "Print the version and leave",
+    },
+    {
+        .name = "arguments",
+        .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REPEATED | CROSH_PARAM_VERBATIM,
+        .type = CROSH_TYPE_STRING,
+        .value_name = "FILE | COMMAND",
+        .summary = "A script to run, or a command and its arguments",
+    },
+    {0},
+};
+
+static const struct crosh_command main_command = {
+    CROSH_COMMAND_HEADER,
+    .name = "crosh",
+    .summary = "The shell for Linux virtual machines and their containers.",
+    .help = "Without arguments crosh is interactive on a terminal, and otherwise runs the commands "
+            "on its standard input. A first argument with a \"/\" in it is a script; another one "
+            "is a command if crosh knows it, and else a script.",
+    .examples = "crosh -c \"vmc start termina\"\tstarts a VM and opens a shell in it\n"
+                "crosh vmc list --json\truns one command\n"
+                "crosh ./setup.crosh\truns a script\n",
+    .params = main_params,
+    .run = run_nothing,
+};
+
+/* The user's locale, with UTF-8 where it says nothing: guests and files speak it. */
+static void set_locale(void)
+{
+    (void)setlocale(LC_ALL, "");
+    if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
+        (void)setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+static int run_arguments(struct shell *shell, const char *const *words)
+{
+    struct crosh_error err = {0};
+    struct source source = {0};
+
+    if (strchr(words[0], '/') == NULL &&
+        (shell_find(shell, words[0]) != NULL || access(words[0], F_OK) < 0))
+        return shell_run_argv(shell, words);
+    if (words[1] != NULL) {
+        (void)crosh_error_set(&err, CROSH_EUSAGE, "crosh: a script takes no arguments");
+        shell_report(&source, 0, &err);
+        return CROSH_EXIT_USAGE;
+    }
+    return shell_run_file(shell, words[0]);
+}
+
+static int run(struct shell *shell, const struct crosh_args *args)
+{
+    const char *const *words = crosh_args_all(args, "arguments");
+    const char *text = crosh_args_string(args, "command");
+    struct source source = {.line = 1};
+
+    if (text != NULL && words[0] != NULL) {
+        struct crosh_error err = {0};
+
+        (void)crosh_error_set(&err, CROSH_EUSAGE,
+                              "crosh: -c takes one argument: quote the commands");
+        shell_report(&source, 0, &err);
+        return CROSH_EXIT_USAGE;
+    }
+    if (text != NULL)
+        return shell_run_text(shell, text, &source, false);
+    if (words[0] != NULL)
+        return run_arguments(shell, words);
+    if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
+        return repl_run(shell);
+    return shell_run_stdin(shell);
+}
+
+static int start_and_run(const struct crosh_args *args, struct crosh_error *err)
+{
+    static const char *const none[] = {NULL};
+    static const char *const built_in[] = {CROSH_MODULEDIR, NULL};
+    const char *const *dirs = built_in;
+    struct shell shell;
+    int r;
+
+    r = signals_init();
+    if (r < 0)
+        return crosh_error_set(err, r, "cannot handle signals: %s", strerror(-r));
+    if (crosh_args_has(args, "no-modules"))
+        dirs = none;
+    else if (crosh_args_has(args, "module-dir"))
+        dirs = crosh_args_all(args, "module-dir");
+    r = shell_init(&shell, dirs, err);
+    if (r == 0)
+        r = run(&shell, args);
+    shell_fini(&shell);
+    return r;
+}
+
+int main(int argc, char **argv)
+{
+    struct crosh_context ctx = {.out = stdout, .err = stderr};
+    struct crosh_args *args = NULL;
+    struct crosh_error err = {0};
+    struct command *command;
+    int r = CROSH_EUSAGE;
+
+    (void)argc;
+    set_locale();
+    command = crosh_priv_command_new(&main_command, &err);
+    if (command != NULL && argv[0] != NULL)
+        args = crosh_priv_args_parse(command, (const char *const *)argv + 1, &err);
+    if (args == NULL) {
+        (void)crosh_error_hint(&err, "see \"crosh --help\"");
+    } else if (args->wants_help) {
+        crosh_priv_help_print(&ctx, command);
+        r = 0;
+    } else if (crosh_args_has(args, "version")) {
+        (void)printf("crosh %s\n", PACKAGE_VERSION);
+        r = 0;
+    } else {
+        r = start_and_run(args, &err);
+    }
+    if (r < 0) {
+        struct source source = {0};
+
+        (void)crosh_error_wrap(&err, "crosh");
+        shell_report(&source, 0, &err);
+    }
+    crosh_priv_args_free(args);
+    crosh_priv_command_free(command);
+    if (fflush(stdout) != 0 && errno != EPIPE) {
+        perror("crosh: cannot write the output");
+        r = r == 0 ? CROSH_EXIT_FAILURE : r;
+    }
+    return shell_status(r);
+}
