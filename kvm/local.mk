@@ -20,3 +20,4 @@ kvm_libkvm_la_SOURCES = \
 	kvm/backend/qmp.c kvm/backend/qmp.h
 
 include kvm/virtio.mk
+include kvm/x86.mk

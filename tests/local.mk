@@ -6,3 +6,4 @@ include tests/unit/launcher.mk
 include tests/lab.mk
 include tests/e2e/local.mk
 include tests/agent.mk
+include tests/kvm/local.mk

@@ -21,8 +21,7 @@ int bus_add(struct bus *bus, uint64_t base, uint64_t size, const struct bus_ops 
     if (at > 0 && base - bus->range[at - 1].base < bus->range[at - 1].size)
         return -EINVAL;
     memmove(&bus->range[at + 1], &bus->range[at], (bus->count - at) * sizeof(bus->range[0]));
-    bus->range[at] =
-        (struct bus_range){.base = base, .size = size, .ops = ops, .opaque = opaque};
+    bus->range[at] = (struct bus_range){.base = base, .size = size, .ops = ops, .opaque = opaque};
     bus->count++;
     return 0;
 }

@@ -21,7 +21,7 @@ struct serial {
 
     uint8_t ier, lcr, mcr, scr, dll, dlm;
     bool fifo_enabled;
-    bool thr_interrupt; /* the transmitter became empty since the driver last asked */
+    bool thr_interrupt;  /* the transmitter became empty since the driver last asked */
     uint8_t input[4096]; /* typed and not yet read */
     uint16_t input_head, input_count;
 };

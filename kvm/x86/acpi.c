@@ -95,7 +95,7 @@ struct packed madt_ioapic {
 
 struct packed madt_lapic_nmi {
     uint8_t type, length; /* 4, 6 */
-    uint8_t processor; /* 0xff: all */
+    uint8_t processor;    /* 0xff: all */
     uint16_t flags;
     uint8_t lint;
 };

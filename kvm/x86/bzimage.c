@@ -68,14 +68,14 @@ int kernel_image_parse_bzimage(const uint8_t *head, size_t head_size, uint64_t f
     if (code_size <= ENTRY_64_OFFSET)
         return damaged(err, "it has no code");
     if (setup_size > file_size || code_size > file_size - setup_size)
-        return crosh_error_set(err, -ENOEXEC,
-                               "damaged kernel: the file has %llu bytes of %llu: it is truncated",
-                               (unsigned long long)file_size,
-                               (unsigned long long)(setup_size + code_size));
+        return crosh_error_set(
+            err, -ENOEXEC, "damaged kernel: the file has %llu bytes of %llu: it is truncated",
+            (unsigned long long)file_size, (unsigned long long)(setup_size + code_size));
     if (place(&header, setup_size, code_size, image, err) < 0)
         return -ENOEXEC;
 
-    /* Its length is part of the jump that precedes "HdrS"; newer headers are longer than we know. */
+    /* Its length is part of the jump that precedes "HdrS"; newer headers are longer than we know.
+     */
     header_size = 0x202u + head[0x201] - HEADER_OFFSET;
     if (header_size > sizeof(header))
         header_size = sizeof(header);

@@ -32,9 +32,9 @@
 #define LAYOUT_IDENTITY_MAP    0xfffbc000u /* one page, for Intel hosts without unrestricted guest */
 #define LAYOUT_TSS             0xfffbd000u /* three pages, likewise */
 
-#define LAYOUT_COM1_PORT 0x3f8
-#define LAYOUT_COM1_IRQ  4
-#define LAYOUT_GED_IRQ   5
+#define LAYOUT_COM1_PORT   0x3f8
+#define LAYOUT_COM1_IRQ    4
+#define LAYOUT_GED_IRQ     5
 #define LAYOUT_IOAPIC_PINS 24
 
 #endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* A machine on KVM: what the backend's files share. */
+#ifndef KVM_BACKEND_KVM_MACHINE_H
+#define KVM_BACKEND_KVM_MACHINE_H
+
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "kvm/guest-memory.h"
+#include "kvm/hw/bus.h"
+#include "kvm/hw/pci.h"
+#include "kvm/hw/power.h"
+#include "kvm/hw/serial.h"
+#include "kvm/hw/vm-ops.h"
+#include "kvm/loop-call.h"
+#include "kvm/machine.h"
+#include "kvm/virtio/pci.h"
+#include "kvm/x86/layout.h"
+
+#define KVM_MAX_DEVICES (MACHINE_MAX_DISKS + 3) /* disks, vsock, console, rng */
+/* MSI lines follow the I/O APIC's pins. */
+#define KVM_MAX_LINES (LAYOUT_IOAPIC_PINS + KVM_MAX_DEVICES * (VIRTIO_DEVICE_MAX_QUEUES + 1))
+
+struct kvm_vcpu {
+    struct machine *machine;
+    unsigned int index;
+    int fd;
+    struct kvm_run *run;
+    pthread_t thread;
+    bool has_thread;
+};
+
+/* Bytes on their way from vcpu threads to the loop's. */
+struct kvm_output {
+    pthread_mutex_t lock;
+    pthread_cond_t room;
+    uint8_t byte[16384];
+    size_t count;
+    bool announced; /* fd was written and its reader has not come yet */
+    bool closed;    /* nobody reads any more: what does not fit is dropped */
+    int fd;
+    struct event_source *source, *timer;
+};
+
+struct machine {
+    struct machine_host host;
+    struct guest_memory memory;
+    int kvm_fd, vm_fd;
+    size_t run_size;
+    struct bus ports, mmio;
+    struct loop_call calls;
+    atomic_bool stopping; /* vcpu threads leave at their next exit */
+    bool stopped;         /* they are gone */
+
+    unsigned int vcpu_count;
+    struct kvm_vcpu vcpu[MACHINE_MAX_VCPUS];
+
+    struct kvm_output output;
+    struct serial serial;
+    int serial_irq_fd;
+    struct power power;
+    int power_irq_fd;
+
+    struct pci_bus pci;
+    unsigned int transport_count;
+    struct virtio_pci *transport[KVM_MAX_DEVICES];
+    unsigned int disk_count;
+    struct virtio_device *disk[MACHINE_MAX_DISKS];
+    struct virtio_device *console, *rng;
+
+    /* Interrupt routing: the I/O APIC's pins, then one entry per MSI line. */
+    pthread_mutex_t irq_lock;
+    int line_count;
+    struct kvm_irq_routing_entry route[KVM_MAX_LINES];
+
+    /* How it ended; the first to say so wins. */
+    pthread_mutex_t end_lock;
+    bool has_ended;
+    enum machine_end end;
+    char end_detail[768];
+    int end_fd;
+    struct event_source *end_source;
+};
+
+/* kvm.c: notes the machine's end, from any thread. */
+void kvm_machine_end(struct machine *machine, enum machine_end end, const char *fmt, ...)
+    CROSH_PRINTF(3, 4);
+
+/* kvm-memory.c */
+int kvm_memory_init(struct machine *machine, uint64_t bytes, struct crosh_error *err);
+void kvm_memory_fini(struct machine *machine);
+
+/* kvm-irq.c */
+int kvm_irq_init(struct machine *machine, struct crosh_error *err);
+/* An eventfd that raises a pin of the I/O APIC, edge-triggered. Negative with err filled. */
+int kvm_irq_pin(struct machine *machine, unsigned int pin, struct crosh_error *err);
+extern const struct vm_ops kvm_vm_ops; /* vm: struct machine */
+
+/* kvm-output.c: the way of the guest's console output to the loop's thread. */
+int kvm_output_init(struct machine *machine, struct crosh_error *err);
+void kvm_output_fini(struct machine *machine);
+/* Adds a byte; waits for room. From vcpu threads. opaque: struct machine. */
+void kvm_output_byte(void *opaque, uint8_t byte);
+/* Hands over what is there, on the loop's thread. */
+void kvm_output_flush(struct machine *machine);
+/* Lets waiting vcpu threads go. */
+void kvm_output_close(struct machine *machine);
+
+/* kvm-vcpu.c */
+int kvm_vcpu_init(struct machine *machine, unsigned int index, const struct kvm_cpuid2 *cpuid,
+                  struct crosh_error *err);
+void kvm_vcpu_fini(struct kvm_vcpu *vcpu);
+int kvm_vcpu_start(struct kvm_vcpu *vcpu, struct crosh_error *err);
+/* Ends the thread if there is one, wherever it is; machine->stopping is set. */
+void kvm_vcpu_join(struct kvm_vcpu *vcpu);
+
+/* kvm-devices.c: the PCI bus and the virtio devices on it. */
+int kvm_devices_init(struct machine *machine, const struct machine_config *config,
+                     struct crosh_error *err);
+void kvm_devices_fini(struct machine *machine);
+
+/* kvm-probe.c: opens /dev/kvm and checks what it can do. The descriptor, or negative. */
+int kvm_open(struct crosh_error *err);
+int kvm_probe(struct crosh_error *err);
+
+#endif

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/* One virtual CPU: its thread, its exits, and how it is stopped. */
+
+/*
+ * A vcpu thread does nothing but KVM_RUN and the port and MMIO accesses that
+ * leave it. To stop one, its kvm_run's immediate_exit is set and a signal sent:
+ * the signal leaves KVM_RUN (or the handler runs and the next KVM_RUN returns at
+ * once), so there is no moment at which the request is lost.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kvm/backend/kvm-machine.h"
+#include "kvm/x86/cpu.h"
+
+#define KICK_SIGNAL SIGRTMIN
+
+static void on_kick(int signal)
+{
+    (void)signal; /* its arrival is all that is wanted */
+}
+
+int kvm_vcpu_init(struct machine *machine, unsigned int index, const struct kvm_cpuid2 *cpuid,
+                  struct crosh_error *err)
+{
+    struct kvm_vcpu *vcpu = &machine->vcpu[index];
+    void *run;
+
+    vcpu->machine = machine;
+    vcpu->index = index;
+    vcpu->fd = ioctl(machine->vm_fd, KVM_CREATE_VCPU, index);
+    if (vcpu->fd < 0)
+        return crosh_error_errno(err, "vcpu %u: KVM_CREATE_VCPU", index);
+    run = mmap(NULL, machine->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+    if (run == MAP_FAILED)
+        return crosh_error_errno(err, "vcpu %u: mmap", index);
+    vcpu->run = run;
+    if (cpu_setup(machine->kvm_fd, vcpu->fd, cpuid, index, machine->vcpu_count, err) < 0)
+        return crosh_error_wrap(err, "vcpu %u", index);
+    return 0;
+}
+
+void kvm_vcpu_fini(struct kvm_vcpu *vcpu)
+{
+    if (vcpu->run != NULL)
+        (void)munmap(vcpu->run, vcpu->machine->run_size);
+    if (vcpu->fd >= 0)
+        (void)close(vcpu->fd);
+    vcpu->run = NULL;
+    vcpu->fd = -1;
+}
+
+/* Ends the machine as crashed, with the registers a developer asks for first. */
+static void crash(struct kvm_vcpu *vcpu, const char *what)
+{
+    struct kvm_regs regs = {0};
+    struct kvm_sregs sregs = {0};
+
+    (void)ioctl(vcpu->fd, KVM_GET_REGS, &regs);
+    (void)ioctl(vcpu->fd, KVM_GET_SREGS, &sregs);
+    kvm_machine_end(
+        vcpu->machine, MACHINE_END_CRASH,
+        "%s on vcpu %u (rip %#" PRIx64 " rsp %#" PRIx64 " rflags %#" PRIx64 " cs %#x cr0 %#" PRIx64
+        " cr2 %#" PRIx64 " cr3 %#" PRIx64 " cr4 %#" PRIx64 " efer %#" PRIx64 ")",
+        what, vcpu->index, (uint64_t)regs.rip, (uint64_t)regs.rsp, (uint64_t)regs.rflags,
+        sregs.cs.selector, (uint64_t)sregs.cr0, (uint64_t)sregs.cr2, (uint64_t)sregs.cr3,
+        (uint64_t)sregs.cr4, (uint64_t)sregs.efer);
+}
+
+static void handle_ports(struct kvm_vcpu *vcpu)
+{
+    struct kvm_run *run = vcpu->run;
+    const struct bus *ports = &vcpu->machine->ports;
+    uint8_t *data = (uint8_t *)run + run->io.data_offset;
+
+    for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
+        uint64_t value = 0;
+
+        if (run->io.direction == KVM_EXIT_IO_OUT) {
+            memcpy(&value, data, run->io.size);
+            bus_write(ports, run->io.port, value, run->io.size);
+        } else {
+            value = bus_read(ports, run->io.port, run->io.size);
+            memcpy(data, &value, run->io.size);
+        }
+    }
+}
+
+static void handle_mmio(struct kvm_vcpu *vcpu)
+{
+    struct kvm_run *run = vcpu->run;
+    const struct bus *mmio = &vcpu->machine->mmio;
+    uint64_t value = 0;
+
+    if (run->mmio.is_write) {
+        memcpy(&value, run->mmio.data, sizeof(value));
+        bus_write(mmio, run->mmio.phys_addr, value, run->mmio.len);
+    } else {
+        value = bus_read(mmio, run->mmio.phys_addr, run->mmio.len);
+        memcpy(run->mmio.data, &value, sizeof(value));
+    }
+}
+
+static void handle_exit(struct kvm_vcpu *vcpu)
+{
+    struct kvm_run *run = vcpu->run;
+    char what[96];
+
+    switch (run->exit_reason) {
+    case KVM_EXIT_IO:
+        handle_ports(vcpu);
+        return;
+    case KVM_EXIT_MMIO:
+        handle_mmio(vcpu);
+        return;
+    case KVM_EXIT_INTR:
+        return;
+    case KVM_EXIT_SHUTDOWN:
+        crash(vcpu, "triple fault");
+        return;
+    case KVM_EXIT_SYSTEM_EVENT:
+        crash(vcpu, "the guest reports a crash to the hypervisor");
+        return;
+    case KVM_EXIT_INTERNAL_ERROR:
+        (void)snprintf(what, sizeof(what), "KVM cannot go on (internal error %u)",
+                       run->internal.suberror);
+        break;
+    case KVM_EXIT_FAIL_ENTRY:
+        (void)snprintf(what, sizeof(what), "KVM cannot enter the guest (reason %#llx)",
+                       (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
+        break;
+    default:
+        (void)snprintf(what, sizeof(what), "unexpected exit %u from KVM", run->exit_reason);
+        break;
+    }
+    crash(vcpu, what);
+}
+
+static void *vcpu_thread(void *opaque)
+{
+    struct kvm_vcpu *vcpu = opaque;
+    struct machine *machine = vcpu->machine;
+    char name[16];
+    sigset_t kick;
+
+    (void)snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
+    (void)pthread_setname_np(pthread_self(), name);
+    sigemptyset(&kick);
+    sigaddset(&kick, KICK_SIGNAL);
+    (void)pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+
+    while (!atomic_load(&machine->stopping)) {
+        if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
+            handle_exit(vcpu);
+        } else if (errno != EINTR && errno != EAGAIN) {
+            char what[96];
+
+            (void)snprintf(what, sizeof(what), "KVM_RUN failed: %s", strerror(errno));
+            crash(vcpu, what);
+        }
+    }
+    return NULL;
+}
+
+int kvm_vcpu_start(struct kvm_vcpu *vcpu, struct crosh_error *err)
+{
+    struct sigaction action = {.sa_handler = on_kick};
+    sigset_t all, saved;
+    int code;
+
+    /* Without SA_RESTART: KVM_RUN shall return. */
+    sigemptyset(&action.sa_mask);
+    if (sigaction(KICK_SIGNAL, &action, NULL) < 0)
+        return crosh_error_errno(err, "sigaction");
+    /* Every other signal is the main thread's. */
+    sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &saved);
+    code = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
+    (void)pthread_sigmask(SIG_SETMASK, &saved, NULL);
+    if (code != 0)
+        return crosh_error_set(err, -code, "vcpu %u: thread: %s", vcpu->index, strerror(code));
+    vcpu->has_thread = true;
+    return 0;
+}
+
+void kvm_vcpu_join(struct kvm_vcpu *vcpu)
+{
+    enum { PATIENCE_NS = 50000000 };
+
+    if (!vcpu->has_thread)
+        return;
+    for (;;) {
+        struct timespec until;
+
+        __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+        (void)pthread_kill(vcpu->thread, KICK_SIGNAL);
+        (void)clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += PATIENCE_NS;
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_nsec -= 1000000000;
+            until.tv_sec++;
+        }
+        /* Once is enough, unless a device kept the thread in a system call of its own. */
+        if (pthread_timedjoin_np(vcpu->thread, NULL, &until) != ETIMEDOUT)
+            break;
+    }
+    vcpu->has_thread = false;
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT */
+/* The KVM backend: builds a machine, starts it, notes its end, takes it apart. */
+
+/*
+ * Threads: all but the vcpu threads' part (kvm-vcpu.c) and the disks' workers
+ * (virtio/blk.c) runs on the event loop's thread. From a vcpu thread three ways lead
+ * there: output bytes (kvm-output.c), a virtio device's start and stop, which are
+ * waited for (loop-call.c), and the machine's end (end_fd). Each of them lets go
+ * when the machine is stopped, so that the vcpu threads can always be joined.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "kvm/backend/kvm-machine.h"
+#include "kvm/x86/boot.h"
+#include "kvm/x86/cpu.h"
+#include "lib/base/cleanup.h"
+
+/*
+ * reboot=a: without EFI a hardware-reduced kernel would not think of the ACPI reset
+ * register. panic=-1: a panic reboots at once, which ends the VM. cryptomgr.notests:
+ * the crypto self-tests take longer than the rest of a boot.
+ */
+#define BASE_CMDLINE "console=ttyS0 reboot=a panic=-1 quiet cryptomgr.notests"
+
+void kvm_machine_end(struct machine *machine, enum machine_end end, const char *fmt, ...)
+{
+    va_list ap;
+
+    pthread_mutex_lock(&machine->end_lock);
+    if (!machine->has_ended) {
+        machine->has_ended = true;
+        machine->end = end;
+        va_start(ap, fmt);
+        (void)vsnprintf(machine->end_detail, sizeof(machine->end_detail), fmt, ap);
+        va_end(ap);
+        (void)eventfd_write(machine->end_fd, 1);
+    }
+    pthread_mutex_unlock(&machine->end_lock);
+    atomic_store(&machine->stopping, true);
+}
+
+/* Ends the vcpu threads, wherever they are. */
+static void stop_vcpus(struct machine *machine)
+{
+    if (machine->stopped)
+        return;
+    machine->stopped = true;
+    atomic_store(&machine->stopping, true);
+    loop_call_close(&machine->calls);
+    kvm_output_close(machine);
+    for (unsigned int i = 0; i < machine->vcpu_count; i++)
+        kvm_vcpu_join(&machine->vcpu[i]);
+}
+
+/*
+ * A kernel that reboots in good order has masked every pin of the I/O APIC before it
+ * resets the machine; one that panicked, or was told to reboot at once (SysRq), has
+ * not. The event device's pin is unmasked from early in the boot on.
+ */
+static bool is_orderly_reset(struct machine *machine)
+{
+    struct kvm_irqchip chip = {.chip_id = KVM_IRQCHIP_IOAPIC};
+
+    return ioctl(machine->vm_fd, KVM_GET_IRQCHIP, &chip) < 0 ||
+           chip.chip.ioapic.redirtbl[LAYOUT_GED_IRQ].fields.mask != 0;
+}
+
+static void on_end(void *opaque, uint32_t events)
+{
+    struct machine *machine = opaque;
+    eventfd_t count;
+
+    (void)events;
+    (void)eventfd_read(machine->end_fd, &count);
+    stop_vcpus(machine);
+    kvm_output_flush(machine);
+    machine->host.ended(machine->host.opaque, machine->end, machine->end_detail);
+}
+
+static void on_power_event(void *opaque, enum power_event event, const char *how)
+{
+    struct machine *machine = opaque;
+
+    switch (event) {
+    case POWER_EVENT_OFF:
+        kvm_machine_end(machine, MACHINE_END_POWEROFF, "the guest powered off (%s)", how);
+        break;
+    case POWER_EVENT_RESET:
+        if (is_orderly_reset(machine))
+            kvm_machine_end(machine, MACHINE_END_RESET, "the guest rebooted (%s)", how);
+        else
+            kvm_machine_end(machine, MACHINE_END_CRASH,
+                            "the guest reset itself without shutting down, as a kernel does that "
+                            "panics (%s)",
+                            how);
+        break;
+    case POWER_EVENT_PANIC:
+        kvm_machine_end(machine, MACHINE_END_CRASH, "the guest's kernel panicked (%s)", how);
+        break;
+    }
+}
+
+static int create_vm(struct machine *machine, struct crosh_error *err)
+{
+    uint64_t identity_map = LAYOUT_IDENTITY_MAP;
+    int run_size;
+
+    machine->kvm_fd = kvm_open(err);
+    if (machine->kvm_fd < 0)
+        return machine->kvm_fd;
+    do
+        machine->vm_fd = ioctl(machine->kvm_fd, KVM_CREATE_VM, 0);
+    while (machine->vm_fd < 0 && errno == EINTR);
+    if (machine->vm_fd < 0)
+        return crosh_error_errno(err, "KVM_CREATE_VM");
+    if (ioctl(machine->vm_fd, KVM_SET_TSS_ADDR, LAYOUT_TSS) < 0 ||
+        ioctl(machine->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map) < 0)
+        return crosh_error_errno(err, "KVM_SET_TSS_ADDR");
+    if (ioctl(machine->vm_fd, KVM_CREATE_IRQCHIP, 0) < 0)
+        return crosh_error_errno(err, "KVM_CREATE_IRQCHIP");
+    run_size = ioctl(machine->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+    if (run_size < (int)sizeof(struct kvm_run))
+        return crosh_error_errno(err, "KVM_GET_VCPU_MMAP_SIZE");
+    machine->run_size = (size_t)run_size;
+    return 0;
+}
+
+static int create_platform(struct machine *machine, struct crosh_error *err)
+{
+    if (kvm_irq_init(machine, err) < 0)
+        return -EIO;
+    machine->serial_irq_fd = kvm_irq_pin(machine, LAYOUT_COM1_IRQ, err);
+    machine->power_irq_fd = kvm_irq_pin(machine, LAYOUT_GED_IRQ, err);
+    if (machine->serial_irq_fd < 0 || machine->power_irq_fd < 0)
+        return -EIO;
+    machine->serial.irq_fd = machine->serial_irq_fd;
+    machine->power.irq_fd = machine->power_irq_fd;
+    machine->power.event = on_power_event;
+    machine->power.opaque = machine;
+    if (bus_add(&machine->ports, LAYOUT_COM1_PORT, SERIAL_PORTS, &serial_bus_ops,
+                &machine->serial) < 0 ||
+        bus_add(&machine->ports, POWER_PORT_BASE, POWER_PORTS, &power_bus_ops, &machine->power) <
+            0 ||
+        bus_add(&machine->ports, I8042_PORT_DATA, 1, &i8042_data_bus_ops, &machine->power) < 0 ||
+        bus_add(&machine->ports, I8042_PORT_STATUS, 1, &i8042_status_bus_ops, &machine->power) < 0)
+        return crosh_error_set(err, -EINVAL, "I/O port map");
+    return 0;
+}
+
+static int create_vcpus(struct machine *machine, uint64_t entry, struct crosh_error *err)
+{
+    cleanup_free struct kvm_cpuid2 *cpuid = cpu_supported_cpuid(machine->kvm_fd, err);
+    int code;
+
+    if (cpuid == NULL)
+        return -EIO;
+    for (unsigned int i = 0; i < machine->vcpu_count; i++) {
+        code = kvm_vcpu_init(machine, i, cpuid, err);
+        if (code < 0)
+            return code;
+    }
+    return cpu_set_boot_registers(machine->vcpu[0].fd, entry, err);
+}
+
+static int load(struct machine *machine, const struct machine_config *config, uint64_t *entry,
+                struct crosh_error *err)
+{
+    struct boot_config boot = {
+        .kernel = config->kernel, .initrd = config->initrd, .vcpus = config->vcpus};
+    cleanup_free char *cmdline = NULL;
+    const char *more = config->cmdline != NULL ? config->cmdline : "";
+
+    if (asprintf(&cmdline, "%s%s%s", BASE_CMDLINE, *more != '\0' ? " " : "", more) < 0) {
+        cmdline = NULL;
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    }
+    boot.cmdline = cmdline;
+    return boot_load(&boot, &machine->memory, entry, err);
+}
+
+static int build(struct machine *machine, const struct machine_config *config,
+                 struct crosh_error *err)
+{
+    uint64_t entry = 0;
+    int code;
+
+    if (config->vcpus < 1 || config->vcpus > MACHINE_MAX_VCPUS)
+        return crosh_error_set(err, -EINVAL, "a VM has 1 to %d vcpus", MACHINE_MAX_VCPUS);
+    machine->vcpu_count = config->vcpus;
+    machine->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (machine->end_fd < 0)
+        return crosh_error_errno(err, "eventfd");
+    machine->end_source = event_add(machine->host.loop, machine->end_fd, EPOLLIN, on_end, machine);
+    if (machine->end_source == NULL)
+        return crosh_error_errno(err, "event loop");
+    code = loop_call_init(&machine->calls, machine->host.loop, err);
+    if (code == 0)
+        code = kvm_output_init(machine, err);
+    if (code == 0)
+        code = create_vm(machine, err);
+    if (code == 0)
+        code = kvm_memory_init(machine, config->memory_bytes, err);
+    if (code == 0)
+        code = load(machine, config, &entry, err);
+    if (code == 0)
+        code = create_platform(machine, err);
+    if (code == 0)
+        code = kvm_devices_init(machine, config, err);
+    if (code == 0)
+        code = create_vcpus(machine, entry, err);
+    return code;
+}
+
+static void kvm_destroy(struct machine *machine)
+{
+    stop_vcpus(machine);
+    kvm_devices_fini(machine);
+    for (unsigned int i = 0; i < machine->vcpu_count; i++)
+        kvm_vcpu_fini(&machine->vcpu[i]);
+    event_remove(machine->end_source);
+    kvm_output_fini(machine);
+    serial_fini(&machine->serial);
+    loop_call_fini(&machine->calls);
+    if (machine->vm_fd >= 0)
+        (void)close(machine->vm_fd);
+    kvm_memory_fini(machine);
+    if (machine->kvm_fd >= 0)
+        (void)close(machine->kvm_fd);
+    if (machine->serial_irq_fd >= 0)
+        (void)close(machine->serial_irq_fd);
+    if (machine->power_irq_fd >= 0)
+        (void)close(machine->power_irq_fd);
+    if (machine->end_fd >= 0)
+        (void)close(machine->end_fd);
+    pthread_mutex_destroy(&machine->irq_lock);
+    pthread_mutex_destroy(&machine->end_lock);
+    free(machine);
+}
+
+static struct machine *kvm_create(const struct machine_config *config,
+                                  const struct machine_host *host, struct crosh_error *err)
+{
+    struct machine *machine = calloc(1, sizeof(*machine));
+
+    if (machine == NULL) {
+        crosh_error_set(err, -ENOMEM, "out of memory");
+        return NULL;
+    }
+    machine->host = *host;
+    machine->kvm_fd = machine->vm_fd = machine->end_fd = -1;
+    machine->serial_irq_fd = machine->power_irq_fd = -1;
+    machine->output.fd = machine->calls.fd = -1;
+    for (unsigned int i = 0; i < MACHINE_MAX_VCPUS; i++)
+        machine->vcpu[i].fd = -1;
+    /* Here, not where each part is built: the machine is taken apart as a whole. */
+    machine->irq_lock = machine->end_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    machine->calls.lock = machine->output.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    machine->output.room = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+    serial_init(&machine->serial, -1, kvm_output_byte, machine);
+    if (build(machine, config, err) < 0) {
+        kvm_destroy(machine);
+        return NULL;
+    }
+    return machine;
+}
+
+static int kvm_start(struct machine *machine, struct crosh_error *err)
+{
+    for (unsigned int i = 0; i < machine->vcpu_count; i++) {
+        int code = kvm_vcpu_start(&machine->vcpu[i], err);
+
+        if (code < 0)
+            return code;
+    }
+    return 0;
+}
+
+static void kvm_power_button(struct machine *machine)
+{
+    power_press_button(&machine->power);
+}
+
+static void kvm_console_input(struct machine *machine, const void *data, size_t size)
+{
+    (void)serial_input(&machine->serial, data, size);
+}
+
+const struct machine_backend machine_kvm = {
+    .name = "kvm",
+    .probe = kvm_probe,
+    .create = kvm_create,
+    .start = kvm_start,
+    .power_button = kvm_power_button,
+    .console_input = kvm_console_input,
+    .destroy = kvm_destroy,
+};

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* The PCI bus: configuration space by ECAM and by ports, and where BARs are decoded. */
+#ifndef KVM_HW_PCI_H
+#define KVM_HW_PCI_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "kvm/hw/bus.h"
+
+#define PCI_MAX_DEVICES  32
+#define PCI_CONFIG_SIZE  256
+#define PCI_CONFIG_PORT  0xcf8
+#define PCI_CONFIG_PORTS 8
+
+struct pci_device;
+
+/*
+ * What a device implements; all may be NULL. Called from vcpu threads.
+ * config_* and moved come with the bus's lock held, bar_* without it.
+ */
+struct pci_device_ops {
+    /* The guest is about to read these bytes of config: bring them up to date. */
+    void (*config_read)(struct pci_device *device, unsigned int offset, unsigned int size);
+    /* The guest wrote these bytes; the writable ones are changed already. */
+    void (*config_written)(struct pci_device *device, unsigned int offset, unsigned int size);
+    /* The BAR is decoded at a new address; 0: nowhere. */
+    void (*moved)(struct pci_device *device, uint64_t gpa);
+    uint64_t (*bar_read)(struct pci_device *device, uint64_t offset, unsigned int size);
+    void (*bar_write)(struct pci_device *device, uint64_t offset, uint64_t value,
+                      unsigned int size);
+};
+
+/* A function without PCIe capability, with at most one BAR: BAR 0, 32-bit memory. */
+struct pci_device {
+    const struct pci_device_ops *ops;
+    uint8_t config[PCI_CONFIG_SIZE];
+    uint8_t writable[PCI_CONFIG_SIZE]; /* the bits of config that the guest may change */
+    uint32_t bar_size;                 /* a power of two; 0: no BAR */
+    uint32_t bar_gpa;                  /* where it is decoded; 0: nowhere */
+    unsigned int capability_end;       /* first free byte for capabilities; 0: none yet */
+    unsigned int last_capability;
+};
+
+struct pci_bus {
+    pthread_mutex_t lock;
+    struct pci_device *device[PCI_MAX_DEVICES];
+    unsigned int count;
+    uint32_t window, window_size, window_used; /* where BARs may be */
+    uint32_t address;                          /* port 0xcf8 */
+    struct pci_device bridge;
+};
+
+void pci_bus_init(struct pci_bus *bus, uint32_t window, uint32_t window_size);
+void pci_bus_fini(struct pci_bus *bus);
+
+/* Sets the identity of a device whose struct is zero. */
+void pci_device_init(struct pci_device *device, const struct pci_device_ops *ops, uint16_t vendor,
+                     uint16_t id, uint8_t revision, uint32_t class_code);
+/* Appends a capability of size bytes; where it lies in config, or negative when there is no room.
+ */
+int pci_add_capability(struct pci_device *device, uint8_t id, unsigned int size);
+/* Puts the device on the bus, its BAR placed but not yet decoded. 0, or -ENOSPC. */
+int pci_bus_add(struct pci_bus *bus, struct pci_device *device);
+
+/* Opaque of all three: struct pci_bus. */
+extern const struct bus_ops pci_ecam_bus_ops;   /* MMIO: the ECAM of one bus */
+extern const struct bus_ops pci_port_bus_ops;   /* PCI_CONFIG_PORT */
+extern const struct bus_ops pci_window_bus_ops; /* MMIO: the whole window */
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* What a device's transport asks of the hypervisor: doorbells and message interrupts. */
+#ifndef KVM_HW_VM_OPS_H
+#define KVM_HW_VM_OPS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* All functions are thread-safe; 0 or a negative errno. */
+struct vm_ops {
+    /* Writes of the guest to gpa (any size) add to the eventfd, or no longer do so. */
+    int (*doorbell)(void *vm, uint64_t gpa, int fd, bool attach);
+    /* Reserves an interrupt line for one message: its number, or negative. */
+    int (*msi_alloc)(void *vm);
+    /* Every count of the eventfd sends the message; one counted before is sent at once. */
+    int (*msi_attach)(void *vm, int line, uint64_t address, uint32_t data, int fd);
+    /* The eventfd only counts. */
+    int (*msi_detach)(void *vm, int line, int fd);
+};
+
+#endif
