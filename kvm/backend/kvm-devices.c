@@ -1,15 +1,87 @@
 /* SPDX-License-Identifier: MIT */
-/* What is plugged into the machine's PCI bus. */
+/* What is plugged into the machine's PCI bus: the bus itself and the virtio devices. */
+#include <errno.h>
+
 #include "kvm/backend/kvm-machine.h"
+#include "kvm/virtio/blk.h"
+#include "kvm/virtio/console.h"
+#include "kvm/virtio/rng.h"
+
+static int map_bus(struct machine *machine, struct crosh_error *err)
+{
+    if (bus_add(&machine->ports, PCI_CONFIG_PORT, PCI_CONFIG_PORTS, &pci_port_bus_ops,
+                &machine->pci) < 0 ||
+        bus_add(&machine->mmio, LAYOUT_ECAM, LAYOUT_ECAM_SIZE, &pci_ecam_bus_ops, &machine->pci) <
+            0 ||
+        bus_add(&machine->mmio, LAYOUT_PCI_WINDOW, LAYOUT_PCI_WINDOW_SIZE, &pci_window_bus_ops,
+                &machine->pci) < 0)
+        return crosh_error_set(err, -EINVAL, "PCI address map");
+    return 0;
+}
+
+/* Gives dev (accepts NULL: it could not be made) a transport. */
+static int plug(struct machine *machine, struct virtio_device *dev, struct crosh_error *err)
+{
+    struct virtio_pci_host host = {
+        .bus = &machine->pci,
+        .ops = &kvm_vm_ops,
+        .vm = machine,
+        .memory = &machine->memory,
+        .calls = &machine->calls,
+    };
+    struct virtio_pci *transport;
+
+    if (dev == NULL)
+        return -EIO;
+    transport = virtio_pci_new(&host, dev, err);
+    if (transport == NULL)
+        return -EIO;
+    machine->transport[machine->transport_count++] = transport;
+    return 0;
+}
+
+static void on_console_output(void *opaque, const void *data, size_t size)
+{
+    struct machine *machine = opaque;
+
+    /* What the serial port said before comes before. */
+    kvm_output_flush(machine);
+    machine->is_console_in_use = true;
+    if (machine->host.console_output != NULL)
+        machine->host.console_output(machine->host.opaque, data, size);
+}
+
+/* The order is that of the slots: disks keep their names (vda ...) whatever else there is. */
 int kvm_devices_init(struct machine *machine, const struct machine_config *config,
                      struct crosh_error *err)
 {
-    (void)config;
-    (void)err;
+    struct event_loop *loop = machine->host.loop;
+
     pci_bus_init(&machine->pci, LAYOUT_PCI_WINDOW, LAYOUT_PCI_WINDOW_SIZE);
-    return 0;
+    if (map_bus(machine, err) < 0)
+        return -EINVAL;
+    for (unsigned int i = 0; i < config->disk_count && i < MACHINE_MAX_DISKS; i++) {
+        machine->disk[i] =
+            virtio_blk_new(loop, config->disk[i].path, config->disk[i].read_only, err);
+        if (plug(machine, machine->disk[i], err) < 0)
+            return -EIO;
+    }
+    if (machine->host.vsock != NULL && plug(machine, machine->host.vsock, err) < 0)
+        return -EIO;
+    machine->console = virtio_console_new(loop, on_console_output, machine, err);
+    if (plug(machine, machine->console, err) < 0)
+        return -EIO;
+    machine->rng = virtio_rng_new(loop, err);
+    return plug(machine, machine->rng, err);
 }
+
 void kvm_devices_fini(struct machine *machine)
 {
-    (void)machine;
+    while (machine->transport_count > 0)
+        virtio_pci_free(machine->transport[--machine->transport_count]);
+    for (unsigned int i = 0; i < MACHINE_MAX_DISKS; i++)
+        virtio_blk_free(machine->disk[i]);
+    virtio_console_free(machine->console);
+    virtio_rng_free(machine->rng);
+    pci_bus_fini(&machine->pci);
 }

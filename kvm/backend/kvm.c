@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "kvm/backend/kvm-machine.h"
+#include "kvm/virtio/console.h"
 #include "kvm/x86/boot.h"
 #include "kvm/x86/cpu.h"
 #include "lib/base/cleanup.h"
@@ -290,7 +291,10 @@ static void kvm_power_button(struct machine *machine)
 
 static void kvm_console_input(struct machine *machine, const void *data, size_t size)
 {
-    (void)serial_input(&machine->serial, data, size);
+    if (machine->is_console_in_use)
+        (void)virtio_console_input(machine->console, data, size);
+    else
+        (void)serial_input(&machine->serial, data, size);
 }
 
 const struct machine_backend machine_kvm = {

@@ -15,8 +15,9 @@
 #define POWER_PORT_STATUS (POWER_PORT_BASE + 1) /* sleep status register */
 #define POWER_PORT_RESET  (POWER_PORT_BASE + 2) /* FADT reset register; written 1 */
 #define POWER_PORT_STUB   (POWER_PORT_BASE + 3) /* written by the code at the reset vector */
-#define POWER_PORT_EVENT  (POWER_PORT_BASE + 4) /* generic event device: bits pending, read clears \
-                                                 */
+#define POWER_PORT_EVENT                                                                           \
+    (POWER_PORT_BASE + 4) /* generic event device: bits pending, read clears                       \
+                           */
 #define POWER_PORT_PVPANIC                                                                         \
     (POWER_PORT_BASE + 5) /* QEMU's pvpanic: bit 0 a panic, bit 1 kdump ran */
 

@@ -1,0 +1,648 @@
+/* SPDX-License-Identifier: MIT */
+/* Implements the virtio-pci transport. */
+
+/*
+ * Theory of operation
+ *
+ * The driver's accesses come from vcpu threads. driver_lock serialises them; it may
+ * be held for long, as DRIVER_OK and reset wait for the loop's thread to start
+ * and stop the device. So the loop's thread never takes it: what that thread has
+ * to tell (a changed configuration) goes through atomics and eventfds. Locks are
+ * taken in the order PCI bus, driver_lock, MSI-X.
+ */
+#include "kvm/virtio/pci.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <linux/pci_regs.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ids.h>
+#include <linux/virtio_pci.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "kvm/hw/msix.h"
+
+enum {
+    VENDOR = 0x1af4,
+    DEVICE_ID_BASE = 0x1040, /* plus the virtio device id (4.1.2) */
+    REVISION = 1,
+
+    /* The BAR: one page for each part, so that doorbells have theirs alone. */
+    BAR_SIZE = 0x8000,
+    COMMON_OFFSET = 0x0000,
+    COMMON_SIZE = 0x38, /* up to queue_device; the fields behind need features we do not offer */
+    ISR_OFFSET = 0x1000,
+    ISR_SIZE = 4,
+    DEVICE_OFFSET = 0x2000,
+    DEVICE_SIZE = 0x1000,
+    NOTIFY_OFFSET = 0x3000,
+    NOTIFY_MULTIPLIER = 4,
+    MSIX_TABLE_OFFSET = 0x4000,
+    MSIX_PBA_OFFSET = 0x5000,
+
+    ISR_CONFIG = 2,
+
+    CLASS_STORAGE_OTHER = 0x018000,
+    CLASS_COMMUNICATION_OTHER = 0x078000,
+    CLASS_OTHER = 0xff0000,
+};
+
+_Static_assert(VIRTIO_DEVICE_MAX_QUEUES + 1 <= MSIX_MAX_VECTORS, "one vector for each queue");
+
+struct virtio_pci {
+    struct pci_device pci; /* first */
+    struct virtio_pci_host host;
+    struct virtio_device *dev;
+
+    pthread_mutex_t driver_lock;
+    uint32_t device_feature_select, driver_feature_select;
+    uint64_t driver_features;
+    uint16_t queue_select;
+    uint8_t status;
+    bool queue_enabled[VIRTIO_DEVICE_MAX_QUEUES];
+    uint16_t queue_vector[VIRTIO_DEVICE_MAX_QUEUES];
+    int start_result; /* of the last start on the loop's thread */
+    int kick_fd[VIRTIO_DEVICE_MAX_QUEUES];
+    uint64_t doorbell_gpa; /* where the kick_fds are registered; 0: nowhere. PCI bus lock */
+
+    atomic_uint isr;
+    atomic_uint config_vector;
+    atomic_uchar config_generation;
+
+    struct msix msix;
+    unsigned int msix_capability, window_capability; /* where they are in config */
+};
+
+static struct virtio_pci *from_pci(struct pci_device *device)
+{
+    return (struct virtio_pci *)(void *)device;
+}
+
+static void drain(int fd)
+{
+    eventfd_t count;
+
+    (void)eventfd_read(fd, &count);
+}
+
+/* ---- The device's way to the driver ---- */
+
+/* From any thread. */
+static void on_config_changed(struct virtio_device *dev)
+{
+    struct virtio_pci *t = dev->transport;
+    unsigned int vector = atomic_load(&t->config_vector);
+
+    atomic_fetch_add(&t->config_generation, 1);
+    atomic_fetch_or(&t->isr, ISR_CONFIG);
+    if (vector < t->msix.count)
+        (void)eventfd_write(msix_vector_fd(&t->msix, vector), 1);
+}
+
+static void start_on_loop(void *opaque)
+{
+    struct virtio_pci *t = opaque;
+
+    t->start_result = virtio_device_start(t->dev, t->host.memory);
+}
+
+static void stop_on_loop(void *opaque)
+{
+    struct virtio_pci *t = opaque;
+
+    virtio_device_stop(t->dev);
+}
+
+/* ---- Common configuration (4.1.4.3); all with driver_lock held ---- */
+
+static struct virtqueue *selected_queue(struct virtio_pci *t)
+{
+    return t->queue_select < t->dev->queue_count ? &t->dev->queue[t->queue_select] : NULL;
+}
+
+/* A queue's set-up may change until it is enabled, and is frozen from then to the reset. */
+static struct virtqueue *writable_queue(struct virtio_pci *t)
+{
+    struct virtqueue *vq = selected_queue(t);
+
+    if (vq == NULL || t->queue_enabled[t->queue_select] ||
+        (t->status & VIRTIO_CONFIG_S_DRIVER_OK) != 0)
+        return NULL;
+    return vq;
+}
+
+/* Brings everything the driver can change to its state at power-on; the device is stopped. */
+static void reset_registers(struct virtio_pci *t)
+{
+    t->device_feature_select = t->driver_feature_select = 0;
+    t->driver_features = 0;
+    t->queue_select = 0;
+    t->status = 0;
+    atomic_store(&t->isr, 0);
+    atomic_store(&t->config_vector, VIRTIO_MSI_NO_VECTOR);
+    t->dev->driver_features = 0;
+    for (unsigned int i = 0; i < t->dev->queue_count; i++) {
+        struct virtqueue *vq = &t->dev->queue[i];
+
+        vq->size = vq->size_max;
+        vq->desc_gpa = vq->driver_gpa = vq->device_gpa = 0;
+        vq->call_fd = -1;
+        t->queue_enabled[i] = false;
+        t->queue_vector[i] = VIRTIO_MSI_NO_VECTOR;
+        drain(t->kick_fd[i]);
+    }
+}
+
+/* The driver says that it is ready: queues that it did not enable are not to be used. */
+static void start(struct virtio_pci *t)
+{
+    t->dev->driver_features = t->driver_features;
+    for (unsigned int i = 0; i < t->dev->queue_count; i++) {
+        struct virtqueue *vq = &t->dev->queue[i];
+
+        vq->kick_fd = t->kick_fd[i];
+        vq->call_fd = msix_vector_fd(&t->msix, t->queue_vector[i]);
+        if (!t->queue_enabled[i])
+            vq->size = 0;
+    }
+    t->start_result = -ESHUTDOWN;
+    (void)loop_call_run(t->host.calls, start_on_loop, t);
+    if (t->start_result < 0) {
+        t->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+        on_config_changed(t->dev);
+    }
+}
+
+static void write_status(struct virtio_pci *t, uint8_t status)
+{
+    uint8_t added = status & (uint8_t)~t->status;
+
+    if (status == 0) {
+        /* Unless calls are closed: then the VM is at its end, and so is the driver. */
+        if (!loop_call_run(t->host.calls, stop_on_loop, t))
+            return;
+        reset_registers(t);
+        return;
+    }
+    /* Bits are only ever added (2.1.1); the driver cannot take back DEVICE_NEEDS_RESET. */
+    t->status |= status & (uint8_t)~VIRTIO_CONFIG_S_NEEDS_RESET;
+    if ((added & VIRTIO_CONFIG_S_FEATURES_OK) != 0 &&
+        ((t->driver_features & ~t->dev->features) != 0 ||
+         (t->driver_features >> VIRTIO_F_VERSION_1 & 1) == 0))
+        t->status &= (uint8_t)~VIRTIO_CONFIG_S_FEATURES_OK;
+    if ((added & VIRTIO_CONFIG_S_DRIVER_OK) != 0) {
+        if ((t->status & VIRTIO_CONFIG_S_FEATURES_OK) != 0)
+            start(t);
+        else
+            t->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+    }
+}
+
+static void write_driver_features(struct virtio_pci *t, uint32_t value)
+{
+    unsigned int shift = 32 * t->driver_feature_select;
+
+    if (shift > 32 || (t->status & VIRTIO_CONFIG_S_FEATURES_OK) != 0)
+        return;
+    t->driver_features = (t->driver_features & ~(UINT64_C(0xffffffff) << shift)) | (uint64_t)value
+                                                                                       << shift;
+}
+
+static uint16_t checked_vector(const struct virtio_pci *t, uint64_t value)
+{
+    return value < t->msix.count ? (uint16_t)value : VIRTIO_MSI_NO_VECTOR;
+}
+
+static void set_half(uint64_t *address, bool is_high, uint32_t value)
+{
+    if (is_high)
+        *address = (*address & 0xffffffff) | (uint64_t)value << 32;
+    else
+        *address = (*address & ~UINT64_C(0xffffffff)) | value;
+}
+
+/* A field of the selected queue. */
+static void write_queue(struct virtio_pci *t, uint64_t offset, uint64_t value)
+{
+    struct virtqueue *vq = writable_queue(t);
+
+    if (vq == NULL)
+        return;
+    switch (offset) {
+    case VIRTIO_PCI_COMMON_Q_SIZE:
+        /* A size that is no power of two or too large is refused at the start. */
+        vq->size = (uint16_t)value;
+        break;
+    case VIRTIO_PCI_COMMON_Q_MSIX:
+        t->queue_vector[t->queue_select] = checked_vector(t, value);
+        break;
+    case VIRTIO_PCI_COMMON_Q_ENABLE:
+        t->queue_enabled[t->queue_select] = value == 1;
+        break;
+    case VIRTIO_PCI_COMMON_Q_DESCLO:
+    case VIRTIO_PCI_COMMON_Q_DESCHI:
+        set_half(&vq->desc_gpa, offset == VIRTIO_PCI_COMMON_Q_DESCHI, (uint32_t)value);
+        break;
+    case VIRTIO_PCI_COMMON_Q_AVAILLO:
+    case VIRTIO_PCI_COMMON_Q_AVAILHI:
+        set_half(&vq->driver_gpa, offset == VIRTIO_PCI_COMMON_Q_AVAILHI, (uint32_t)value);
+        break;
+    case VIRTIO_PCI_COMMON_Q_USEDLO:
+    case VIRTIO_PCI_COMMON_Q_USEDHI:
+        set_half(&vq->device_gpa, offset == VIRTIO_PCI_COMMON_Q_USEDHI, (uint32_t)value);
+        break;
+    }
+}
+
+static unsigned int field_size(uint64_t offset)
+{
+    switch (offset) {
+    case VIRTIO_PCI_COMMON_STATUS:
+    case VIRTIO_PCI_COMMON_CFGGENERATION:
+        return 1;
+    case VIRTIO_PCI_COMMON_MSIX:
+    case VIRTIO_PCI_COMMON_NUMQ:
+    case VIRTIO_PCI_COMMON_Q_SELECT:
+    case VIRTIO_PCI_COMMON_Q_SIZE:
+    case VIRTIO_PCI_COMMON_Q_MSIX:
+    case VIRTIO_PCI_COMMON_Q_ENABLE:
+    case VIRTIO_PCI_COMMON_Q_NOFF:
+        return 2;
+    default:
+        return 4;
+    }
+}
+
+/* The driver must access each field at its width (4.1.3.1); 64-bit ones may come in halves. */
+static void common_write(struct virtio_pci *t, uint64_t offset, uint64_t value, unsigned int size)
+{
+    if (size == 8 && offset % 8 == 0 && offset >= VIRTIO_PCI_COMMON_Q_DESCLO) {
+        write_queue(t, offset, value & 0xffffffff);
+        write_queue(t, offset + 4, value >> 32);
+        return;
+    }
+    if (size != field_size(offset))
+        return;
+    switch (offset) {
+    case VIRTIO_PCI_COMMON_DFSELECT:
+        t->device_feature_select = (uint32_t)value;
+        break;
+    case VIRTIO_PCI_COMMON_GFSELECT:
+        t->driver_feature_select = value <= 1 ? (uint32_t)value : 2;
+        break;
+    case VIRTIO_PCI_COMMON_GF:
+        write_driver_features(t, (uint32_t)value);
+        break;
+    case VIRTIO_PCI_COMMON_MSIX:
+        atomic_store(&t->config_vector, checked_vector(t, value));
+        break;
+    case VIRTIO_PCI_COMMON_STATUS:
+        write_status(t, (uint8_t)value);
+        break;
+    case VIRTIO_PCI_COMMON_Q_SELECT:
+        t->queue_select = (uint16_t)value;
+        break;
+    default:
+        write_queue(t, offset, value);
+        break;
+    }
+}
+
+static uint64_t read_queue(struct virtio_pci *t, uint64_t offset)
+{
+    const struct virtqueue *vq = selected_queue(t);
+
+    if (vq == NULL)
+        return offset == VIRTIO_PCI_COMMON_Q_MSIX ? VIRTIO_MSI_NO_VECTOR : 0;
+    switch (offset) {
+    case VIRTIO_PCI_COMMON_Q_SIZE:
+        return vq->size;
+    case VIRTIO_PCI_COMMON_Q_MSIX:
+        return t->queue_vector[t->queue_select];
+    case VIRTIO_PCI_COMMON_Q_ENABLE:
+        return t->queue_enabled[t->queue_select];
+    case VIRTIO_PCI_COMMON_Q_NOFF:
+        return t->queue_select;
+    case VIRTIO_PCI_COMMON_Q_DESCLO:
+    case VIRTIO_PCI_COMMON_Q_DESCHI:
+        return vq->desc_gpa >> (offset == VIRTIO_PCI_COMMON_Q_DESCHI ? 32 : 0);
+    case VIRTIO_PCI_COMMON_Q_AVAILLO:
+    case VIRTIO_PCI_COMMON_Q_AVAILHI:
+        return vq->driver_gpa >> (offset == VIRTIO_PCI_COMMON_Q_AVAILHI ? 32 : 0);
+    case VIRTIO_PCI_COMMON_Q_USEDLO:
+    case VIRTIO_PCI_COMMON_Q_USEDHI:
+        return vq->device_gpa >> (offset == VIRTIO_PCI_COMMON_Q_USEDHI ? 32 : 0);
+    default:
+        return 0;
+    }
+}
+
+static uint64_t common_read(struct virtio_pci *t, uint64_t offset, unsigned int size)
+{
+    if (size != field_size(offset))
+        return UINT64_MAX;
+    switch (offset) {
+    case VIRTIO_PCI_COMMON_DFSELECT:
+        return t->device_feature_select;
+    case VIRTIO_PCI_COMMON_DF:
+        return t->device_feature_select <= 1 ? t->dev->features >> (32 * t->device_feature_select)
+                                             : 0;
+    case VIRTIO_PCI_COMMON_GFSELECT:
+        return t->driver_feature_select;
+    case VIRTIO_PCI_COMMON_GF:
+        return t->driver_feature_select <= 1 ? t->driver_features >> (32 * t->driver_feature_select)
+                                             : 0;
+    case VIRTIO_PCI_COMMON_MSIX:
+        return atomic_load(&t->config_vector);
+    case VIRTIO_PCI_COMMON_NUMQ:
+        return t->dev->queue_count;
+    case VIRTIO_PCI_COMMON_STATUS:
+        return t->status;
+    case VIRTIO_PCI_COMMON_CFGGENERATION:
+        return atomic_load(&t->config_generation);
+    case VIRTIO_PCI_COMMON_Q_SELECT:
+        return t->queue_select;
+    default:
+        return read_queue(t, offset);
+    }
+}
+
+/* ---- The BAR ---- */
+
+static bool is_within(uint64_t offset, unsigned int size, uint64_t start, uint64_t length)
+{
+    return offset >= start && offset - start < length && size <= length - (offset - start);
+}
+
+static uint64_t device_read(struct virtio_pci *t, uint64_t offset, unsigned int size)
+{
+    uint64_t value = 0;
+
+    t->dev->ops->config_read(t->dev, (uint32_t)offset, &value, size);
+    return le64toh(value);
+}
+
+static void device_write(struct virtio_pci *t, uint64_t offset, uint64_t value, unsigned int size)
+{
+    value = htole64(value);
+    if (t->dev->ops->config_write != NULL)
+        t->dev->ops->config_write(t->dev, (uint32_t)offset, &value, size);
+}
+
+static uint64_t bar_read(struct pci_device *device, uint64_t offset, unsigned int size)
+{
+    struct virtio_pci *t = from_pci(device);
+    uint64_t value = 0;
+
+    if (is_within(offset, size, MSIX_TABLE_OFFSET, t->msix.count * PCI_MSIX_ENTRY_SIZE))
+        return msix_table_read(&t->msix, offset - MSIX_TABLE_OFFSET, size);
+    if (is_within(offset, size, MSIX_PBA_OFFSET, MSIX_PENDING_SIZE))
+        return msix_pending(&t->msix) >> (8 * (offset - MSIX_PBA_OFFSET));
+    if (is_within(offset, size, ISR_OFFSET, ISR_SIZE))
+        return offset == ISR_OFFSET ? atomic_exchange(&t->isr, 0) : 0;
+    pthread_mutex_lock(&t->driver_lock);
+    if (is_within(offset, size, COMMON_OFFSET, COMMON_SIZE))
+        value = common_read(t, offset - COMMON_OFFSET, size);
+    else if (is_within(offset, size, DEVICE_OFFSET, DEVICE_SIZE))
+        value = device_read(t, offset - DEVICE_OFFSET, size);
+    pthread_mutex_unlock(&t->driver_lock);
+    return value;
+}
+
+static void bar_write(struct pci_device *device, uint64_t offset, uint64_t value, unsigned int size)
+{
+    struct virtio_pci *t = from_pci(device);
+
+    if (is_within(offset, size, NOTIFY_OFFSET, t->dev->queue_count * NOTIFY_MULTIPLIER)) {
+        /* Rare: KVM sees to doorbells itself, except while the BAR is being moved. */
+        (void)eventfd_write(t->kick_fd[(offset - NOTIFY_OFFSET) / NOTIFY_MULTIPLIER], 1);
+        return;
+    }
+    if (is_within(offset, size, MSIX_TABLE_OFFSET, t->msix.count * PCI_MSIX_ENTRY_SIZE)) {
+        msix_table_write(&t->msix, offset - MSIX_TABLE_OFFSET, value, size);
+        return;
+    }
+    pthread_mutex_lock(&t->driver_lock);
+    if (is_within(offset, size, COMMON_OFFSET, COMMON_SIZE))
+        common_write(t, offset - COMMON_OFFSET, value, size);
+    else if (is_within(offset, size, DEVICE_OFFSET, DEVICE_SIZE))
+        device_write(t, offset - DEVICE_OFFSET, value, size);
+    pthread_mutex_unlock(&t->driver_lock);
+}
+
+static void set_doorbells(struct virtio_pci *t, bool attach)
+{
+    for (unsigned int i = 0; i < t->dev->queue_count; i++)
+        (void)t->host.ops->doorbell(t->host.vm,
+                                    t->doorbell_gpa + NOTIFY_OFFSET + i * NOTIFY_MULTIPLIER,
+                                    t->kick_fd[i], attach);
+}
+
+static void moved(struct pci_device *device, uint64_t gpa)
+{
+    struct virtio_pci *t = from_pci(device);
+
+    if (t->doorbell_gpa != 0)
+        set_doorbells(t, false);
+    t->doorbell_gpa = gpa;
+    if (gpa != 0)
+        set_doorbells(t, true);
+}
+
+/* ---- Configuration space ---- */
+
+/* Whether the access touches the window's data register, and what the window selects. */
+static bool window_selects(struct virtio_pci *t, unsigned int offset, unsigned int size,
+                           uint32_t *at, uint32_t *length)
+{
+    unsigned int data = t->window_capability + (unsigned int)sizeof(struct virtio_pci_cap);
+    const uint8_t *config = t->pci.config + t->window_capability;
+
+    if (offset + size <= data || offset >= data + 4)
+        return false;
+    memcpy(at, config + offsetof(struct virtio_pci_cap, offset), sizeof(*at));
+    memcpy(length, config + offsetof(struct virtio_pci_cap, length), sizeof(*length));
+    *at = le32toh(*at);
+    *length = le32toh(*length);
+    return config[offsetof(struct virtio_pci_cap, bar)] == 0 &&
+           (*length == 1 || *length == 2 || *length == 4) && *at % *length == 0 &&
+           *at <= BAR_SIZE - *length;
+}
+
+/* The window to the BAR, for firmware without MMIO (4.1.4.9). */
+static void window_read(struct pci_device *device, unsigned int offset, unsigned int size)
+{
+    struct virtio_pci *t = from_pci(device);
+    uint32_t at, length, value;
+
+    if (!window_selects(t, offset, size, &at, &length))
+        return;
+    value = htole32((uint32_t)bar_read(device, at, length));
+    memcpy(t->pci.config + t->window_capability + sizeof(struct virtio_pci_cap), &value,
+           sizeof(value));
+}
+
+static uint16_t get_control(const struct virtio_pci *t)
+{
+    const uint8_t *at = t->pci.config + t->msix_capability + PCI_MSIX_FLAGS;
+
+    return (uint16_t)(at[0] | at[1] << 8);
+}
+
+static void config_written(struct pci_device *device, unsigned int offset, unsigned int size)
+{
+    struct virtio_pci *t = from_pci(device);
+    uint32_t at, length, value;
+
+    if (offset < t->msix_capability + PCI_MSIX_FLAGS + 2 &&
+        offset + size > t->msix_capability + PCI_MSIX_FLAGS)
+        msix_set_control(&t->msix, get_control(t));
+    if (window_selects(t, offset, size, &at, &length)) {
+        memcpy(&value, t->pci.config + t->window_capability + sizeof(struct virtio_pci_cap),
+               sizeof(value));
+        bar_write(device, at, le32toh(value), length);
+    }
+}
+
+static const struct pci_device_ops pci_ops = {
+    .config_read = window_read,
+    .config_written = config_written,
+    .moved = moved,
+    .bar_read = bar_read,
+    .bar_write = bar_write,
+};
+
+/* ---- Construction ---- */
+
+/* A capability that says where in the BAR a structure lies; where it is in config, or negative. */
+static int add_structure(struct virtio_pci *t, uint8_t type, uint32_t offset, uint32_t length,
+                         unsigned int extra)
+{
+    unsigned int size = (unsigned int)sizeof(struct virtio_pci_cap) + extra;
+    int at = pci_add_capability(&t->pci, PCI_CAP_ID_VNDR, size);
+    uint32_t le_offset = htole32(offset), le_length = htole32(length);
+
+    if (at < 0)
+        return at;
+    t->pci.config[at + offsetof(struct virtio_pci_cap, cap_len)] = (uint8_t)size;
+    t->pci.config[at + offsetof(struct virtio_pci_cap, cfg_type)] = type;
+    memcpy(t->pci.config + at + offsetof(struct virtio_pci_cap, offset), &le_offset, 4);
+    memcpy(t->pci.config + at + offsetof(struct virtio_pci_cap, length), &le_length, 4);
+    return at;
+}
+
+static int add_msix(struct virtio_pci *t)
+{
+    int at = pci_add_capability(&t->pci, PCI_CAP_ID_MSIX, PCI_CAP_MSIX_SIZEOF);
+    uint32_t table = htole32(MSIX_TABLE_OFFSET), pending = htole32(MSIX_PBA_OFFSET); /* BAR 0 */
+
+    if (at < 0)
+        return at;
+    t->pci.config[at + PCI_MSIX_FLAGS] = (uint8_t)(t->msix.count - 1);
+    t->pci.writable[at + PCI_MSIX_FLAGS + 1] =
+        (PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL) >> 8;
+    memcpy(t->pci.config + at + PCI_MSIX_TABLE, &table, 4);
+    memcpy(t->pci.config + at + PCI_MSIX_PBA, &pending, 4);
+    return at;
+}
+
+static int add_capabilities(struct virtio_pci *t)
+{
+    uint32_t multiplier = htole32(NOTIFY_MULTIPLIER);
+    int notify, window, msix;
+
+    notify = add_structure(t, VIRTIO_PCI_CAP_NOTIFY_CFG, NOTIFY_OFFSET,
+                           t->dev->queue_count * NOTIFY_MULTIPLIER, 4);
+    window = add_structure(t, VIRTIO_PCI_CAP_PCI_CFG, 0, 0, 4);
+    msix = add_msix(t);
+    if (notify < 0 || window < 0 || msix < 0 ||
+        add_structure(t, VIRTIO_PCI_CAP_COMMON_CFG, COMMON_OFFSET, COMMON_SIZE, 0) < 0 ||
+        add_structure(t, VIRTIO_PCI_CAP_ISR_CFG, ISR_OFFSET, ISR_SIZE, 0) < 0 ||
+        add_structure(t, VIRTIO_PCI_CAP_DEVICE_CFG, DEVICE_OFFSET, DEVICE_SIZE, 0) < 0)
+        return -ENOSPC;
+    memcpy(t->pci.config + notify + sizeof(struct virtio_pci_cap), &multiplier, 4);
+    t->window_capability = (unsigned int)window;
+    t->msix_capability = (unsigned int)msix;
+    /* The driver aims the window: BAR, offset, length; and reads or writes its four bytes. */
+    memset(t->pci.writable + window + offsetof(struct virtio_pci_cap, bar), 0xff, 1);
+    memset(t->pci.writable + window + offsetof(struct virtio_pci_cap, offset), 0xff, 12);
+    return 0;
+}
+
+/* PCI's class codes for what the device does; drivers go by the device id. */
+static uint32_t class_code(uint16_t device_id)
+{
+    switch (device_id) {
+    case VIRTIO_ID_BLOCK:
+        return CLASS_STORAGE_OTHER;
+    case VIRTIO_ID_CONSOLE:
+        return CLASS_COMMUNICATION_OTHER;
+    default:
+        return CLASS_OTHER;
+    }
+}
+
+struct virtio_pci *virtio_pci_new(const struct virtio_pci_host *host, struct virtio_device *dev,
+                                  struct crosh_error *err)
+{
+    struct virtio_pci *t = calloc(1, sizeof(*t));
+    uint16_t id = (uint16_t)(DEVICE_ID_BASE + dev->ops->device_id);
+    int code;
+
+    if (t == NULL) {
+        crosh_error_set(err, -ENOMEM, "out of memory");
+        return NULL;
+    }
+    t->host = *host;
+    t->dev = dev;
+    t->driver_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    for (unsigned int i = 0; i < VIRTIO_DEVICE_MAX_QUEUES; i++)
+        t->kick_fd[i] = -1;
+    code = msix_init(&t->msix, dev->queue_count + 1, host->ops, host->vm);
+    for (unsigned int i = 0; i < dev->queue_count && code == 0; i++) {
+        t->kick_fd[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (t->kick_fd[i] < 0)
+            code = -errno;
+    }
+    pci_device_init(&t->pci, &pci_ops, VENDOR, id, REVISION, class_code(dev->ops->device_id));
+    memcpy(t->pci.config + PCI_SUBSYSTEM_VENDOR_ID, t->pci.config + PCI_VENDOR_ID, 4);
+    t->pci.bar_size = BAR_SIZE;
+    if (code == 0)
+        code = add_capabilities(t);
+    if (code == 0)
+        reset_registers(t);
+    dev->transport = t;
+    dev->config_changed = on_config_changed;
+    if (code == 0)
+        code = pci_bus_add(host->bus, &t->pci);
+    if (code < 0) {
+        crosh_error_set(err, code, "virtio-%s: %s", dev->ops->name, strerror(-code));
+        virtio_pci_free(t);
+        return NULL;
+    }
+    return t;
+}
+
+void virtio_pci_free(struct virtio_pci *t)
+{
+    if (t == NULL)
+        return;
+    virtio_device_stop(t->dev);
+    t->dev->config_changed = NULL;
+    t->dev->transport = NULL;
+    if (t->doorbell_gpa != 0)
+        set_doorbells(t, false);
+    for (unsigned int i = 0; i < t->dev->queue_count; i++) {
+        if (t->kick_fd[i] >= 0)
+            (void)close(t->kick_fd[i]);
+        t->dev->queue[i].kick_fd = t->dev->queue[i].call_fd = -1;
+    }
+    msix_fini(&t->msix);
+    pthread_mutex_destroy(&t->driver_lock);
+    free(t);
+}
