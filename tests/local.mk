@@ -2,6 +2,7 @@
 # The tests.
 include tests/unit/guest.mk
 include tests/unit/image.mk
+include tests/unit/kvm-virtio.mk
 include tests/unit/launcher.mk
 include tests/lab.mk
 include tests/e2e/local.mk
