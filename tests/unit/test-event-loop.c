@@ -122,16 +122,22 @@ static void a_muted_source_does_not_spin(void **state)
     assert_int_equal(f->calls[1], 1);
 }
 
+static void on_early_timer(void *opaque)
+{
+    count(opaque, 0);
+}
+
 static void a_disarmed_timer_stays_silent(void **state)
 {
     struct fixture *f = *state;
-    struct event_source *early = event_timer_add(f->loop, on_timer, f);
+    struct event_source *early = event_timer_add(f->loop, on_early_timer, f);
     struct event_source *late = event_timer_add(f->loop, on_timer, f);
 
     event_timer_set(early, 1);
     event_timer_set(early, -1);
     event_timer_set(late, 40);
     assert_int_equal(event_loop_run(f->loop, NULL), 0);
+    assert_int_equal(f->calls[0], 0);
     assert_int_equal(f->calls[1], 1);
 }
 
