@@ -21,3 +21,7 @@ kvm_libkvm_la_SOURCES = \
 
 include kvm/virtio.mk
 include kvm/x86.mk
+
+pkglibexec_PROGRAMS += crosh-vm
+crosh_vm_SOURCES = kvm/main.c
+crosh_vm_LDADD = kvm/libkvm.la lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS) $(JANSSON_LIBS)

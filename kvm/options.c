@@ -26,6 +26,7 @@ enum option_id {
     OPT_CPUS,
     OPT_MEMORY,
     OPT_DISK,
+    OPT_DISK_RO,
     OPT_ACCEL,
     OPT_CID,
     OPT_CONTROL_FD,
@@ -48,7 +49,8 @@ static const struct {
     {"cmdline", "TEXT", OPT_CMDLINE, "kernel parameters to add"},
     {"cpus", "N", OPT_CPUS, "vcpus, 1 to 8 (1)"},
     {"memory", "SIZE", OPT_MEMORY, "guest memory, a multiple of 2M (512M)"},
-    {"disk", "FILE[,ro]", OPT_DISK, "a raw disk; may be given 16 times"},
+    {"disk", "FILE", OPT_DISK, "a raw disk; up to 16 with those of --disk-ro"},
+    {"disk-ro", "FILE", OPT_DISK_RO, "a raw disk that the guest may only read"},
     {"accel", "HOW", OPT_ACCEL, "auto, kvm or tcg (auto)"},
     {"cid", "N", OPT_CID, "vsock context id of the guest (3)"},
     {"control-fd", "FD", OPT_CONTROL_FD, "a connected stream to serve as a subscribed client"},
@@ -102,19 +104,13 @@ static int parse_memory(const char *text, uint64_t *bytes, struct crosh_error *e
     return 0;
 }
 
-static int parse_disk(char *text, struct machine_config *machine, struct crosh_error *err)
+static int add_disk(struct machine_config *machine, const char *path, bool read_only,
+                    struct crosh_error *err)
 {
-    struct machine_disk *disk;
-    char *comma = strrchr(text, ',');
-
     if (machine->disk_count == MACHINE_MAX_DISKS)
         return crosh_error_set(err, CROSH_EUSAGE, "at most %d disks", MACHINE_MAX_DISKS);
-    disk = &machine->disk[machine->disk_count++];
-    if (comma != NULL && strcmp(comma, ",ro") == 0) {
-        disk->read_only = true;
-        *comma = '\0';
-    }
-    disk->path = text;
+    machine->disk[machine->disk_count++] =
+        (struct machine_disk){.path = path, .read_only = read_only};
     return 0;
 }
 
@@ -162,7 +158,8 @@ static int parse_option(int id, struct launcher_config *config, struct crosh_err
         ret = parse_memory(optarg, &machine->memory_bytes, err);
         break;
     case OPT_DISK:
-        ret = parse_disk(optarg, machine, err);
+    case OPT_DISK_RO:
+        ret = add_disk(machine, optarg, id == OPT_DISK_RO, err);
         break;
     case OPT_ACCEL:
         ret = parse_accel(optarg, &config->accel, err);

@@ -171,10 +171,11 @@ static void on_exit_of_qemu(void *opaque, uint32_t events)
 
 static void on_frontend_gone(void *opaque, const char *detail)
 {
-    (void)opaque;
-    /* QEMU's own end is reported by its pidfd; only a broken protocol is news. */
-    if (detail != NULL && *detail != '\0')
-        fprintf(stderr, "crosh-vm: vhost-user: %s\n", detail);
+    struct machine *m = opaque;
+
+    /* QEMU hangs up at its end, too; only before that it is news. */
+    if (!m->end_known && m->pid > 0)
+        fprintf(stderr, "crosh-vm: %s\n", detail);
 }
 
 static void close_streams(struct streams *streams)

@@ -101,8 +101,8 @@ static void build_argv(struct argv *argv, const char *name, const char *runtime,
     argv_add(argv, "--cpus=%u", config->cpus);
     argv_add(argv, "--memory=%llu", (unsigned long long)config->memory_bytes);
     for (i = 0; i < config->disk_count; i++)
-        argv_add(argv, "--disk=%s%s", config->disks[i].path,
-                 config->disks[i].read_only ? ",ro" : "");
+        argv_add(argv, "--disk%s=%s", config->disks[i].read_only ? "-ro" : "",
+                 config->disks[i].path);
     argv_add(argv, "--accel=%s", accel);
     argv_add(argv, "--cid=%u", cid);
     argv_add(argv, "--control-fd=%d", CONTROL_FD);
