@@ -3,7 +3,7 @@
 # How long a VM takes from its launcher's start to its agent's readiness, crosh-vm beside QEMU's
 # microvm machine, in one lab host (tests/lab/lab) with real KVM.
 #
-#     bench/boot.sh --build DIR [--prefix DIR [--destdir DIR]] [--image DIR] [--repetitions N]
+#     bench/boot.sh --build DIR [--prefix DIR] [--image DIR] [--repetitions N]
 #                   [--wall]
 #
 # Time is counted in instructions of the emulated host (1 ms is one million), so that the figures
@@ -16,13 +16,12 @@
 set -eu
 
 top=$(cd "$(dirname "$0")/.." && pwd)
-build='' prefix='' destdir='' repetitions=5 clock=--icount
+build='' prefix='' repetitions=5 clock=--icount
 image=${XDG_DATA_HOME:-$HOME/.local/share}/crosh/images/micro
 while [ $# -gt 0 ]; do
     case $1 in
     --build) build=$2 && shift ;;
     --prefix) prefix=$2 && shift ;;
-    --destdir) destdir=$2 && shift ;;
     --image) image=$2 && shift ;;
     --repetitions) repetitions=$2 && shift ;;
     --wall) clock='' ;;
@@ -40,7 +39,6 @@ lab=("$top/tests/lab/lab" run --timeout 1800 --image "$image" -f "$timer")
 crosh_vm=
 if [ -n "$prefix" ]; then
     lab+=(--prefix "$prefix")
-    [ -z "$destdir" ] || lab+=(--destdir "$destdir")
     crosh_vm=$prefix/libexec/crosh/crosh-vm
 fi
 [ -z "$clock" ] || lab+=("$clock")

@@ -1,3 +1,10 @@
 # SPDX-License-Identifier: MIT
 # The lab: tests on real KVM, in an emulated host.
-EXTRA_DIST += tests/lab/lab tests/lab/host/early-init tests/lab/host/lab-init
+lab_tests = \
+	tests/lab/boot.sh \
+	tests/lab/disks.sh \
+	tests/lab/endings.sh \
+	tests/lab/sessions.sh \
+	tests/lab/smp.sh
+EXTRA_DIST += $(lab_tests) tests/lab/inside.sh tests/lab/lab \
+	tests/lab/host/early-init tests/lab/host/lab-init

@@ -1,0 +1,44 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# On KVM: the distribution's kernel boots, as bzImage and as ELF; stop leaves nothing; users may.
+. "$(dirname "$0")/inside.sh"
+
+kvm_vms() { # how many VMs KVM has
+    find /sys/kernel/debug/kvm -mindepth 1 -maxdepth 1 -type d | wc -l
+}
+
+release=$(uname -r) # the lab host runs the same package
+
+check "a bzImage boots" start packed --kernel /images/micro/vmlinuz
+equal "its kernel is the one given" "$(run_in packed uname -r)" "$release"
+contains "it runs on KVM" "$(crosh vmc status --json packed)" '"accel": "kvm"'
+equal "KVM has a VM" "$(kvm_vms)" 1
+contains "it is listed as running" "$(crosh vmc list)" running
+
+check "an ELF boots beside it" start plain --kernel /images/micro/vmlinux
+equal "its kernel is the one given" "$(run_in plain uname -r)" "$release"
+equal "its name is its host name" "$(run_in plain hostname)" plain
+equal "no module failed to load" "$(crosh vmc logs plain | grep -c 'cannot load')" 0
+
+check "the first stops" stop packed
+equal "by power-off" "$(ended packed)" "poweroff 0"
+check "the second runs on" run_in plain true
+check "the second stops" stop plain
+equal "no launcher is left" "$(pgrep crosh-vm)" ""
+equal "KVM has no VM" "$(kvm_vms)" 0
+equal "no socket is left" "$(find "$XDG_RUNTIME_DIR" -type s)" ""
+
+# The same as an ordinary user, without a right of root's.
+as_user() {
+    setpriv --reuid 1000 --regid 1000 --clear-groups --inh-caps=-all env HOME=/home/user \
+        XDG_RUNTIME_DIR=/run/user/1000 XDG_DATA_HOME=/tmp/user/data XDG_STATE_HOME=/tmp/user/state \
+        XDG_CONFIG_HOME=/tmp/user/config "$@"
+}
+mkdir -p /tmp/user/data/crosh/images
+ln -s /images/micro /tmp/user/data/crosh/images/micro
+chown -R 1000:1000 /tmp/user
+check "an ordinary user starts one" as_user crosh vmc start --no-shell --accel kvm mine
+equal "and is root in it" "$(as_user crosh vsh mine -- id -u)" 0
+check "and stops it" as_user crosh vmc stop mine
+
+finish

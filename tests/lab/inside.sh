@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh disable=SC2154
+# Sourced first by every lab test. Outside the lab it has the test run in one and never returns;
+# inside it offers what the tests share: checks that are counted, and VMs.
+
+if [ ! -e /lab/job ]; then
+    if ! command -v qemu-system-x86_64 >/dev/null; then
+        echo "skipped: there is no qemu-system-x86_64 to emulate a host with"
+        exit 77
+    fi
+    image=$top_builddir/test-images/micro
+    mkdir -p "$top_builddir/test-images"
+    if ! "$CROSH_PREFIX/libexec/crosh/crosh-mkimage" micro --if-needed --quiet --output "$image" \
+        2>"$image.log"; then
+        cat "$image.log"
+        # What cannot be had is no fault of the code's; anything else is.
+        grep -q 'crosh-mkimage: no kernel:' "$image.log" || exit 1
+        echo "skipped: there is no kernel to run"
+        exit 77
+    fi
+    exec "$top_srcdir/tests/lab/lab" run --prefix "$CROSH_PREFIX" --image "$image" \
+        --timeout "${lab_timeout:-150}" "$0"
+fi
+
+set -u
+export XDG_DATA_HOME=/tmp/data XDG_CONFIG_HOME=/tmp/config XDG_STATE_HOME=/tmp/state
+mkdir -p $XDG_DATA_HOME/crosh/images
+ln -s /images/micro $XDG_DATA_HOME/crosh/images/micro
+passed=0 failed=0
+
+# check WHAT COMMAND...: counts whether the command succeeds.
+check() {
+    what=$1
+    shift
+    if "$@"; then
+        passed=$((passed + 1))
+        echo "ok: $what"
+    else
+        failed=$((failed + 1))
+        echo "FAILED: $what"
+    fi
+}
+
+# equal WHAT IS WANTED: counts whether two strings are the same, and shows both when not.
+equal() {
+    if [ "$2" = "$3" ]; then
+        passed=$((passed + 1))
+        echo "ok: $1"
+    else
+        failed=$((failed + 1))
+        printf 'FAILED: %s\n     is: %s\n  wants: %s\n' "$1" "$2" "$3"
+    fi
+}
+
+# contains WHAT TEXT PART
+contains() {
+    case $2 in
+    *"$3"*) equal "$1" yes yes ;;
+    *) equal "$1" "$2" "... $3 ..." ;;
+    esac
+}
+
+# within SECONDS COMMAND...: whether the command comes to succeed in that time.
+within() {
+    tries=$(($1 * 10))
+    shift
+    while ! "$@" 2>/dev/null; do
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ] || return 1
+        usleep 100000
+    done
+}
+
+# finish: the closing line and the status.
+finish() {
+    echo "$passed passed, $failed failed, 0 skipped"
+    [ "$failed" -eq 0 ]
+    exit
+}
+
+# start NAME [OPTION]...: starts a VM on KVM; on failure shows what there is to see.
+start() {
+    vm=$1
+    shift
+    crosh vmc start --no-shell --accel kvm --memory 256M "$@" "$vm" >start.log 2>&1 || {
+        cat start.log
+        tail -n 20 "$(runtime "$vm")/launcher.log" "$(runtime "$vm")/console.log"
+        return 1
+    }
+}
+
+stop() { # stop NAME
+    crosh vmc stop "$1"
+}
+
+# run_in NAME COMMAND [ARG]...: runs a command in a VM.
+run_in() {
+    vm=$1
+    shift
+    crosh vsh "$vm" -- "$@"
+}
+
+runtime() { # runtime NAME: the runtime directory of a VM
+    echo "$XDG_RUNTIME_DIR/crosh/$1"
+}
+
+# ended NAME: how a VM ended, "REASON STATUS", once it has.
+ended() {
+    within 30 test -s "$(runtime "$1")/ended" || { echo "still running" && return; }
+    sed 's/.*"reason": *"\([a-z]*\)".*"status": *\([0-9]*\).*/\1 \2/' "$(runtime "$1")/ended"
+}

@@ -1,0 +1,26 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# On KVM: more than one vcpu.
+. "$(dirname "$0")/inside.sh"
+
+check "4 vcpus boot" start four --cpus 4
+equal "all 4 are up" "$(run_in four nproc)" 4
+equal "/proc/cpuinfo has 4" "$(run_in four grep -c ^processor /proc/cpuinfo)" 4
+# Each vcpu does work of its own at the same time, and all of it comes back.
+# shellcheck disable=SC2016 # the variables are the guest's
+equal "all 4 compute" "$(run_in four sh -c '
+    for cpu in 0 1 2 3; do
+        taskset $((1 << cpu)) sh -c "i=0; while [ \$i -lt 20000 ]; do i=\$((i + 1)); done; echo \$i" &
+    done
+    wait' | sort | uniq -c | tr -s ' ')" " 4 20000"
+for line in $(run_in four sh -c "sed -n 's/^ *LOC: *\(.*[0-9]\) .*/\1/p' /proc/interrupts"); do
+    check "a timer ticks ($line)" test "$line" -gt 0
+done
+check "4 vcpus stop" stop four
+equal "by power-off" "$(ended four)" "poweroff 0"
+
+check "8 vcpus boot" start eight --cpus 8
+equal "all 8 are up" "$(run_in eight nproc)" 8
+check "8 vcpus stop" stop eight
+
+finish
