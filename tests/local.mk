@@ -4,6 +4,7 @@ include tests/unit/guest.mk
 include tests/unit/image.mk
 include tests/unit/kvm-virtio.mk
 include tests/unit/launcher.mk
+include tests/unit/vm.mk
 include tests/lab.mk
 include tests/e2e/local.mk
 include tests/agent.mk

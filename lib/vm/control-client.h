@@ -44,7 +44,7 @@ int crosh_priv_control_receive(struct crosh_control *control, int timeout_ms,
 /* Frees what crosh_priv_control_receive() gave; accepts NULL. */
 void crosh_priv_control_message_free(Control__FromLauncher *message);
 
-/* Asks for the status: 0 with *reply, freed by control__status_reply__free_unpacked(). */
+/* Asks for the status: 0 with *reply, freed by protobuf_c_message_free_unpacked(). */
 int crosh_priv_control_status(struct crosh_control *control, int timeout_ms,
                               Control__StatusReply **reply, struct crosh_error *err);
 

@@ -18,9 +18,8 @@
 #include "lib/vm/dirs.h"
 #include "modules/vmc/text.h"
 
-#define BUILDER        CROSH_LIBEXECDIR "/crosh-mkimage"
-#define BUILDER_PREFIX "crosh-mkimage: "
-#define AGENT          CROSH_LIBEXECDIR "/crosh-agent"
+#define BUILDER CROSH_LIBEXECDIR "/crosh-mkimage"
+#define AGENT   CROSH_LIBEXECDIR "/crosh-agent"
 
 #define TICK_MS      100
 #define KILL_WAIT_MS 3000
@@ -47,14 +46,17 @@ static int out_of_memory(struct crosh_error *err)
     return crosh_error_set(err, -ENOMEM, "out of memory");
 }
 
+/* Errors are "crosh-mkimage: MESSAGE", or of one of its helpers; a remedy follows indented. */
 static void take_line(struct builder_words *words)
 {
     const char *line = words->line;
+    const char *message;
 
     words->line[words->used] = '\0';
     words->used = 0;
-    if (strncmp(line, BUILDER_PREFIX, strlen(BUILDER_PREFIX)) == 0) {
-        (void)snprintf(words->message, sizeof(words->message), "%s", line + strlen(BUILDER_PREFIX));
+    message = strncmp(line, "crosh-", 6) == 0 ? strstr(line, ": ") : NULL;
+    if (message != NULL) {
+        (void)snprintf(words->message, sizeof(words->message), "%s", message + 2);
         words->hint[0] = '\0';
     } else if (strncmp(line, "  ", 2) == 0) {
         (void)snprintf(words->hint, sizeof(words->hint), "%.255s", line + 2);

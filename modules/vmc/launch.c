@@ -250,8 +250,8 @@ static int fork_launcher(char *const *argv, int control_fd, int log_fd, int *pid
     while (waitpid(between, NULL, 0) < 0 && errno == EINTR)
         ;
     if (rc < 0)
-        return crosh_error_set(err, rc, "cannot run %s: %s", argv[0], strerror(-rc));
-    return 0;
+        crosh_error_set(err, -EIO, "cannot run %s: %s", argv[0], strerror(-rc));
+    return rc < 0 ? crosh_error_hint(err, "install crosh again") : 0;
 }
 
 static int open_log(const char *name, struct crosh_error *err)
