@@ -35,7 +35,8 @@ enum {
     CROSH_PARAM_REPEATED = 1 << 2, /* may be given several times / takes all the rest */
     CROSH_PARAM_VERBATIM = 1 << 3, /* with ARGUMENT|REPEATED, last: everything from here on is
                                       taken as it stands, options too ("vsh VM cmd -x");
-                                      a first "--" is dropped */
+                                      a first "--" is dropped, and leads here over optional
+                                      arguments that were not given */
     CROSH_PARAM_HIDDEN = 1 << 4,   /* accepted, not shown in help (old spellings) */
 };
 

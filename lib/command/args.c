@@ -246,6 +246,24 @@ static bool is_option(const struct parser *parser, const char *word)
     return true;
 }
 
+/*
+ * A "--" leads straight to a verbatim tail, over the optional arguments in front
+ * of it that were not given: "vsh VM -- COMMAND", where a container may follow
+ * the VM.
+ */
+static void skip_to_verbatim(struct parser *parser)
+{
+    size_t index = parser->argument;
+
+    while (index < parser->command->param_count) {
+        if ((parser->command->params[index].flags & CROSH_PARAM_VERBATIM) != 0) {
+            parser->argument = index;
+            return;
+        }
+        index = next_argument(parser->command, index + 1);
+    }
+}
+
 static int parse_words(struct parser *parser, const char *const *words,
                        struct args_position *position)
 {
@@ -255,6 +273,7 @@ static int parse_words(struct parser *parser, const char *const *words,
 
         if (!parser->no_options && strcmp(*words, "--") == 0) {
             parser->no_options = true;
+            skip_to_verbatim(parser);
             continue;
         }
         if (is_option(parser, *words)) {

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* The client's side of a vsh session: from the request to the remote exit status. */
+#ifndef VSH_SESSION_H
+#define VSH_SESSION_H
+
+#include <stdbool.h>
+
+#include <crosh/error.h>
+
+#include "lib/wire/vsh.pb-c.h"
+
+struct vsh_session_options {
+    int socket; /* connected; stays the caller's */
+    int stdin_fd;
+    int stdout_fd;
+    int stderr_fd;
+    bool is_raw; /* stdin is a terminal to be put into raw mode, with escapes */
+    const Vsh__SetupConnectionRequest *request;
+};
+
+/*
+ * Runs a session to its end. The remote exit status, or negative: CROSH_ELOST
+ * when the stream broke, -EREMOTEIO when the other end refused, -EINTR. The
+ * terminal and the signals are as before when it returns.
+ */
+int vsh_session_run(const struct vsh_session_options *options, struct crosh_error *err);
+
+#endif

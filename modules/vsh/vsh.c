@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/* The vsh module: the command's entry, and what it asks of the guest. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <crosh/module.h>
+#include <crosh/vm.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/wire/ports.h"
+#include "lib/wire/vsh.pb-c.h"
+#include "modules/vsh/vsh-session.h"
+#include "modules/vsh/vsh-terminal.h"
+
+/* How long the VM may take to accept a stream. */
+#define CONNECT_TIMEOUT_MS 10000
+
+/* The environment of a request: entries and the pointers to them. */
+struct environment {
+    Vsh__SetupConnectionRequest__EnvEntry *entries;
+    Vsh__SetupConnectionRequest__EnvEntry **pointers;
+    char **keys;
+    size_t count;
+};
+
+static void environment_fini(struct environment *environment)
+{
+    for (size_t i = 0; i < environment->count; i++)
+        free(environment->keys[i]);
+    free(environment->keys);
+    free(environment->entries);
+    free(environment->pointers);
+}
+
+static int environment_add(struct environment *environment, const char *key, size_t key_length,
+                           const char *value)
+{
+    Vsh__SetupConnectionRequest__EnvEntry *entry = &environment->entries[environment->count];
+
+    vsh__setup_connection_request__env_entry__init(entry);
+    entry->key = strndup(key, key_length);
+    if (entry->key == NULL)
+        return -ENOMEM;
+    entry->value = (char *)value;
+    environment->keys[environment->count] = entry->key;
+    environment->pointers[environment->count] = entry;
+    environment->count++;
+    return 0;
+}
+
+/* TERM where there is a terminal, then what --env says, which may override it. */
+static int environment_init(struct environment *environment, const struct crosh_args *args,
+                            bool has_terminal, struct crosh_error *err)
+{
+    size_t given = crosh_args_count(args, "env");
+    const char *term = getenv("TERM");
+    int r = 0;
+
+    *environment = (struct environment){
+        .entries = calloc(given + 1, sizeof(*environment->entries)),
+        .pointers = calloc(given + 1, sizeof(void *)),
+        .keys = calloc(given + 1, sizeof(char *)),
+    };
+    if (environment->entries == NULL || environment->pointers == NULL || environment->keys == NULL)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    if (has_terminal && term != NULL && *term != '\0')
+        r = environment_add(environment, "TERM", 4, term);
+    for (size_t i = 0; i < given && r == 0; i++) {
+        const char *text = crosh_args_nth(args, "env", i);
+        const char *equals = strchr(text, '=');
+
+        if (equals == NULL || equals == text) {
+            (void)crosh_error_set(err, CROSH_EUSAGE, "--env: '%s' is not NAME=VALUE", text);
+            return crosh_error_hint(err, "see \"help vsh\"");
+        }
+        r = environment_add(environment, text, (size_t)(equals - text), equals + 1);
+    }
+    if (r < 0)
+        return crosh_error_set(err, r, "out of memory");
+    return 0;
+}
+
+static char *text_or_empty(const char *text)
+{
+    return (char *)(text != NULL ? text : "");
+}
+
+static int run_vsh(struct crosh_context *ctx, const struct crosh_args *args,
+                   struct crosh_error *err)
+{
+    Vsh__SetupConnectionRequest request = VSH__SETUP_CONNECTION_REQUEST__INIT;
+    const char *vm = crosh_args_string(args, "vm");
+    const char *container = crosh_args_string(args, "container");
+    struct vsh_session_options options = {
+        .stdin_fd = crosh_stdin_fd(ctx),
+        .stdout_fd = crosh_stdout_fd(ctx),
+        .stderr_fd = crosh_stderr_fd(ctx),
+        .request = &request,
+    };
+    bool has_terminal = isatty(options.stdin_fd) && isatty(options.stdout_fd);
+    cleanup(environment_fini) struct environment environment = {0};
+    cleanup_close int fd = -1;
+    int r;
+
+    if (crosh_args_has(args, "terminal") && crosh_args_has(args, "no-terminal"))
+        return crosh_error_set(err, CROSH_EUSAGE, "-t and -T exclude each other");
+    options.is_raw = has_terminal && !crosh_args_has(args, "no-terminal");
+    if (crosh_args_has(args, "terminal"))
+        has_terminal = true;
+    else if (crosh_args_has(args, "no-terminal"))
+        has_terminal = false;
+    r = environment_init(&environment, args, has_terminal, err);
+    if (r < 0)
+        return r;
+
+    request.target = (char *)(container != NULL ? container : VSH_TARGET_VM);
+    request.user = text_or_empty(crosh_args_string(args, "user"));
+    request.cwd = text_or_empty(crosh_args_string(args, "cwd"));
+    request.env = environment.pointers;
+    request.n_env = environment.count;
+    request.argv = (char **)crosh_args_all(args, "command");
+    request.n_argv = crosh_args_count(args, "command");
+    request.nopty = !has_terminal;
+    if (has_terminal)
+        vsh_terminal_size(options.stdout_fd, &request.window_rows, &request.window_cols);
+
+    fd = crosh_vm_connect(vm, PORT_VSH, CONNECT_TIMEOUT_MS, err);
+    if (fd < 0)
+        return fd;
+    options.socket = fd;
+    r = vsh_session_run(&options, err);
+    if (r == CROSH_ELOST)
+        (void)crosh_error_wrap(err, "%s", vm);
+    return r;
+}
+
+/* clang-format off */
+static const struct crosh_param vsh_params[] = {
+    {.name = "user", .short_name = 'u', .type = CROSH_TYPE_STRING, .value_name = "USER",
+     .summary = "be this user of the VM"},
+    {.name = "cwd", .type = CROSH_TYPE_STRING, .value_name = "DIR",
+     .summary = "start in this directory of the VM"},
+    {.name = "env", .short_name = 'e', .flags = CROSH_PARAM_REPEATED, .type = CROSH_TYPE_STRING,
+     .value_name = "NAME=VALUE", .summary = "set a variable of the environment"},
+    {.name = "terminal", .short_name = 't', .type = CROSH_TYPE_FLAG,
+     .summary = "give the command a terminal even if we have none"},
+    {.name = "no-terminal", .short_name = 'T', .type = CROSH_TYPE_FLAG,
+     .summary = "give the command pipes even if we have a terminal"},
+    {.name = "vm", .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED,
+     .type = CROSH_TYPE_STRING, .value_name = "VM", .summary = "the VM",
+     .complete = crosh_complete_vm_running},
+    {.name = "container", .flags = CROSH_PARAM_ARGUMENT, .type = CROSH_TYPE_STRING,
+     .value_name = "CONTAINER", .summary = "a container in it, instead of the VM itself"},
+    {.name = "command",
+     .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REPEATED | CROSH_PARAM_VERBATIM,
+     .type = CROSH_TYPE_STRING, .value_name = "COMMAND",
+     .summary = "what to run, behind \"--\"; without it, the user's login shell"},
+    {.name = NULL},
+};
+/* clang-format on */
+
+static const struct crosh_command vsh_command = {
+    CROSH_COMMAND_HEADER,
+    .name = "vsh",
+    .summary = "open a shell or run a command in a VM",
+    .help = "Opens a login shell in a running VM, or runs one command there. Between terminals "
+            "the command gets a terminal of its own; else its input, output and error output "
+            "are passed on as they are, so that it can stand in pipes and redirections.\n\n"
+            "The exit status is the command's: 128+N when signal N ended it, 1 when it could "
+            "not be started, 123 when the connection was lost.\n\n"
+            "On a terminal, typed right after a newline: \"~.\" ends the session, \"~?\" shows "
+            "what else there is.",
+    .examples = "vsh termina\topen a shell\n"
+                "vsh termina -- uname -a\trun a command\n"
+                "vsh termina -- tar c /etc > etc.tar\tkeep its output\n"
+                "vsh --user nobody --cwd /tmp termina\tbe somebody else, somewhere else\n",
+    .params = vsh_params,
+    .run = run_vsh,
+};
+
+static const struct crosh_command *const vsh_commands[] = {&vsh_command, NULL};
+
+CROSH_MODULE(vsh) = {
+    CROSH_MODULE_HEADER,        .name = "vsh",
+    .version = PACKAGE_VERSION, .summary = "Shells and commands inside VMs",
+    .commands = vsh_commands,
+};
