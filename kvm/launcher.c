@@ -27,6 +27,7 @@
 #include "kvm/control/server.h"
 #include "kvm/guest-link.h"
 #include "kvm/virtio/vsock.h"
+#include "kvm/x86/boot.h"
 #include "lib/base/cleanup.h"
 #include "lib/wire/ports.h"
 
@@ -446,10 +447,17 @@ static int open_control(struct launcher *l, struct crosh_error *err)
     return 0;
 }
 
-static int check_readable(const char *what, const char *path, struct crosh_error *err)
+/* What is missing is said here once, in the same words for every backend. */
+static int check_files(const struct machine_config *config, struct crosh_error *err)
 {
-    if (path != NULL && access(path, R_OK) < 0)
-        return crosh_error_errno(err, "%s %s", what, path);
+    if (config->initrd != NULL && access(config->initrd, R_OK) < 0)
+        return crosh_error_errno(err, "initrd %s", config->initrd);
+    for (unsigned int i = 0; i < config->disk_count; i++) {
+        const struct machine_disk *disk = &config->disk[i];
+
+        if (access(disk->path, disk->read_only ? R_OK : R_OK | W_OK) < 0)
+            return crosh_error_errno(err, "disk %s", disk->path);
+    }
     return 0;
 }
 
@@ -458,8 +466,8 @@ static int set_up(struct launcher *l, struct crosh_error *err)
     int ret;
 
     if ((ret = watch_signals(l, err)) < 0 || (ret = write_pid(l, err)) < 0 ||
-        (ret = check_readable("kernel", l->machine_config.kernel, err)) < 0 ||
-        (ret = check_readable("initrd", l->machine_config.initrd, err)) < 0)
+        (ret = boot_check_kernel(l->machine_config.kernel, err)) < 0 ||
+        (ret = check_files(&l->machine_config, err)) < 0)
         return ret;
     l->reboot = event_timer_add(l->loop, on_reboot, l);
     l->stop_timer = event_timer_add(l->loop, on_stop_timer, l);
@@ -491,13 +499,22 @@ static const struct {
 static void write_ended(const struct launcher *l)
 {
     cleanup_free char *path = runtime_path(l, "ended");
+    cleanup_fclose FILE *file = path != NULL ? fopen(path, "we") : NULL;
     json_t *record = json_pack("{s:s, s:s, s:i, s:I}", "reason", end_reasons[l->end_reason].name,
                                "detail", l->end_error.message, "status",
                                end_reasons[l->end_reason].status, "time", (json_int_t)time(NULL));
 
-    if (path == NULL || record == NULL || json_dump_file(record, path, JSON_COMPACT) < 0)
+    if (file == NULL || record == NULL || json_dumpf(record, file, JSON_COMPACT) < 0 ||
+        fputc('\n', file) == EOF)
         fprintf(stderr, "crosh-vm: cannot write how the VM ended\n");
     json_decref(record);
+}
+
+static void print_error(const struct crosh_error *err)
+{
+    fprintf(stderr, "crosh-vm: %s\n", err->message);
+    if (err->hint[0] != '\0')
+        fprintf(stderr, "  %s\n", err->hint);
 }
 
 static void tear_down(struct launcher *l)
@@ -529,7 +546,7 @@ int launcher_run(const struct launcher_config *config, uint64_t start_us)
     struct crosh_error err = {0};
 
     if (take_lock(&l, &err) < 0 || open_control(&l, &err) < 0) {
-        fprintf(stderr, "crosh-vm: %s\n", err.message);
+        print_error(&err);
         control_server_free(l.control);
         event_loop_free(l.loop);
         return crosh_error_exit_status(err.code);
@@ -540,7 +557,7 @@ int launcher_run(const struct launcher_config *config, uint64_t start_us)
         cmdline = NULL;
     l.machine_config.cmdline = cmdline;
     if (set_up(&l, &err) < 0 || event_loop_run(l.loop, &err) < 0) {
-        fprintf(stderr, "crosh-vm: %s\n", err.message);
+        print_error(&err);
         l.end_reason = CONTROL__END_REASON__END_FAILED;
         l.end_error = err;
     }

@@ -171,11 +171,10 @@ static void on_exit_of_qemu(void *opaque, uint32_t events)
 
 static void on_frontend_gone(void *opaque, const char *detail)
 {
-    struct machine *m = opaque;
-
-    /* QEMU hangs up at its end, too; only before that it is news. */
-    if (!m->end_known && m->pid > 0)
-        fprintf(stderr, "crosh-vm: %s\n", detail);
+    (void)opaque;
+    /* QEMU hangs up when it ends, which its pidfd reports; a broken protocol is news. */
+    if (detail != NULL)
+        fprintf(stderr, "crosh-vm: the guest's vsock device is lost: %s\n", detail);
 }
 
 static void close_streams(struct streams *streams)

@@ -504,6 +504,7 @@ static void on_socket(void *opaque, uint32_t events)
 {
     struct vhost_user *vu = opaque;
     char detail[128];
+    bool hung_up = false;
     int ret;
 
     (void)events;
@@ -520,12 +521,12 @@ static void on_socket(void *opaque, uint32_t events)
                        request_name(vu->reader.header.request), vu->reader.header.request,
                        strerror(-ret));
     } else if (ret == -ECONNRESET) {
-        (void)snprintf(detail, sizeof(detail), "the vhost-user frontend disconnected");
+        hung_up = true;
     } else {
         (void)snprintf(detail, sizeof(detail), "vhost-user message: %s", strerror(-ret));
     }
     disconnect(vu);
-    vu->on_gone(vu->opaque, detail); /* may free vu */
+    vu->on_gone(vu->opaque, hung_up ? NULL : detail); /* may free vu */
 }
 
 struct vhost_user *vhost_user_new(struct event_loop *loop, struct virtio_device *dev, int fd,

@@ -68,8 +68,8 @@ static int memory_too_small(struct crosh_error *err, const char *what)
     return -ENOMEM;
 }
 
-static int load_kernel(const char *path, const struct guest_memory *memory,
-                       struct kernel_image *image, struct crosh_error *err)
+/* Opens a kernel and reads its headers. The descriptor, or negative. */
+static int open_kernel(const char *path, struct kernel_image *image, struct crosh_error *err)
 {
     uint64_t size = 0;
     cleanup_close int fd = open_file("kernel", path, &size, err);
@@ -89,6 +89,25 @@ static int load_kernel(const char *path, const struct guest_memory *memory,
         crosh_error_wrap(err, "kernel %s", path);
         return code;
     }
+    return move_fd(fd);
+}
+
+int boot_check_kernel(const char *path, struct crosh_error *err)
+{
+    struct kernel_image image;
+    cleanup_close int fd = open_kernel(path, &image, err);
+
+    return fd < 0 ? fd : 0;
+}
+
+static int load_kernel(const char *path, const struct guest_memory *memory,
+                       struct kernel_image *image, struct crosh_error *err)
+{
+    cleanup_close int fd = open_kernel(path, image, err);
+    int code;
+
+    if (fd < 0)
+        return fd;
     for (unsigned int i = 0; i < image->segment_count; i++) {
         const struct kernel_segment *segment = &image->segment[i];
         void *at = guest_memory_at(memory, segment->gpa, segment->memory_size);
