@@ -6,5 +6,6 @@ lab_tests = \
 	tests/lab/endings.sh \
 	tests/lab/sessions.sh \
 	tests/lab/smp.sh
-EXTRA_DIST += $(lab_tests) tests/lab/inside.sh tests/lab/lab \
+TESTS += tests/lab/lab-itself.py
+EXTRA_DIST += $(lab_tests) tests/lab/inside.sh tests/lab/lab tests/lab/lab-itself.py \
 	tests/lab/host/early-init tests/lab/host/lab-init
