@@ -46,8 +46,11 @@ static int out_of_memory(struct crosh_error *err)
     return crosh_error_set(err, -ENOMEM, "out of memory");
 }
 
-/* Errors are "crosh-mkimage: MESSAGE", or of one of its helpers; a remedy follows indented. */
-static void take_line(struct builder_words *words)
+/*
+ * Errors are "crosh-mkimage: MESSAGE", or of one of its helpers; a remedy follows
+ * indented. A line with "note: " is for the user in any case.
+ */
+static void take_line(struct builder_words *words, struct progress *progress)
 {
     const char *line = words->line;
     const char *message;
@@ -58,18 +61,21 @@ static void take_line(struct builder_words *words)
     if (message != NULL) {
         (void)snprintf(words->message, sizeof(words->message), "%s", message + 2);
         words->hint[0] = '\0';
+    } else if (strncmp(line, "note: ", 6) == 0) {
+        progress_note(progress, line + 6);
     } else if (strncmp(line, "  ", 2) == 0) {
         (void)snprintf(words->hint, sizeof(words->hint), "%.255s", line + 2);
     }
 }
 
-static void take_words(struct builder_words *words, const char *data, size_t size)
+static void take_words(struct builder_words *words, struct progress *progress, const char *data,
+                       size_t size)
 {
     size_t i;
 
     for (i = 0; i < size; i++) {
         if (data[i] == '\n')
-            take_line(words);
+            take_line(words, progress);
         else if (words->used + 1 < sizeof(words->line))
             words->line[words->used++] = data[i];
     }
@@ -165,7 +171,7 @@ static int attend(struct crosh_context *ctx, struct progress *progress, pid_t pi
         if (n == 0)
             return 0;
         if (n > 0)
-            take_words(words, data, (size_t)n);
+            take_words(words, progress, data, (size_t)n);
     }
 }
 

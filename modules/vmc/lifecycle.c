@@ -117,7 +117,13 @@ static void on_stage(struct start *start, const Control__StageTime *stage)
 static int on_ended(const struct start *start, const Control__Ended *ended, struct crosh_error *err)
 {
     const char *detail = ended->detail[0] != '\0' ? ended->detail : NULL;
+    char panic[256];
 
+    /* A guest without a driver of the panic device merely resets: the console knows better. */
+    if ((ended->reason == CONTROL__END_REASON__END_RESET ||
+         ended->reason == CONTROL__END_REASON__END_CRASH) &&
+        text_find_panic(start->runtime_fd, "console.log", panic, sizeof(panic)) == 0)
+        return crosh_error_set(err, -EIO, "the guest's kernel panicked: %s", panic);
     switch (ended->reason) {
     case CONTROL__END_REASON__END_FAILED:
         crosh_error_set(err, ended->code < 0 ? ended->code : -EIO, "%s",

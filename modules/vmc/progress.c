@@ -63,7 +63,7 @@ void progress_fail(struct progress *progress)
     if (progress->stage == NULL)
         return;
     clear(progress);
-    (void)fprintf(progress->out, "  %-*s not reached after %.2f s\n", NAME_WIDTH, progress->stage,
+    (void)fprintf(progress->out, "  %-*s failed after %.2f s\n", NAME_WIDTH, progress->stage,
                   (double)(text_now_ms() - progress->began_ms) / 1000.0);
     (void)fflush(progress->out);
     progress->stage = NULL;

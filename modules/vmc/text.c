@@ -12,6 +12,9 @@
 
 #define TAIL_MAX (16 * 1024)
 
+/* How the kernel begins its last words. */
+#define PANIC "Kernel panic - not syncing: "
+
 /* How many bytes the UTF-8 sequence has that this byte begins; 0: none begins so. */
 static unsigned int utf8_length(unsigned char c)
 {
@@ -132,40 +135,91 @@ static bool is_blank(const char *text, size_t size)
     return true;
 }
 
+/* Where the line begins that the byte at pos is in. */
+static size_t line_start(const char *text, size_t pos)
+{
+    while (pos > 0 && text[pos - 1] != '\n')
+        pos--;
+    return pos;
+}
+
+/* Goes back from the line start at pos over as many lines that are not blank. */
+static size_t lines_back(const char *text, size_t pos, int lines)
+{
+    while (pos > 0 && lines > 0) {
+        size_t line = line_start(text, pos - 1);
+
+        if (!is_blank(text + line, pos - line))
+            lines--;
+        pos = line;
+    }
+    return pos;
+}
+
+/* The last panic's words within the text; NULL: none. */
+static const char *find_panic(const char *text, size_t size)
+{
+    const char *last = NULL;
+    const char *next = text;
+
+    while ((next = memmem(next, size - (size_t)(next - text), PANIC, strlen(PANIC))) != NULL) {
+        next += strlen(PANIC);
+        last = next;
+    }
+    return last;
+}
+
 int text_print_tail(FILE *out, int dir_fd, const char *name, int lines, const char *prefix)
 {
     cleanup_free char *text = malloc(TAIL_MAX);
     ssize_t size = text != NULL ? read_tail(dir_fd, name, text) : -1;
+    const char *panic;
     size_t begin;
     size_t end;
     int count = 0;
 
     if (size <= 0)
         return 0;
-    begin = (size_t)size;
-    while (begin > 0 && count < lines) {
-        size_t line = begin - 1;
-
-        while (line > 0 && text[line - 1] != '\n')
-            line--;
-        if (!is_blank(text + line, begin - line))
-            count++;
-        begin = line;
-    }
-    for (; begin < (size_t)size; begin = end) {
+    begin = lines_back(text, (size_t)size, lines);
+    panic = find_panic(text, (size_t)size);
+    if (panic != NULL && panic < text + begin)
+        begin = lines_back(text, line_start(text, (size_t)(panic - text)), lines / 3);
+    for (; begin < (size_t)size && count < lines; begin = end + 1) {
         struct text_filter filter = {0};
 
         end = begin;
         while (end < (size_t)size && text[end] != '\n')
             end++;
-        if (!is_blank(text + begin, end - begin)) {
-            (void)fputs(prefix, out);
-            text_filter_write(&filter, text + begin, end - begin, out);
-            (void)fputc('\n', out);
-        }
-        end++;
+        if (is_blank(text + begin, end - begin))
+            continue;
+        (void)fputs(prefix, out);
+        text_filter_write(&filter, text + begin, end - begin, out);
+        (void)fputc('\n', out);
+        count++;
     }
     return count;
+}
+
+int text_find_panic(int dir_fd, const char *name, char *reason, size_t size)
+{
+    cleanup_free char *text = malloc(TAIL_MAX);
+    ssize_t length = text != NULL ? read_tail(dir_fd, name, text) : -1;
+    const char *panic = length > 0 ? find_panic(text, (size_t)length) : NULL;
+    struct text_filter filter = {0};
+    size_t count;
+    FILE *out;
+
+    if (panic == NULL)
+        return -1;
+    count = (size_t)(text + length - panic);
+    if (memchr(panic, '\n', count) != NULL)
+        count = (size_t)((const char *)memchr(panic, '\n', count) - panic);
+    out = fmemopen(reason, size, "w");
+    if (out == NULL)
+        return -1;
+    text_filter_write(&filter, panic, count < size - 1 ? count : size - 1, out);
+    (void)fclose(out);
+    return 0;
 }
 
 const char *text_size(uint64_t bytes, char *buffer, size_t size)

@@ -33,9 +33,16 @@ void text_print_line(FILE *out, const char *text);
 
 /*
  * Prints the last lines of the file, at most as many, each filtered and behind
- * prefix. Returns how many lines it printed; 0 when there is nothing to read.
+ * prefix; of a kernel's log that ends in a panic, the lines around its reason.
+ * Returns how many lines it printed; 0 when there is nothing to read.
  */
 int text_print_tail(FILE *out, int dir_fd, const char *name, int lines, const char *prefix);
+
+/*
+ * Copies a kernel's words on why it panicked out of the end of the file,
+ * filtered. 0, or -1 when there is no panic.
+ */
+int text_find_panic(int dir_fd, const char *name, char *reason, size_t size);
 
 /* "512M", "1.5G"; into buffer, which is returned. */
 const char *text_size(uint64_t bytes, char *buffer, size_t size);

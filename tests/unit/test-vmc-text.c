@@ -69,6 +69,8 @@ static void the_filter_lets_text_through_only(void **state)
     assert_string_equal(filtered("a\0b", 3, 3), "ab");
 }
 
+static char panic[32];
+
 static const char *tail(const char *text, int lines, int *count)
 {
     static char *out;
@@ -87,6 +89,8 @@ static const char *tail(const char *text, int lines, int *count)
     file = open_memstream(&out, &out_size);
     *count = text_print_tail(file, dir_fd, "log", lines, "| ");
     assert_int_equal(text_print_tail(file, dir_fd, "absent", lines, "| "), 0);
+    panic[0] = '\0';
+    (void)text_find_panic(dir_fd, "log", panic, sizeof(panic));
     fclose(file);
     unlinkat(dir_fd, "log", 0);
     close(dir_fd);
@@ -112,6 +116,31 @@ static void the_tail_is_the_last_lines(void **state)
     assert_int_equal(count, 0);
 }
 
+static void a_panic_is_found(void **state)
+{
+    int count;
+
+    (void)state;
+    assert_string_equal(
+        tail("1\n2\n3\n4\n[5] Kernel panic - not syncing: no \033[31minit\n6\n7\n8\n", 2, &count),
+        "| [5] Kernel panic - not syncing: no init\n| 6\n");
+    assert_string_equal(panic, "no init");
+    assert_string_equal(
+        tail("1\n2\nKernel panic - not syncing: a\n3\nKernel panic - not syncing: b\n4\n5\n6\n7\n",
+             4, &count),
+        "| 3\n| Kernel panic - not syncing: b\n| 4\n| 5\n");
+    assert_string_equal(panic, "b");
+    /* One that the last lines show anyway changes nothing; one cut short is still one. */
+    assert_string_equal(tail("1\n2\nKernel panic - not syncing: ", 2, &count),
+                        "| 2\n| Kernel panic - not syncing: \n");
+    assert_string_equal(panic, "");
+    (void)tail("Kernel panic - not syncing: a reason that is much too long for the space", 1,
+               &count);
+    assert_int_equal(strlen(panic), sizeof(panic) - 1);
+    (void)tail("no panic\n", 1, &count);
+    assert_string_equal(panic, "");
+}
+
 static void sizes_and_durations(void **state)
 {
     char text[32];
@@ -133,6 +162,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_filter_lets_text_through_only),
         cmocka_unit_test(the_tail_is_the_last_lines),
+        cmocka_unit_test(a_panic_is_found),
         cmocka_unit_test(sizes_and_durations),
     };
 
