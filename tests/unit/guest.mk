@@ -1,11 +1,33 @@
 # SPDX-License-Identifier: MIT
-# Unit tests of the wire protocols and the agent.
+# Unit tests of the wire protocols, the agent and the vsh client.
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test-frame
-TESTS += tests/unit/test-frame
+guest_unit_tests = \
+	tests/unit/test-agent-parts \
+	tests/unit/test-frame \
+	tests/unit/test-frame-queue \
+	tests/unit/test-vsh-client
+check_PROGRAMS += $(guest_unit_tests)
+TESTS += $(guest_unit_tests)
+
+guest_unit_cppflags = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(PROTOBUF_C_CFLAGS)
+guest_unit_libs = lib/libwire.la lib/libbase.la $(CMOCKA_LIBS) $(PROTOBUF_C_LIBS)
+
+tests_unit_test_agent_parts_SOURCES = tests/unit/test-agent-parts.c \
+	guest/agent/address.c guest/agent/kernel-params.c guest/agent/users.c
+tests_unit_test_agent_parts_CPPFLAGS = $(guest_unit_cppflags)
+tests_unit_test_agent_parts_LDADD = $(guest_unit_libs)
 
 tests_unit_test_frame_SOURCES = tests/unit/test-frame.c
-tests_unit_test_frame_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(PROTOBUF_C_CFLAGS)
-tests_unit_test_frame_LDADD = lib/libwire.la lib/libbase.la $(CMOCKA_LIBS) $(PROTOBUF_C_LIBS)
+tests_unit_test_frame_CPPFLAGS = $(guest_unit_cppflags)
+tests_unit_test_frame_LDADD = $(guest_unit_libs)
+
+tests_unit_test_frame_queue_SOURCES = tests/unit/test-frame-queue.c
+tests_unit_test_frame_queue_CPPFLAGS = $(guest_unit_cppflags)
+tests_unit_test_frame_queue_LDADD = $(guest_unit_libs)
+
+tests_unit_test_vsh_client_SOURCES = tests/unit/test-vsh-client.c \
+	modules/vsh/vsh-terminal.c modules/vsh/vsh-text.c
+tests_unit_test_vsh_client_CPPFLAGS = $(guest_unit_cppflags)
+tests_unit_test_vsh_client_LDADD = $(guest_unit_libs)
 endif

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Tests of the framing: split, short, oversize and empty frames, both ways of reading. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "tests/unit/cmocka-prelude.h"
 
 #include <errno.h>
 #include <fcntl.h>

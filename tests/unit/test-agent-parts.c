@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/* Tests of the agent's parsers: kernel parameters, addresses, users. */
+#include "tests/unit/cmocka-prelude.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "guest/agent/address.h"
+#include "guest/agent/kernel-params.h"
+#include "guest/agent/users.h"
+#include "lib/base/cleanup.h"
+
+static void kernel_parameters(void **state)
+{
+    static const struct {
+        const char *cmdline;
+        const char *value;
+    } cases[] = {
+        {"quiet crosh.name=alpha panic=-1\n", "alpha"},
+        {"crosh.name=alpha", "alpha"},
+        {"xcrosh.name=no crosh.name=a crosh.name=b", "b"},
+        {"crosh.name=\"two words\" x", "two words"},
+        {"\"crosh.name=quoted whole\"", "quoted whole"},
+        {"crosh.name=", ""},
+        {"crosh.name", NULL},
+        {"crosh.names=x", NULL},
+        {"", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        char value[16] = "untouched";
+        int r = kernel_param_find(cases[i].cmdline, "crosh.name", value, sizeof(value));
+
+        if (cases[i].value == NULL) {
+            assert_int_equal(r, -ENOENT);
+            assert_string_equal(value, "untouched");
+        } else {
+            assert_int_equal(r, (int)strlen(cases[i].value));
+            assert_string_equal(value, cases[i].value);
+        }
+    }
+}
+
+static void kernel_parameters_that_are_too_long(void **state)
+{
+    cleanup_free char *cmdline = malloc(20000);
+    char value[8];
+
+    (void)state;
+    assert_non_null(cmdline);
+    assert_int_equal(kernel_param_find("a=12345678", "a", value, sizeof(value)), -ENAMETOOLONG);
+    assert_int_equal(kernel_param_find("a=1234567", "a", value, sizeof(value)), 7);
+    (void)snprintf(cmdline, 20000, "a=%0*d a=2", 15000, 0);
+    assert_int_equal(kernel_param_find(cmdline, "a", value, sizeof(value)), 1);
+    assert_string_equal(value, "2");
+}
+
+static void addresses(void **state)
+{
+    static const char *const bad[] = {
+        "",         "vsock",    "vsock:",           "vsock:x",     "vsock:1x",
+        "vsock:-1", "vsock: 1", "vsock:4294967296", "vsock:1:2:3", "vsock:1:",
+        "unix:",    "tcp:1",
+    };
+    struct address address;
+    char path[200];
+
+    (void)state;
+    assert_int_equal(address_parse(&address, "vsock:9001", 7, NULL), 0);
+    assert_int_equal(address.vm.svm_cid, 7);
+    assert_int_equal(address.vm.svm_port, 9001);
+    assert_int_equal(address_parse(&address, "vsock:2:7777", 7, NULL), 0);
+    assert_int_equal(address.vm.svm_cid, 2);
+    assert_int_equal(address.vm.svm_port, 7777);
+    assert_int_equal(address_parse(&address, "unix:/a/b", 7, NULL), 0);
+    assert_string_equal(address.un.sun_path, "/a/b");
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+        assert_int_equal(address_parse(&address, bad[i], 7, NULL), -EINVAL);
+    (void)snprintf(path, sizeof(path), "unix:%0108d", 0);
+    assert_int_equal(address_parse(&address, path, 7, NULL), -EINVAL);
+    (void)snprintf(path, sizeof(path), "unix:%0107d", 0);
+    assert_int_equal(address_parse(&address, path, 7, NULL), 0);
+}
+
+/* A temporary file of this content; the caller removes it. */
+static void write_file(char *path, const char *content)
+{
+    int fd;
+
+    strcpy(path, "/tmp/crosh-test-XXXXXX");
+    fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, content, strlen(content)), (ssize_t)strlen(content));
+    (void)close(fd);
+}
+
+static void users(void **state)
+{
+    char passwd[32];
+    char group[32];
+    struct crosh_error err;
+    struct user user;
+
+    (void)state;
+    write_file(passwd, "root:x:0:0:root:/root:/bin/bash\nbroken line\n"
+                       "anna:x:1000:100:Anna,,,:/home/anna:/bin/zsh\n"
+                       "bare:x:1001:1001:::\nodd:x:1002:1:::relative\n");
+    write_file(group, "users:x:100:\nwheel:x:10:root,anna\nbroken\nvideo:x:44:anna\n"
+                      "other:x:45:annabel,xanna\nusers2:x:100:anna\n");
+    assert_int_equal(user_lookup(&user, "anna", passwd, group, &err), 0);
+    assert_int_equal(user.uid, 1000);
+    assert_int_equal(user.gid, 100);
+    assert_string_equal(user.home, "/home/anna");
+    assert_string_equal(user.shell, "/bin/zsh");
+    assert_int_equal(user.group_count, 3);
+    assert_int_equal(user.groups[0], 100);
+    assert_int_equal(user.groups[1], 10);
+    assert_int_equal(user.groups[2], 44);
+    user_fini(&user);
+    assert_int_equal(user_lookup(&user, "bare", passwd, group, &err), 0);
+    assert_string_equal(user.home, "/");
+    assert_string_equal(user.shell, "/bin/sh");
+    user_fini(&user);
+    assert_int_equal(user_lookup(&user, "odd", passwd, group, &err), 0);
+    assert_string_equal(user.shell, "/bin/sh");
+    user_fini(&user);
+    assert_int_equal(user_lookup(&user, "ann", passwd, group, &err), -ENOENT);
+    assert_string_equal(err.message, "no such user 'ann'");
+    (void)unlink(passwd);
+    (void)unlink(group);
+}
+
+static void root_is_known_without_files(void **state)
+{
+    struct user user;
+
+    (void)state;
+    assert_int_equal(user_lookup(&user, "root", "/no/such/file", "/no/such/file", NULL), 0);
+    assert_int_equal(user.uid, 0);
+    assert_string_equal(user.shell, "/bin/sh");
+    assert_int_equal(user.group_count, 1);
+    user_fini(&user);
+    assert_int_equal(user_lookup(&user, "anna", "/no/such/file", "/no/such/file", NULL), -ENOENT);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kernel_parameters),
+        cmocka_unit_test(kernel_parameters_that_are_too_long),
+        cmocka_unit_test(addresses),
+        cmocka_unit_test(users),
+        cmocka_unit_test(root_is_known_without_files),
+    };
+
+    return cmocka_run_group_tests_name("agent-parts", tests, NULL, NULL);
+}
