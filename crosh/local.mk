@@ -5,6 +5,7 @@ noinst_LTLIBRARIES += crosh/libshell.la
 crosh_libshell_la_SOURCES = \
 	crosh/builtin-module.c \
 	crosh/builtins.c crosh/builtins.h \
+	crosh/complete-line.c crosh/complete-line.h \
 	crosh/history.c crosh/history.h \
 	crosh/loader/elf-note.c crosh/loader/elf-note.h \
 	crosh/loader/loader.c crosh/loader/loader.h \
@@ -24,6 +25,8 @@ crosh_libshell_la_LIBADD = lib/libcrosh.la $(JANSSON_LIBS) $(LTDL_LIBS)
 
 bin_PROGRAMS += crosh/crosh
 crosh_crosh_SOURCES = \
+	crosh/edit.c crosh/edit.h \
 	crosh/main.c \
 	crosh/repl.c crosh/repl.h
-crosh_crosh_LDADD = crosh/libshell.la lib/libcrosh.la
+crosh_crosh_CPPFLAGS = $(AM_CPPFLAGS) $(READLINE_CFLAGS)
+crosh_crosh_LDADD = crosh/libshell.la lib/libcrosh.la $(READLINE_LIBS)

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/* Finds out what the word under the cursor is, and asks the command table for candidates. */
+#include "crosh/complete-line.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crosh/script/expand.h"
+#include "lib/base/cleanup.h"
+#include "lib/command/complete.h"
+
+/* The words of the command that the cursor is in, before the word under it. */
+struct scene {
+    struct word *words;
+    size_t count;
+    bool in_program; /* after a "|": not a command of ours */
+    bool in_file;    /* after a redirection */
+    struct word current;
+    size_t start;
+    enum quote quote;
+    bool is_hopeless; /* a syntax error, or a variable in the word */
+};
+
+static void scene_reset(struct scene *scene)
+{
+    for (size_t i = 0; i < scene->count; i++)
+        word_clear(&scene->words[i]);
+    scene->count = 0;
+    scene->in_program = scene->in_file = false;
+}
+
+static void scene_clear(struct scene *scene)
+{
+    scene_reset(scene);
+    free(scene->words);
+    word_clear(&scene->current);
+}
+
+static bool take_word(struct scene *scene, struct word *word)
+{
+    struct word *grown = reallocarray(scene->words, scene->count + 1, sizeof(*grown));
+
+    if (grown == NULL)
+        return false;
+    scene->words = grown;
+    scene->words[scene->count++] = *word;
+    memset(word, 0, sizeof(*word));
+    return true;
+}
+
+/* One token that is not the word under the cursor; false ends the reading. */
+static bool take_token(struct scene *scene, struct token *token)
+{
+    switch (token->kind) {
+    case TOKEN_WORD:
+        if (scene->in_file) {
+            scene->in_file = false;
+            return true;
+        }
+        return take_word(scene, &token->word);
+    case TOKEN_LESS:
+    case TOKEN_GREAT:
+    case TOKEN_DGREAT:
+        scene->in_file = true;
+        return true;
+    case TOKEN_PIPE:
+        scene_reset(scene);
+        scene->in_program = true;
+        return true;
+    case TOKEN_END:
+        return false;
+    default:
+        scene_reset(scene);
+        return true;
+    }
+}
+
+/* Whether the cursor stands in a comment: the lexer skipped to the end over a "#". */
+static bool in_comment(const char *text, const struct token *token)
+{
+    size_t start = token->start;
+
+    return token->kind == TOKEN_END && start > 0 && text[start] == '\0' &&
+           strspn(text + start - 1, " \t") == 0 && strchr(text, '#') != NULL;
+}
+
+static void read_scene(const char *text, struct scene *scene)
+{
+    struct lexer lexer;
+    size_t length = strlen(text);
+
+    memset(scene, 0, sizeof(*scene));
+    scene->start = length;
+    lexer_init(&lexer, text, 1);
+    for (;;) {
+        struct token token;
+        int r = lexer_next(&lexer, &token, NULL);
+        bool goes_on = false;
+
+        if (token.kind == TOKEN_WORD && token.end == length) {
+            scene->current = token.word;
+            scene->start = token.start;
+            scene->quote = lexer.open_quote;
+            scene->is_hopeless = r < 0 && lexer.open_quote == QUOTE_NONE;
+            return;
+        }
+        if (r == 0)
+            goes_on = take_token(scene, &token);
+        else
+            scene->is_hopeless = true;
+        if (in_comment(text, &token))
+            scene->is_hopeless = true;
+        word_clear(&token.word);
+        if (!goes_on)
+            return;
+    }
+}
+
+static void complete_command(struct shell *shell, struct crosh_matches *matches)
+{
+    loader_load_all(&shell->loader);
+    for (size_t i = 0; i < shell->registry.count; i++) {
+        const struct crosh_command *entry = &shell->registry.entries[i].command->entry;
+
+        if (matches->prefix[0] != '\0' || (entry->flags & CROSH_COMMAND_ADVANCED) == 0)
+            crosh_match_add(matches, entry->name, entry->summary);
+    }
+}
+
+static void complete_scene(struct shell *shell, const struct scene *scene,
+                           struct crosh_matches *matches)
+{
+    const struct registry_entry *entry;
+    char **words;
+
+    if (scene->in_file || scene->in_program) {
+        crosh_priv_complete_path(matches->prefix, matches);
+        return;
+    }
+    if (scene->count == 0) {
+        complete_command(shell, matches);
+        return;
+    }
+    words = expand_words(scene->words, scene->count, shell->last_status);
+    entry = words != NULL && words[0] != NULL ? shell_find(shell, words[0]) : NULL;
+    if (entry != NULL)
+        crosh_priv_complete(&shell->context, entry->command, (const char *const *)words, matches);
+    expanded_free(words);
+}
+
+void complete_line(struct shell *shell, const char *line, size_t point,
+                   struct completion *completion)
+{
+    cleanup_free char *text = strndup(line, point);
+    cleanup_free char *prefix = NULL;
+    struct scene scene = {0};
+
+    memset(completion, 0, sizeof(*completion));
+    if (text == NULL)
+        return;
+    read_scene(text, &scene);
+    for (size_t i = 0; i < scene.current.count; i++)
+        scene.is_hopeless = scene.is_hopeless || scene.current.parts[i].kind == PART_VARIABLE;
+    if (!scene.is_hopeless)
+        prefix = expand_word(&scene.current, 0);
+    if (prefix != NULL)
+        completion->matches = crosh_priv_matches_new(prefix);
+    if (completion->matches != NULL) {
+        completion->start = scene.start;
+        completion->quote = scene.quote;
+        complete_scene(shell, &scene, completion->matches);
+        crosh_priv_matches_sort(completion->matches);
+    }
+    scene_clear(&scene);
+}
+
+void completion_clear(struct completion *completion)
+{
+    crosh_priv_matches_free(completion->matches);
+    completion->matches = NULL;
+}
+
+char *completion_quote(const char *text, enum quote quote, bool is_whole)
+{
+    static const char special[] = " \t\n\\'\"$`;&|<>#*?[]{}()~!";
+    char *quoted = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&quoted, &size);
+
+    if (out == NULL)
+        return NULL;
+    if (quote != QUOTE_NONE)
+        (void)fputc(quote == QUOTE_SINGLE ? '\'' : '"', out);
+    for (const char *p = text; *p != '\0'; p++) {
+        if (quote == QUOTE_SINGLE && *p == '\'')
+            (void)fputs("'\\''", out);
+        else if ((quote == QUOTE_DOUBLE && strchr("\"\\$`", *p) != NULL) ||
+                 (quote == QUOTE_NONE && strchr(special, *p) != NULL && (*p != '~' || p == text)))
+            (void)fprintf(out, "\\%c", *p);
+        else
+            (void)fputc(*p, out);
+    }
+    if (is_whole) {
+        if (quote != QUOTE_NONE)
+            (void)fputc(quote == QUOTE_SINGLE ? '\'' : '"', out);
+        (void)fputc(' ', out);
+    }
+    if (fclose(out) != 0) {
+        free(quoted);
+        return NULL;
+    }
+    return quoted;
+}

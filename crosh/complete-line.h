@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* Completion of a line of the command language at a point. */
+#ifndef CROSH_COMPLETE_LINE_H
+#define CROSH_COMPLETE_LINE_H
+
+#include "crosh/script/lexer.h"
+#include "crosh/shell.h"
+#include "lib/command/matches.h"
+
+struct completion {
+    size_t start;                  /* where the word under the cursor begins */
+    enum quote quote;              /* the quote that is open at the cursor */
+    struct crosh_matches *matches; /* sorted; NULL when nothing can be completed here */
+};
+
+void completion_clear(struct completion *completion);
+
+/* Finds the candidates for the word that ends at offset point of the line. */
+void complete_line(struct shell *shell, const char *line, size_t point,
+                   struct completion *completion);
+
+/*
+ * What to put in place of the word to make it text: quoted as needed and in
+ * the style begun; finished with the closing quote and a space when is_whole.
+ * Heap; NULL for lack of memory.
+ */
+char *completion_quote(const char *text, enum quote quote, bool is_whole);
+
+#endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/* The line editor on either library's callback interface, with a poll loop of our own. */
+#include "crosh/edit.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifdef WITH_EDITLINE
+#include <editline/readline.h>
+#else
+#include <readline/history.h>
+#include <readline/readline.h>
+#endif
+
+#include "crosh/signals.h"
+
+/* The libraries call back without an argument of ours. */
+static struct {
+    void (*on_tab)(void *data);
+    void *data;
+    char *line;    /* the line just entered */
+    bool has_line; /* line is set, or NULL for end of file */
+} editor;
+
+static void on_line(char *line)
+{
+    editor.line = line;
+    editor.has_line = true;
+    /* Gives the terminal back before anything runs. */
+    rl_callback_handler_remove();
+}
+
+static int on_tab_key(int count, int key)
+{
+    (void)count;
+    (void)key;
+    editor.on_tab(editor.data);
+    return 0;
+}
+
+void edit_init(void (*on_tab)(void *data), void *data)
+{
+    editor.on_tab = on_tab;
+    editor.data = data;
+    rl_readline_name = "crosh";
+    rl_instream = stdin;
+    rl_outstream = stdout;
+    /* Signals are ours: the libraries differ in what they do with them. */
+    rl_catch_signals = 0;
+    rl_catch_sigwinch = 0;
+#ifndef WITH_EDITLINE
+    rl_change_environment = 0; /* LINES and COLUMNS are not for our children */
+#endif
+    (void)rl_initialize();
+    /* After the user's inputrc, in the key map that it chose. */
+    (void)rl_add_defun("crosh-complete", on_tab_key, '\t');
+    using_history();
+    stifle_history(HISTORY_MAX);
+}
+
+void edit_set_history(const struct history *history)
+{
+    clear_history();
+    for (size_t i = 0; i < history_count(history); i++)
+        (void)add_history(history_line(history, i));
+    using_history();
+}
+
+/* Empties the line, also when the user is in the middle of a search or of a numeric argument. */
+static void clear_line(void)
+{
+#ifndef WITH_EDITLINE
+    rl_free_line_state();
+    rl_callback_sigcleanup();
+#endif
+    rl_replace_line("", 0);
+    rl_callback_handler_remove();
+    (void)fputs("^C\n", stdout);
+    (void)fflush(stdout);
+}
+
+static void start_line(const char *prompt)
+{
+    using_history();
+    rl_callback_handler_install(prompt, on_line);
+#ifdef WITH_EDITLINE
+    /* It would draw the prompt at the first key only. */
+    rl_forced_update_display();
+#endif
+}
+
+enum edit_result edit_read(const char *prompt, char **line)
+{
+    *line = NULL;
+    editor.has_line = false;
+    start_line(prompt);
+    while (!editor.has_line) {
+        struct pollfd p[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                              {.fd = signals_interrupt_fd(), .events = POLLIN}};
+
+        if (poll(p, 2, -1) < 0 && errno != EINTR)
+            p[0].revents = POLLERR;
+        if (signals_take_resize())
+            rl_resize_terminal();
+        if (signals_termination() != 0) {
+            rl_callback_handler_remove();
+            return EDIT_TERMINATED;
+        }
+        if ((p[1].revents & POLLIN) != 0) {
+            signals_clear_interrupt();
+            clear_line();
+            return EDIT_INTERRUPTED;
+        }
+        if ((p[0].revents & POLLIN) != 0) {
+            rl_callback_read_char();
+        } else if (p[0].revents != 0) {
+            rl_callback_handler_remove();
+            return EDIT_EOF;
+        }
+    }
+    *line = editor.line;
+    editor.line = NULL;
+    return *line != NULL ? EDIT_LINE : EDIT_EOF;
+}
+
+const char *edit_line(void)
+{
+    return rl_line_buffer;
+}
+
+size_t edit_point(void)
+{
+    return (size_t)rl_point;
+}
+
+void edit_replace(size_t start, const char *text)
+{
+    (void)rl_delete_text((int)start, rl_point);
+    rl_point = (int)start;
+    (void)rl_insert_text(text);
+}
+
+void edit_print_below(const char *text)
+{
+#ifndef WITH_EDITLINE
+    int point = rl_point;
+
+    /* The line may take several rows: leave it from its end. */
+    rl_point = rl_end;
+    rl_redisplay();
+    rl_point = point;
+#endif
+    (void)fputc('\n', stdout);
+    (void)fputs(text, stdout);
+    (void)fflush(stdout);
+    (void)rl_on_new_line();
+    rl_forced_update_display();
+}
+
+void edit_bell(void)
+{
+    (void)rl_ding();
+}
