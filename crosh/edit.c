@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #ifdef WITH_EDITLINE
@@ -18,6 +19,7 @@
 #endif
 
 #include "crosh/signals.h"
+#include "lib/command/text.h"
 
 /* The libraries call back without an argument of ours. */
 static struct {
@@ -75,23 +77,23 @@ void edit_set_history(const struct history *history)
 static void clear_line(void)
 {
 #ifndef WITH_EDITLINE
+    rl_point = rl_end;
+    rl_redisplay();
+#endif
+    (void)fputs("^C\n", stdout);
+    (void)fflush(stdout);
+#ifndef WITH_EDITLINE
     rl_free_line_state();
     rl_callback_sigcleanup();
 #endif
     rl_replace_line("", 0);
     rl_callback_handler_remove();
-    (void)fputs("^C\n", stdout);
-    (void)fflush(stdout);
 }
 
 static void start_line(const char *prompt)
 {
     using_history();
     rl_callback_handler_install(prompt, on_line);
-#ifdef WITH_EDITLINE
-    /* It would draw the prompt at the first key only. */
-    rl_forced_update_display();
-#endif
 }
 
 enum edit_result edit_read(const char *prompt, char **line)
@@ -138,11 +140,61 @@ size_t edit_point(void)
     return (size_t)rl_point;
 }
 
+#ifdef WITH_EDITLINE
+/* The terminal's row, counted from the prompt's, in which the first bytes of the line end. */
+static size_t row_of(int bytes)
+{
+    struct winsize size;
+    char *shown = strndup(rl_line_buffer, (size_t)bytes);
+    size_t width = strlen(rl_prompt) + (shown != NULL ? crosh_priv_text_width(shown) : 0);
+
+    free(shown);
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
+        return 0;
+    return width / size.ws_col;
+}
+
+/* Puts the cursor to where the prompt begins and clears from there: what libedit draws from. */
+static void undraw(void)
+{
+    size_t row = row_of(rl_point);
+
+    if (row > 0)
+        (void)fprintf(stdout, "\033[%zuA", row);
+    (void)fputs("\r\033[J", stdout);
+    (void)fflush(stdout);
+}
+#endif
+
 void edit_replace(size_t start, const char *text)
 {
-    (void)rl_delete_text((int)start, rl_point);
-    rl_point = (int)start;
-    (void)rl_insert_text(text);
+    size_t typed = (size_t)rl_point - start;
+
+#ifdef WITH_EDITLINE
+    undraw();
+#endif
+
+    /* Mostly the candidate just goes on where the user stopped. */
+    if (strncmp(rl_line_buffer + start, text, typed) == 0) {
+        (void)rl_insert_text(text + typed);
+    } else {
+#ifdef WITH_EDITLINE
+        /* rl_delete_text() does nothing there. */
+        char *line = NULL;
+
+        if (asprintf(&line, "%.*s%s%s", (int)start, rl_line_buffer, text,
+                     rl_line_buffer + rl_point) >= 0)
+            rl_replace_line(line, 0);
+        free(line);
+#else
+        (void)rl_delete_text((int)start, rl_point);
+        rl_point = (int)start;
+        (void)rl_insert_text(text);
+#endif
+    }
+#ifdef WITH_EDITLINE
+    rl_forced_update_display();
+#endif
 }
 
 void edit_print_below(const char *text)
@@ -154,6 +206,9 @@ void edit_print_below(const char *text)
     rl_point = rl_end;
     rl_redisplay();
     rl_point = point;
+#else
+    for (size_t row = row_of(rl_point); row < row_of(rl_end); row++)
+        (void)fputc('\n', stdout);
 #endif
     (void)fputc('\n', stdout);
     (void)fputs(text, stdout);

@@ -13,7 +13,7 @@
 #include "crosh/complete-line.h"
 #include "crosh/edit.h"
 #include "crosh/history.h"
-#include "crosh/script/lexer.h"
+#include "crosh/script/parser.h"
 #include "crosh/signals.h"
 #include "lib/base/cleanup.h"
 #include "lib/command/text.h"
@@ -193,22 +193,30 @@ static char *join(char *pending, const char *line)
     return joined;
 }
 
-/* Runs the text gathered so far; true when it was complete. */
-static bool run_pending(struct shell *shell, char *pending)
+static bool is_complete(const char *text)
+{
+    struct list list;
+    unsigned int line = 1;
+    int r = script_parse(text, &line, &list, NULL);
+
+    list_clear(&list);
+    return r != SCRIPT_INCOMPLETE;
+}
+
+/* Remembers and runs what was typed. */
+static void run_lines(struct shell *shell, char *lines)
 {
     struct source source = {.line = 1};
-    size_t length = strlen(pending);
 
+    lines[strlen(lines) - 1] = '\0'; /* the last newline */
+    remember(shell, lines);
     signals_clear_interrupt();
-    if (shell_run_text(shell, pending, &source, true) == SCRIPT_INCOMPLETE)
-        return false;
+    (void)shell_run_text(shell, lines, &source, false);
     (void)fflush(stdout);
     if (signals_is_interrupted()) {
         (void)fputc('\n', stderr); /* the terminal shows "^C" in the middle of a line */
         signals_clear_interrupt();
     }
-    pending[length - 1] = '\0';
-    return true;
 }
 
 /* Reads and runs lines until the end; the status to end with. */
@@ -226,8 +234,8 @@ static int read_and_run(struct shell *shell, const struct termios *modes)
         switch (result) {
         case EDIT_LINE:
             pending = join(pending, line);
-            if (pending != NULL && run_pending(shell, pending)) {
-                remember(shell, pending);
+            if (pending != NULL && is_complete(pending)) {
+                run_lines(shell, pending);
                 free(move_ptr(pending));
             }
             break;
