@@ -197,6 +197,8 @@ static void source_dispatch(struct event_source *source, uint32_t events)
 
 int event_loop_run(struct event_loop *loop, struct crosh_error *err)
 {
+    uint64_t wakeups;
+
     while (!atomic_load(&loop->quit)) {
         struct epoll_event batch[EVENT_BATCH];
         int count = epoll_wait(loop->epoll_fd, batch, EVENT_BATCH, -1);
@@ -216,6 +218,9 @@ int event_loop_run(struct event_loop *loop, struct crosh_error *err)
         }
         collect_garbage(loop);
     }
+    /* The request is served: the loop may be run again. */
+    (void)!read(loop->quit_fd, &wakeups, sizeof(wakeups));
+    atomic_store(&loop->quit, false);
     return 0;
 }
 

@@ -34,7 +34,7 @@ void event_remove(struct event_source *source);
 struct event_source *event_timer_add(struct event_loop *loop, event_timer_fn *fn, void *opaque);
 void event_timer_set(struct event_source *timer, int64_t delay_ms);
 
-/* Runs until event_loop_quit(). 0, or negative with err filled. */
+/* Runs until event_loop_quit(), and may be run again then. 0, or negative with err filled. */
 int event_loop_run(struct event_loop *loop, struct crosh_error *err);
 /* Makes event_loop_run() return soon. Callable from any thread and from signal handlers. */
 void event_loop_quit(struct event_loop *loop);

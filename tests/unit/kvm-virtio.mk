@@ -4,6 +4,7 @@
 if HAVE_CMOCKA
 virtio_tests = \
 	tests/unit/test-virtqueue \
+	tests/unit/test-vsock \
 	tests/unit/test-vsock-stream
 check_PROGRAMS += $(virtio_tests)
 TESTS += $(virtio_tests)
@@ -12,6 +13,9 @@ virtio_test_ldadd = kvm/libkvm.la lib/libwire.la lib/libbase.la $(CMOCKA_LIBS) \
 	$(PROTOBUF_C_LIBS) $(JANSSON_LIBS)
 tests_unit_test_virtqueue_SOURCES = tests/unit/test-virtqueue.c tests/unit/fake-queue.h
 tests_unit_test_virtqueue_LDADD = $(virtio_test_ldadd)
+tests_unit_test_vsock_SOURCES = tests/unit/test-vsock.c tests/unit/fake-queue.h \
+	tests/unit/fake-vsock-driver.c tests/unit/fake-vsock-driver.h
+tests_unit_test_vsock_LDADD = $(virtio_test_ldadd)
 tests_unit_test_vsock_stream_SOURCES = tests/unit/test-vsock-stream.c
 tests_unit_test_vsock_stream_LDADD = $(virtio_test_ldadd)
 endif
