@@ -104,7 +104,7 @@ def a_terminated_launcher_stops_its_guest_gracefully():
 def a_killed_launcher_leaves_nothing_in_the_way():
     start("beta")
     os.kill(int(runtime("beta", "pid").read_text()), signal.SIGKILL)
-    wait_for(lambda: state("beta") in ("stopped", "crashed"), 20, "the death to be noticed")
+    wait_for(lambda: state("beta") == "killed", 20, "the death to be noticed")
     start("beta")
     equal(home.run("vsh", "beta", "--", "echo", "back").stdout, "back\n")
     done = home.run("-c", "vmc stop beta", timeout=BOOT)
