@@ -2,6 +2,7 @@
 /* Implements the choice of a backend. */
 #include "kvm/backend/choose.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 static const struct machine_backend *probed(const struct machine_backend *backend,
@@ -28,7 +29,10 @@ const struct machine_backend *backend_choose(enum launcher_accel accel, char *no
         crosh_error_hint(err, "%s; or %s", kvm_err.hint, qemu_err.hint);
         return NULL;
     }
-    snprintf(notice, size, "%s: using QEMU's software emulation, which is much slower%s%s",
-             kvm_err.message, kvm_err.hint[0] != '\0' ? "; " : "", kvm_err.hint);
+    /* One line; the remedy is worth its room only where there is something to do. */
+    snprintf(notice, size, "%s: using QEMU's software emulation, which is much slower%s%s%s",
+             kvm_err.message, kvm_err.code == -EOPNOTSUPP ? "" : " (",
+             kvm_err.code == -EOPNOTSUPP ? "" : kvm_err.hint,
+             kvm_err.code == -EOPNOTSUPP ? "" : ")");
     return &machine_qemu;
 }

@@ -120,8 +120,8 @@ def environment_directory_and_user():
 @case
 def what_cannot_be_run_says_why():
     done = vsh("/no/such/program")
-    equal(done.returncode, 1)
-    contains(done.stderr, "/no/such/program: No such file or directory")
+    equal((done.returncode, done.stderr),
+          (1, "vsh: cannot run '/no/such/program': No such file or directory\n"))
     done = home.run("vsh", "no-such-vm", "--", "true")
     equal(done.returncode, 3)
     contains(done.stderr, "no-such-vm")
@@ -138,7 +138,7 @@ def a_terminal_has_size_colour_and_job_control():
     terminal.send("sleep 1; stty size\r")
     terminal.expect("40 120")
     terminal.send("sleep 1000\r")
-    wait_for(lambda: vsh("pgrep", "-f", "sleep 1000").returncode == 0, 60, "the sleep to run")
+    wait_for(lambda: "sleep 1000" in vsh("ps").stdout, 60, "the sleep to run")
     terminal.send("\x03")
     terminal.send("echo status=$?\r")
     terminal.expect("status=130")
@@ -166,10 +166,10 @@ def many_sessions_at_once():
 def a_client_that_dies_takes_its_session_along():
     command = subprocess.Popen([str(CROSH), "vsh", "alpha", "--", "sleep", "4321"], env=home.env,
                                stdin=subprocess.PIPE)
-    wait_for(lambda: vsh("pgrep", "-f", "^sleep 4321").returncode == 0, 60, "the sleep to run")
+    wait_for(lambda: "sleep 4321" in vsh("ps").stdout, 60, "the sleep to run")
     command.kill()
     command.wait()
-    wait_for(lambda: vsh("pgrep", "-f", "^sleep 4321").returncode != 0, 60, "the sleep to go")
+    wait_for(lambda: "sleep 4321" not in vsh("ps").stdout, 60, "the sleep to go")
 
 
 @case
