@@ -14,13 +14,17 @@ enum {
     LEAF_TOPOLOGY = 0xb,
     LEAF_TOPOLOGY_V2 = 0x1f,
 
+    FEATURES_ECX_VMX = 1 << 5,
     FEATURES_ECX_TSC_DEADLINE = 1 << 24,
     FEATURES_EDX_HTT = 1 << 28, /* more than one logical processor in the package */
+
+    AMD_FEATURES_ECX_SVM = 1 << 2,
 
     LEVEL_TYPE_THREAD = 1,
     LEVEL_TYPE_CORE = 2,
 };
 #define FEATURES_ECX_HYPERVISOR (1u << 31)
+#define LEAF_AMD_FEATURES       0x80000001u
 #define LEAF_AMD_SIZES          0x80000008u
 #define LEAF_AMD_CACHE          0x8000001du
 #define LEAF_AMD_TOPOLOGY       0x8000001eu
@@ -86,6 +90,8 @@ static void patch_entry(struct kvm_cpuid_entry2 *entry, unsigned int index, unsi
     case LEAF_FEATURES:
         entry->ebx = (entry->ebx & 0xffff) | count << 16 | index << 24;
         entry->ecx |= FEATURES_ECX_HYPERVISOR;
+        /* No VMs within VMs: much of the host's kernel that a guest need not reach. */
+        entry->ecx &= ~(uint32_t)FEATURES_ECX_VMX;
         if (has_tsc_deadline)
             entry->ecx |= FEATURES_ECX_TSC_DEADLINE;
         entry->edx =
@@ -99,6 +105,9 @@ static void patch_entry(struct kvm_cpuid_entry2 *entry, unsigned int index, unsi
     case LEAF_TOPOLOGY:
     case LEAF_TOPOLOGY_V2:
         patch_topology(entry, index, count);
+        break;
+    case LEAF_AMD_FEATURES:
+        entry->ecx &= ~(uint32_t)AMD_FEATURES_ECX_SVM;
         break;
     case LEAF_AMD_SIZES:
         /* Cores in the package less one; how many APIC id bits number them. */

@@ -1,6 +1,26 @@
 # SPDX-License-Identifier: MIT
 # Tests of the KVM backend and its devices.
 
+if HAVE_CMOCKA
+kvm_tests = \
+	tests/kvm/test-kernel-image \
+	tests/kvm/test-acpi \
+	tests/kvm/test-board \
+	tests/kvm/test-machine
+check_PROGRAMS += $(kvm_tests)
+TESTS += $(kvm_tests)
+
+tests_kvm_test_kernel_image_SOURCES = tests/kvm/test-kernel-image.c
+tests_kvm_test_kernel_image_LDADD = $(launcher_test_ldadd)
+tests_kvm_test_acpi_SOURCES = tests/kvm/test-acpi.c
+tests_kvm_test_acpi_LDADD = $(launcher_test_ldadd)
+tests_kvm_test_board_SOURCES = tests/kvm/test-board.c
+tests_kvm_test_board_LDADD = $(launcher_test_ldadd)
+tests_kvm_test_machine_SOURCES = tests/kvm/test-machine.c tests/kvm/guest-programs.h
+tests_kvm_test_machine_LDADD = $(launcher_test_ldadd)
+endif
+
+# A tool for trying the backend by hand, in the lab for instance.
 check_PROGRAMS += tests/kvm/kvm-boot
 tests_kvm_kvm_boot_SOURCES = tests/kvm/kvm-boot.c
 tests_kvm_kvm_boot_LDADD = kvm/libkvm.la
