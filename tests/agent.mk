@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Tests of the agent on this host, by a client that shares no code with it.
-TESTS += tests/agent/test-sessions.py
-EXTRA_DIST += tests/agent/test-sessions.py tests/agent/wire.py
+# Tests of the agent and of vsh on this host, without a VM between them.
+agent_tests = tests/agent/test-sessions.py tests/agent/test-vsh.py
+TESTS += $(agent_tests)
+EXTRA_DIST += $(agent_tests) tests/agent/wire.py
