@@ -305,7 +305,12 @@ static void take_requests(struct virtio_blk *blk)
         struct blk_request *request = blk->free;
         int code;
 
-        *request = (struct blk_request){.next = request->next, .head = chain.head};
+        /* Not its arrays: they are large, and their counts say what of them is filled. */
+        request->head = chain.head;
+        request->code = 0;
+        request->data_in = 0;
+        request->segment_count = 0;
+        request->range_count = 0;
         if (!split_status(&chain, request)) {
             /* Nowhere to answer: the best that can be done is to give the buffers back. */
             virtqueue_push(vq, chain.head, 0);

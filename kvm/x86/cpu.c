@@ -48,23 +48,26 @@ static int set_cpuid(int kvm_fd, int vcpu_fd, const struct kvm_cpuid2 *supported
     return 0;
 }
 
-static int set_msrs(int vcpu_fd, struct crosh_error *err)
+static int set_msr(int vcpu_fd, uint32_t number, uint64_t value, struct crosh_error *err)
 {
-    struct {
-        struct kvm_msrs head;
-        struct kvm_msr_entry entry[2];
-    } msrs = {
-        .head.nmsrs = 2,
-        .entry = {{.index = MSR_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING},
-                  {.index = MSR_MTRR_DEFAULT_TYPE, .data = MTRR_ENABLED_WRITE_BACK}},
-    };
-    int set = ioctl(vcpu_fd, KVM_SET_MSRS, &msrs);
+    cleanup_free struct kvm_msrs *msrs = calloc(1, sizeof(*msrs) + sizeof(msrs->entries[0]));
+    int set;
 
+    if (msrs == NULL)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    msrs->nmsrs = 1;
+    msrs->entries[0] = (struct kvm_msr_entry){.index = number, .data = value};
+    set = ioctl(vcpu_fd, KVM_SET_MSRS, msrs);
     if (set < 0)
         return crosh_error_errno(err, "KVM_SET_MSRS");
-    if (set != (int)msrs.head.nmsrs)
-        return crosh_error_set(err, -EIO, "KVM refuses MSR %#x", msrs.entry[set].index);
-    return 0;
+    return set == 1 ? 0 : crosh_error_set(err, -EIO, "KVM refuses MSR %#x", number);
+}
+
+static int set_msrs(int vcpu_fd, struct crosh_error *err)
+{
+    int code = set_msr(vcpu_fd, MSR_MISC_ENABLE, MISC_ENABLE_FAST_STRING, err);
+
+    return code < 0 ? code : set_msr(vcpu_fd, MSR_MTRR_DEFAULT_TYPE, MTRR_ENABLED_WRITE_BACK, err);
 }
 
 /* As firmware leaves it: the old interrupt controller on LINT0, NMI on LINT1. */

@@ -14,12 +14,27 @@ struct run {
     struct machine *machine;
     struct event_source *input;
     enum machine_end end;
+    struct timespec from;
+    const char *marker; /* tell when this text comes; NULL: no more */
 };
+
+static long elapsed_us(const struct timespec *from)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (now.tv_sec - from->tv_sec) * 1000000 + (now.tv_nsec - from->tv_nsec) / 1000;
+}
 
 static void on_output(void *opaque, const void *data, size_t size)
 {
-    (void)opaque;
+    struct run *run = opaque;
+
     (void)!write(STDOUT_FILENO, data, size);
+    if (run->marker != NULL && memmem(data, size, run->marker, strlen(run->marker)) != NULL) {
+        fprintf(stderr, "[%s after %ld us]\n", run->marker, elapsed_us(&run->from));
+        run->marker = NULL;
+    }
 }
 
 static void on_ended(void *opaque, enum machine_end end, const char *detail)
@@ -65,16 +80,17 @@ static void on_timeout(void *opaque)
 static int usage(void)
 {
     fprintf(stderr, "usage: kvm-boot [-c CPUS] [-m MIB] [-a CMDLINE] [-d DISK[,ro]]... [-b "
-                    "BUTTON-AFTER-MS] [-t SECONDS] KERNEL [INITRD]\n"
+                    "BUTTON-AFTER-MS] [-t SECONDS] [-T MARKER] KERNEL [INITRD]\n"
                     "       kvm-boot -p   (only probes KVM)\n");
     return 2;
 }
 
-static int parse(int argc, char **argv, struct machine_config *config, int *seconds, int *button)
+static int parse(int argc, char **argv, struct machine_config *config, int *seconds, int *button,
+                 struct run *run)
 {
     int option;
 
-    while ((option = getopt(argc, argv, "c:m:a:d:t:b:p")) != -1) {
+    while ((option = getopt(argc, argv, "c:m:a:d:t:b:T:p")) != -1) {
         switch (option) {
         case 'c':
             config->vcpus = (unsigned int)atoi(optarg);
@@ -96,6 +112,9 @@ static int parse(int argc, char **argv, struct machine_config *config, int *seco
                 *comma = '\0';
             break;
         }
+        case 'T':
+            run->marker = optarg;
+            break;
         case 't':
             *seconds = atoi(optarg);
             break;
@@ -129,19 +148,16 @@ int main(int argc, char **argv)
     struct run run = {.end = MACHINE_END_CRASH};
     struct machine_host host = {.opaque = &run, .console_output = on_output, .ended = on_ended};
     struct crosh_error err = {0};
-    struct timespec from, to;
     int seconds = 60, button = 0;
 
-    if (parse(argc, argv, &config, &seconds, &button) != 0)
+    clock_gettime(CLOCK_MONOTONIC, &run.from);
+    if (parse(argc, argv, &config, &seconds, &button, &run) != 0)
         return 2;
     if (seconds == 0) {
-        int code;
+        int code = machine_kvm.probe(&err);
 
-        clock_gettime(CLOCK_MONOTONIC, &from);
-        code = machine_kvm.probe(&err);
-        clock_gettime(CLOCK_MONOTONIC, &to);
         fprintf(stderr, "probe: %s (%ld us)\n", code < 0 ? err.message : "usable",
-                (to.tv_sec - from.tv_sec) * 1000000 + (to.tv_nsec - from.tv_nsec) / 1000);
+                elapsed_us(&run.from));
         return code < 0;
     }
     host.loop = run.loop = event_loop_new(&err);
