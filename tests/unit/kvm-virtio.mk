@@ -4,6 +4,7 @@
 if HAVE_CMOCKA
 virtio_tests = \
 	tests/unit/test-vhost-user \
+	tests/unit/test-virtio-devices \
 	tests/unit/test-virtqueue \
 	tests/unit/test-vsock \
 	tests/unit/test-vsock-stream
@@ -14,6 +15,8 @@ virtio_test_ldadd = kvm/libkvm.la lib/libwire.la lib/libbase.la $(CMOCKA_LIBS) \
 	$(PROTOBUF_C_LIBS) $(JANSSON_LIBS)
 tests_unit_test_vhost_user_SOURCES = tests/unit/test-vhost-user.c tests/unit/fake-queue.h
 tests_unit_test_vhost_user_LDADD = $(virtio_test_ldadd)
+tests_unit_test_virtio_devices_SOURCES = tests/unit/test-virtio-devices.c tests/unit/fake-queue.h
+tests_unit_test_virtio_devices_LDADD = $(virtio_test_ldadd)
 tests_unit_test_virtqueue_SOURCES = tests/unit/test-virtqueue.c tests/unit/fake-queue.h
 tests_unit_test_virtqueue_LDADD = $(virtio_test_ldadd)
 tests_unit_test_vsock_SOURCES = tests/unit/test-vsock.c tests/unit/fake-queue.h \
