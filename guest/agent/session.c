@@ -40,6 +40,9 @@
 /* How long a command that was hung up is waited for, so that it is reaped by us. */
 #define HANGUP_WAIT_MS 1000
 
+/* How often a peer that is not being read is asked whether it is still there. */
+#define PROBE_MS 1000
+
 #define QUEUE_LIMIT (64u * 1024u)
 
 enum { SOCKET, INPUT, OUTPUT, ERROR_OUTPUT, CHILD, SIGNALS, POLL_COUNT };
@@ -313,23 +316,40 @@ static void take_signal(struct session *s)
     s->is_hung_up = true;
 }
 
+/*
+ * Whether the peer takes no more: a vsock socket whose peer has closed with data
+ * of its own still unread tells so to writers only, not to poll(2).
+ */
+static bool is_peer_gone(const struct session *s)
+{
+    return send(s->socket, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EPIPE;
+}
+
+static int poll_timeout(const struct session *s)
+{
+    if (s->is_ending && !byte_queue_is_full(&s->to_peer))
+        return TERMINAL_DRAIN_MS;
+    return wants_frames(s) ? -1 : PROBE_MS;
+}
+
 /* Relays until the command has ended and its output is queued, or the peer is lost. */
 static void relay(struct session *s)
 {
     while (!s->is_lost && !is_output_over(s)) {
         struct pollfd polls[POLL_COUNT];
-        bool waits_for_terminal = s->is_ending && !byte_queue_is_full(&s->to_peer);
+        int timeout = poll_timeout(s);
         int n;
 
         prepare_polls(s, polls);
-        n = poll(polls, POLL_COUNT, waits_for_terminal ? TERMINAL_DRAIN_MS : -1);
+        n = poll(polls, POLL_COUNT, timeout);
         if (n < 0 && errno != EINTR)
             return;
-        if (n <= 0) {
-            if (n == 0)
-                return;
+        if (n == 0 && timeout == TERMINAL_DRAIN_MS)
+            return;
+        if (n == 0)
+            s->is_lost = is_peer_gone(s);
+        if (n <= 0)
             continue;
-        }
         /* The output before the child's end: a peer sees it in the order it came about. */
         if (polls[OUTPUT].revents != 0)
             read_output(s, 0, &s->command.output);

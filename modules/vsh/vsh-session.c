@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -360,6 +361,13 @@ static void relay(struct session *s)
     }
 }
 
+/* A person at a terminal is told why a session ended that they did not end. */
+static void say_farewell(const struct session *s)
+{
+    if (s->options->is_raw && s->has_exited && s->farewell[0] != '\0')
+        (void)dprintf(s->options->stderr_fd, "vsh: %s\n", s->farewell);
+}
+
 static int lost(struct session *s, struct crosh_error *err)
 {
     if (s->farewell[0] != '\0')
@@ -448,6 +456,7 @@ int vsh_session_run(const struct vsh_session_options *options, struct crosh_erro
         r = s.is_lost && !s.is_left ? lost(&s, err) : s.status;
     }
     vsh_terminal_leave(&s.terminal);
+    say_farewell(&s);
     vsh_signals_fini(&s.signals);
     byte_queue_fini(&s.outputs[0]);
     byte_queue_fini(&s.outputs[1]);
