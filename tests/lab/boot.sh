@@ -9,13 +9,15 @@ kvm_vms() { # how many VMs KVM has
 
 release=$(uname -r) # the lab host runs the same package
 
-check "a bzImage boots" start packed --kernel /images/micro/vmlinuz
+check "a bzImage boots" start packed --kernel /images/micro/vmlinuz \
+    --initrd /images/micro/initramfs
 equal "its kernel is the one given" "$(run_in packed uname -r)" "$release"
 contains "it runs on KVM" "$(crosh vmc status --json packed)" '"accel": "kvm"'
 equal "KVM has a VM" "$(kvm_vms)" 1
 contains "it is listed as running" "$(crosh vmc list)" running
 
-check "an ELF boots beside it" start plain --kernel /images/micro/vmlinux
+check "an ELF boots beside it" start plain --kernel /images/micro/vmlinux \
+    --initrd /images/micro/initramfs
 equal "its kernel is the one given" "$(run_in plain uname -r)" "$release"
 equal "its name is its host name" "$(run_in plain hostname)" plain
 equal "no module failed to load" "$(crosh vmc logs plain | grep -c 'cannot load')" 0
@@ -24,13 +26,13 @@ check "the first stops" stop packed
 equal "by power-off" "$(ended packed)" "poweroff 0"
 check "the second runs on" run_in plain true
 check "the second stops" stop plain
-equal "no launcher is left" "$(pgrep crosh-vm)" ""
+equal "no launcher is left" "$(pidof crosh-vm)" ""
 equal "KVM has no VM" "$(kvm_vms)" 0
 equal "no socket is left" "$(find "$XDG_RUNTIME_DIR" -type s)" ""
 
 # The same as an ordinary user, without a right of root's.
 as_user() {
-    setpriv --reuid 1000 --regid 1000 --clear-groups --inh-caps=-all env HOME=/home/user \
+    /usr/bin/setpriv --reuid 1000 --regid 1000 --clear-groups --inh-caps=-all env HOME=/home/user \
         XDG_RUNTIME_DIR=/run/user/1000 XDG_DATA_HOME=/tmp/user/data XDG_STATE_HOME=/tmp/user/state \
         XDG_CONFIG_HOME=/tmp/user/config "$@"
 }

@@ -20,7 +20,7 @@ check "writing to it fails" sh -c '! crosh vsh disky -- dd if=/dev/zero of=/dev/
 equal "what is written is read back" \
     "$(run_in disky sh -c 'dd if=/dev/vda of=/dev/vdc bs=1M count=8 2>/dev/null && sync &&
         echo 3 >/proc/sys/vm/drop_caches && cmp -n 8388608 /dev/vda /dev/vdc && echo same')" same
-check "a file system works on it" run_in disky sh -c 'mkfs.ext2 /dev/vda >/dev/null &&
+check "a file system works on it" run_in disky sh -c 'mke2fs /dev/vda >/dev/null &&
     mount -t ext4 /dev/vda /mnt && echo kept >/mnt/file && umount /mnt'
 check "the random source is ours" run_in disky sh -c 'grep -q virtio /sys/class/misc/hw_random/rng_current &&
     head -c 64 /dev/hwrng | wc -c | grep -q -x 64'

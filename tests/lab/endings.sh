@@ -27,5 +27,5 @@ check "a reboot inside comes back" within 60 sh -c "
     new=\$(crosh vsh vm -- cat /proc/sys/kernel/random/boot_id) && [ \"\$new\" != '$boot_id' ]"
 
 check "an orderly stop" stop vm
-equal "no launcher is left" "$(pgrep crosh-vm)" ""
+equal "no launcher is left" "$(pidof crosh-vm)" ""
 finish

@@ -10,9 +10,9 @@ equal "/proc/cpuinfo has 4" "$(run_in four grep -c ^processor /proc/cpuinfo)" 4
 # shellcheck disable=SC2016 # the variables are the guest's
 equal "all 4 compute" "$(run_in four sh -c '
     for cpu in 0 1 2 3; do
-        taskset $((1 << cpu)) sh -c "i=0; while [ \$i -lt 20000 ]; do i=\$((i + 1)); done; echo \$i" &
+        taskset $((1 << cpu)) sh -c "i=0; while [ \$i -lt 5000 ]; do i=\$((i + 1)); done; echo \$i" &
     done
-    wait' | sort | uniq -c | tr -s ' ')" " 4 20000"
+    wait' | sort | uniq -c | tr -s ' ')" " 4 5000"
 for line in $(run_in four sh -c "sed -n 's/^ *LOC: *\(.*[0-9]\) .*/\1/p' /proc/interrupts"); do
     check "a timer ticks ($line)" test "$line" -gt 0
 done
