@@ -176,6 +176,9 @@ static void on_hello(void *opaque, const Guest__Hello *hello)
     reach_stage(l, CONTROL__STAGE__STAGE_AGENT);
     if (l->state == CONTROL__STATE__STARTING)
         send_state(l, CONTROL__STATE__RUNNING);
+    /* It was asked to stop before its agent was there to be asked. */
+    if (l->stop_step != STOP_NONE)
+        (void)guest_link_shutdown(l->link);
 }
 
 static void on_ending(void *opaque, Guest__Ending__Kind kind)

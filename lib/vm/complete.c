@@ -4,19 +4,24 @@
 
 #include <string.h>
 
+#include "lib/vm/state.h"
+
+/* Somebody waits at the keyboard. */
+#define QUERY_TIMEOUT_MS 100
+
 static void complete(const char *prefix, struct crosh_matches *matches, bool running, bool stopped)
 {
     char **names = crosh_vm_names(NULL);
     size_t i;
 
     for (i = 0; names != NULL && names[i] != NULL; i++) {
-        enum crosh_vm_state state;
+        struct crosh_vm_status status;
 
         if (strncmp(names[i], prefix, strlen(prefix)) != 0)
             continue;
-        state = crosh_vm_state(names[i]);
-        if (state == CROSH_VM_STOPPED ? stopped : running)
-            crosh_match_add(matches, names[i], crosh_vm_state_name(state));
+        crosh_priv_vm_query(names[i], QUERY_TIMEOUT_MS, &status);
+        if (status.state == CROSH_VM_STOPPED ? stopped : running)
+            crosh_match_add(matches, names[i], crosh_vm_state_name(status.state));
     }
     crosh_strv_free(names);
 }

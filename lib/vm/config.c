@@ -57,6 +57,7 @@ void crosh_priv_vm_config_fini(struct crosh_vm_config *config)
     free(config->image);
     free(config->kernel);
     free(config->initrd);
+    free(config->modules);
     crosh_strv_free(config->kernel_params);
     for (i = 0; i < config->disk_count; i++)
         free(config->disks[i].path);
@@ -213,6 +214,7 @@ static int read_document(json_t *root, struct crosh_vm_config *config, char *fau
         (rc = read_string(root, "image", &config->image, fault)) < 0 ||
         (rc = read_string(root, "kernel", &config->kernel, fault)) < 0 ||
         (rc = read_string(root, "initrd", &config->initrd, fault)) < 0 ||
+        (rc = read_string(root, "modules", &config->modules, fault)) < 0 ||
         (rc = read_kernel_params(root, config, fault)) < 0 ||
         (rc = read_disks(root, config, fault)) < 0)
         return rc;
@@ -340,6 +342,7 @@ static int update_document(struct crosh_vm_config *config)
         put(root, "image", json_string(config->image)) < 0 ||
         put(root, "kernel", config->kernel != NULL ? json_string(config->kernel) : NULL) < 0 ||
         put(root, "initrd", config->initrd != NULL ? json_string(config->initrd) : NULL) < 0 ||
+        put(root, "modules", config->modules != NULL ? json_string(config->modules) : NULL) < 0 ||
         put(root, "kernel_params", kernel_params_to_json(config)) < 0 ||
         put(root, "disks", disks_to_json(config)) < 0)
         return -ENOMEM;

@@ -24,6 +24,7 @@ struct crosh_vm_config {
     char *image;          /* name under <data>/images */
     char *kernel;         /* NULL: the image's */
     char *initrd;         /* NULL: the image's */
+    char *modules;        /* directory with the kernel's modules; NULL: /lib/modules */
     char **kernel_params; /* NULL-terminated, or NULL */
     struct crosh_vm_disk *disks;
     size_t disk_count;

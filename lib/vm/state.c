@@ -60,7 +60,7 @@ static void copy_reply(const Control__StatusReply *reply, struct crosh_vm_status
                    reply->kernel_release);
 }
 
-void crosh_priv_vm_query(const char *name, struct crosh_vm_status *status)
+void crosh_priv_vm_query(const char *name, int timeout_ms, struct crosh_vm_status *status)
 {
     struct crosh_control *control;
     Control__StatusReply *reply = NULL;
@@ -70,10 +70,10 @@ void crosh_priv_vm_query(const char *name, struct crosh_vm_status *status)
         return;
     /* Held, but not (yet) answering: on its way up, as far as anyone can tell. */
     status->state = CROSH_VM_STARTING;
-    control = crosh_priv_control_open(name, QUERY_TIMEOUT_MS, NULL);
+    control = crosh_priv_control_open(name, timeout_ms, NULL);
     if (control == NULL)
         return;
-    if (crosh_priv_control_status(control, QUERY_TIMEOUT_MS, &reply, NULL) == 0) {
+    if (crosh_priv_control_status(control, timeout_ms, &reply, NULL) == 0) {
         copy_reply(reply, status);
         control__status_reply__free_unpacked(reply, NULL);
     }
@@ -86,6 +86,6 @@ enum crosh_vm_state crosh_vm_state(const char *name)
 
     if (crosh_vm_check_name(name, NULL) < 0)
         return CROSH_VM_STOPPED;
-    crosh_priv_vm_query(name, &status);
+    crosh_priv_vm_query(name, QUERY_TIMEOUT_MS, &status);
     return status.state;
 }

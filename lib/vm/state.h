@@ -23,7 +23,10 @@ struct crosh_vm_status {
     unsigned int cid;
 };
 
-/* Fills *status; a VM that does not exist is a stopped one. */
-void crosh_priv_vm_query(const char *name, struct crosh_vm_status *status);
+/*
+ * Fills *status; a VM that does not exist is a stopped one. A launcher that
+ * does not answer within timeout_ms counts as starting.
+ */
+void crosh_priv_vm_query(const char *name, int timeout_ms, struct crosh_vm_status *status);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -81,11 +82,26 @@ static void take_words(struct builder_words *words, struct progress *progress, c
     }
 }
 
-/* Starts the builder in a process group of its own, with its stderr in *words_fd. */
-static int spawn_builder(const char *output, const char *kernel, pid_t *pid, int *words_fd,
-                         struct crosh_error *err)
+/* Whether the initramfs that was built for the user's kernel holds no modules at all. */
+static bool has_no_modules(const char *dir)
 {
-    const char *argv[8] = {BUILDER, "micro", "--if-needed", "--output", output};
+    cleanup_free char *path = NULL;
+    json_t *manifest;
+    bool result;
+
+    if (asprintf(&path, "%s/manifest.json", dir) < 0)
+        return false;
+    manifest = json_load_file(path, 0, NULL);
+    result = manifest != NULL && json_array_size(json_object_get(manifest, "modules")) == 0;
+    json_decref(manifest);
+    return result;
+}
+
+/* Starts the builder in a process group of its own, with its stderr in *words_fd. */
+static int spawn_builder(const char *output, const struct crosh_vm_config *config, pid_t *pid,
+                         int *words_fd, struct crosh_error *err)
+{
+    const char *argv[10] = {BUILDER, "micro", "--if-needed", "--output", output};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none;
@@ -93,9 +109,13 @@ static int spawn_builder(const char *output, const char *kernel, pid_t *pid, int
     int fds[2];
     int rc;
 
-    if (kernel != NULL) {
+    if (config->kernel != NULL) {
         argv[5] = "--kernel";
-        argv[6] = kernel;
+        argv[6] = config->kernel;
+    }
+    if (config->kernel != NULL && config->modules != NULL) {
+        argv[7] = "--modules";
+        argv[8] = config->modules;
     }
     if (pipe2(fds, O_CLOEXEC) < 0)
         return crosh_error_errno(err, "pipe");
@@ -176,7 +196,7 @@ static int attend(struct crosh_context *ctx, struct progress *progress, pid_t pi
 }
 
 static int run_builder(struct crosh_context *ctx, struct progress *progress, const char *output,
-                       const char *kernel, struct crosh_error *err)
+                       const struct crosh_vm_config *config, struct crosh_error *err)
 {
     struct builder_words words = {0};
     cleanup_close int words_fd = -1;
@@ -185,7 +205,7 @@ static int run_builder(struct crosh_context *ctx, struct progress *progress, con
     int status = 0;
     int rc;
 
-    rc = spawn_builder(output, kernel, &pid, &words_fd, err);
+    rc = spawn_builder(output, config, &pid, &words_fd, err);
     if (rc < 0)
         return rc;
     rc = attend(ctx, progress, pid, words_fd, &words, err);
@@ -195,9 +215,11 @@ static int run_builder(struct crosh_context *ctx, struct progress *progress, con
         progress_done(progress, (text_now_ms() - began) * 1000);
         return 0;
     }
-    progress_fail(progress);
-    if (rc < 0)
+    if (rc < 0) {
+        progress_clear(progress);
         return rc;
+    }
+    progress_fail(progress);
     crosh_error_set(err, -EIO, "cannot build the image: %s",
                     words.message[0] != '\0' ? words.message : "the builder died");
     if (words.hint[0] != '\0')
@@ -281,7 +303,7 @@ static int find_image(struct crosh_context *ctx, const struct crosh_vm_config *c
     if (strcmp(config->image, "micro") == 0 && !is_fresh(dir)) {
         rc = crosh_priv_make_dirs(images, err);
         if (rc == 0)
-            rc = run_builder(ctx, progress, dir, NULL, err);
+            rc = run_builder(ctx, progress, dir, config, err);
         if (rc < 0)
             return rc;
         touch(dir);
@@ -308,6 +330,9 @@ int image_find(struct crosh_context *ctx, const char *name, const struct crosh_v
     vm = crosh_vm_dir(name);
     if (vm == NULL || asprintf(&dir, "%s/boot", vm) < 0)
         return out_of_memory(err);
-    rc = run_builder(ctx, progress, dir, config->kernel, err);
-    return rc < 0 ? rc : take_from(dir, files, err);
+    rc = run_builder(ctx, progress, dir, config, err);
+    if (rc < 0)
+        return rc;
+    files->has_no_modules = has_no_modules(dir);
+    return take_from(dir, files, err);
 }

@@ -108,9 +108,7 @@ static void on_stage(struct start *start, const Control__StageTime *stage)
     start->last_stage_us = stage->at_us;
     start->progress.stage = stage_name(stage->stage);
     progress_done(&start->progress, (int64_t)took);
-    if (stage->stage == CONTROL__STAGE__STAGE_AGENT)
-        start->is_up = true;
-    else
+    if (stage->stage != CONTROL__STAGE__STAGE_AGENT)
         progress_begin(&start->progress, stage_name(stage->stage + 1));
 }
 
@@ -168,6 +166,8 @@ static int on_message(struct start *start, const Control__FromLauncher *message,
         return 0;
     case CONTROL__EVENT__WHAT_STATE:
         start->is_up = event->state == CONTROL__STATE__RUNNING;
+        if (event->state == CONTROL__STATE__STOPPING)
+            return crosh_error_set(err, -EIO, "it was stopped by another command");
         return 0;
     case CONTROL__EVENT__WHAT_ENDED:
         return on_ended(start, event->ended, err);
@@ -251,7 +251,10 @@ static int give_up(struct start *start, struct crosh_error *err)
     const char *stage = start->progress.stage;
     FILE *out = crosh_stderr(start->ctx);
 
-    progress_fail(&start->progress);
+    if (err->code == -EINTR)
+        progress_clear(&start->progress);
+    else
+        progress_fail(&start->progress);
     launch_kill(&start->launch);
     if (stage != NULL && err->code != -EINTR && strcmp(stage, "launcher") != 0 &&
         faccessat(start->runtime_fd, "console.log", R_OK, 0) == 0) {
@@ -260,6 +263,9 @@ static int give_up(struct start *start, struct crosh_error *err)
             (void)fprintf(out, "  (it wrote nothing)\n");
     }
     (void)crosh_priv_vm_probe_locked(start->runtime_fd);
+    if (start->files.has_no_modules && err->code != -EINTR)
+        (void)crosh_error_hint(err, "no modules of this kernel were found, and it may not start "
+                                    "without: give them with --modules DIR");
     if (start->is_new)
         (void)crosh_priv_vm_destroy(start->name, NULL);
     if (stage != NULL)

@@ -57,6 +57,29 @@ static int apply_file(const struct crosh_args *args, const char *option, char **
     return 0;
 }
 
+static int apply_modules(const struct crosh_args *args, struct crosh_vm_config *config,
+                         struct crosh_error *err)
+{
+    const char *path = crosh_args_string(args, "modules");
+    struct stat st;
+    char *absolute;
+
+    if (path == NULL)
+        return 0;
+    if (config->kernel == NULL)
+        return crosh_error_set(err, CROSH_EUSAGE, "--modules needs a --kernel that they are of");
+    absolute = realpath(path, NULL);
+    if (absolute == NULL || stat(absolute, &st) < 0) {
+        free(absolute);
+        return crosh_error_errno(err, "the modules %s", path);
+    }
+    free(config->modules);
+    config->modules = absolute;
+    if (!S_ISDIR(st.st_mode))
+        return crosh_error_set(err, -ENOTDIR, "the modules %s are not a directory", path);
+    return 0;
+}
+
 static int apply_disk(const char *text, struct crosh_vm_config *config, struct crosh_error *err)
 {
     const size_t suffix = strlen(DISK_READ_ONLY);
@@ -129,7 +152,8 @@ int options_apply(const struct crosh_args *args, struct crosh_vm_config *config,
     }
     rc = check_memory(config, err);
     if (rc < 0 || (rc = apply_file(args, "kernel", &config->kernel, err)) < 0 ||
-        (rc = apply_file(args, "initrd", &config->initrd, err)) < 0)
+        (rc = apply_file(args, "initrd", &config->initrd, err)) < 0 ||
+        (rc = apply_modules(args, config, err)) < 0)
         return rc;
     for (list = crosh_args_all(args, "kernel-param"); *list != NULL; list++) {
         rc = crosh_priv_vm_config_add_kernel_param(config, *list, err);

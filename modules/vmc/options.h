@@ -19,6 +19,8 @@
      .summary = "boot this kernel (bzImage or ELF) instead of the image's"},                       \
     {.name = "initrd", .type = CROSH_TYPE_PATH, .value_name = "FILE",                              \
      .summary = "boot this initramfs instead of the image's"},                                     \
+    {.name = "modules", .type = CROSH_TYPE_PATH, .value_name = "DIR",                              \
+     .summary = "the modules of that kernel (/lib/modules/RELEASE)"},                              \
     {.name = "kernel-param", .flags = CROSH_PARAM_REPEATED, .type = CROSH_TYPE_STRING,             \
      .value_name = "PARAM", .summary = "add a parameter to the kernel's command line"},            \
     {.name = "extra-disk", .flags = CROSH_PARAM_REPEATED, .type = CROSH_TYPE_PATH,                 \

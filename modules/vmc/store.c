@@ -18,7 +18,8 @@
 #include "modules/vmc/text.h"
 #include "modules/vmc/vmc.h"
 
-#define LOCK_WAIT_MS 1000
+#define LOCK_WAIT_MS     1000
+#define QUERY_TIMEOUT_MS 1000
 
 static int no_such_vm(const char *name, struct crosh_error *err)
 {
@@ -95,7 +96,7 @@ static void row_init(struct row *row, const char *name)
 {
     *row = (struct row){.name = name};
     row->has_config = crosh_priv_vm_config_load(name, &row->config, &row->config_error) == 0;
-    crosh_priv_vm_query(name, &row->status);
+    crosh_priv_vm_query(name, QUERY_TIMEOUT_MS, &row->status);
     row->has_ended =
         row->status.state == CROSH_VM_STOPPED && crosh_priv_vm_ended_read(name, &row->ended) == 1;
 }

@@ -92,8 +92,8 @@ static const struct crosh_command start_command = {
             "in addition to its own.\n\n"
             "The VM runs until it is stopped or powers itself off, also when crosh ends. Ctrl-C "
             "while it starts ends it.\n\n"
-            "A kernel given without an initramfs gets one built that fits: its modules must be in "
-            "/lib/modules.",
+            "A kernel given without an initramfs gets one built that fits, with that kernel's modules "
+            "from /lib/modules or from --modules.",
     .examples = "vmc start termina\tstart termina and open a shell in it\n"
                 "vmc start --cpus 4 --memory 4G --no-shell build\ta new, larger VM without a shell\n"
                 "vmc start --extra-disk ~/data.img,ro termina\tlend it a disk for this run\n",

@@ -55,6 +55,7 @@ static void a_configuration_comes_back(void **state)
     config.cpus = 3;
     config.memory_bytes = UINT64_C(768) << 20;
     crosh_priv_vm_config_set(&config.kernel, "/boot/k \"q\"", NULL);
+    crosh_priv_vm_config_set(&config.modules, "/lib/modules/x", NULL);
     crosh_priv_vm_config_add_kernel_param(&config, "debug", NULL);
     crosh_priv_vm_config_add_kernel_param(&config, "a=\"b c\"", NULL);
     crosh_priv_vm_config_add_disk(&config, "/x", false, NULL);
@@ -67,6 +68,7 @@ static void a_configuration_comes_back(void **state)
     assert_int_equal(config.memory_bytes, UINT64_C(768) << 20);
     assert_string_equal(config.image, "micro");
     assert_string_equal(config.kernel, "/boot/k \"q\"");
+    assert_string_equal(config.modules, "/lib/modules/x");
     assert_null(config.initrd);
     assert_string_equal(config.kernel_params[0], "debug");
     assert_string_equal(config.kernel_params[1], "a=\"b c\"");

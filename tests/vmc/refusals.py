@@ -78,6 +78,15 @@ def files_that_are_not_there():
 
 
 @case
+def modules_that_cannot_be():
+    kernel = home.path / "kernel"
+    kernel.write_bytes(b"\0" * 4096)
+    refused(f"vmc create --modules {home.path} x1", 2, "--modules needs a --kernel")
+    refused(f"vmc create --kernel {kernel} --modules /no/such/dir x1", 3, "/no/such/dir")
+    refused(f"vmc create --kernel {kernel} --modules {kernel} x1", 1, "not a directory")
+
+
+@case
 def a_disk_that_may_not_be_written():
     disk = home.path / "disk"
     disk.write_bytes(b"\0" * 4096)
