@@ -113,7 +113,8 @@ enum edit_result edit_read(const char *prompt, char **line)
             rl_callback_handler_remove();
             return EDIT_TERMINATED;
         }
-        if ((p[1].revents & POLLIN) != 0) {
+        /* Not by what poll() saw: the signal may have come with the keys after it. */
+        if (signals_is_interrupted()) {
             signals_clear_interrupt();
             clear_line();
             return EDIT_INTERRUPTED;

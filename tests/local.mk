@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 # The tests.
+include tests/modules/local.mk
 include tests/unit/guest.mk
 include tests/unit/image.mk
 include tests/unit/kvm-virtio.mk
 include tests/unit/launcher.mk
+include tests/unit/shell.mk
 include tests/unit/vm.mk
 include tests/lab.mk
 include tests/e2e/local.mk
