@@ -19,6 +19,7 @@ kvm_libkvm_la_SOURCES += \
 	kvm/hw/vm-ops.h \
 	kvm/loop-call.c kvm/loop-call.h \
 	kvm/virtio/blk.c kvm/virtio/blk.h \
+	kvm/virtio/pci-common.c kvm/virtio/pci-internal.h \
 	kvm/virtio/pci.c kvm/virtio/pci.h \
 	kvm/x86/acpi.c kvm/x86/acpi.h \
 	kvm/x86/aml.c kvm/x86/aml.h \

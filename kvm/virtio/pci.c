@@ -1,31 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Implements the virtio-pci transport. */
-
-/*
- * Theory of operation
- *
- * The driver's accesses come from vcpu threads. driver_lock serialises them; it may
- * be held for long, as DRIVER_OK and reset wait for the loop's thread to start
- * and stop the device. So the loop's thread never takes it: what that thread has
- * to tell (a changed configuration) goes through atomics and eventfds. Locks are
- * taken in the order PCI bus, driver_lock, MSI-X.
- */
-#include "kvm/virtio/pci.h"
-
+/* The virtio-pci transport on its bus: configuration space, BAR, doorbells. */
 #include <endian.h>
 #include <errno.h>
 #include <linux/pci_regs.h>
-#include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
 #include <linux/virtio_pci.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "kvm/hw/msix.h"
+#include "kvm/virtio/pci-internal.h"
 
 enum {
     VENDOR = 0x1af4,
@@ -35,7 +21,6 @@ enum {
     /* The BAR: one page for each part, so that doorbells have theirs alone. */
     BAR_SIZE = 0x8000,
     COMMON_OFFSET = 0x0000,
-    COMMON_SIZE = 0x38, /* up to queue_device; the fields behind need features we do not offer */
     ISR_OFFSET = 0x1000,
     ISR_SIZE = 4,
     DEVICE_OFFSET = 0x2000,
@@ -45,8 +30,6 @@ enum {
     MSIX_TABLE_OFFSET = 0x4000,
     MSIX_PBA_OFFSET = 0x5000,
 
-    ISR_CONFIG = 2,
-
     CLASS_STORAGE_OTHER = 0x018000,
     CLASS_COMMUNICATION_OTHER = 0x078000,
     CLASS_OTHER = 0xff0000,
@@ -54,322 +37,9 @@ enum {
 
 _Static_assert(VIRTIO_DEVICE_MAX_QUEUES + 1 <= MSIX_MAX_VECTORS, "one vector for each queue");
 
-struct virtio_pci {
-    struct pci_device pci; /* first */
-    struct virtio_pci_host host;
-    struct virtio_device *dev;
-
-    pthread_mutex_t driver_lock;
-    uint32_t device_feature_select, driver_feature_select;
-    uint64_t driver_features;
-    uint16_t queue_select;
-    uint8_t status;
-    bool queue_enabled[VIRTIO_DEVICE_MAX_QUEUES];
-    uint16_t queue_vector[VIRTIO_DEVICE_MAX_QUEUES];
-    int start_result; /* of the last start on the loop's thread */
-    int kick_fd[VIRTIO_DEVICE_MAX_QUEUES];
-    uint64_t doorbell_gpa; /* where the kick_fds are registered; 0: nowhere. PCI bus lock */
-
-    atomic_uint isr;
-    atomic_uint config_vector;
-    atomic_uchar config_generation;
-
-    struct msix msix;
-    unsigned int msix_capability, window_capability; /* where they are in config */
-};
-
 static struct virtio_pci *from_pci(struct pci_device *device)
 {
     return (struct virtio_pci *)(void *)device;
-}
-
-static void drain(int fd)
-{
-    eventfd_t count;
-
-    (void)eventfd_read(fd, &count);
-}
-
-/* ---- The device's way to the driver ---- */
-
-/* From any thread. */
-static void on_config_changed(struct virtio_device *dev)
-{
-    struct virtio_pci *t = dev->transport;
-    unsigned int vector = atomic_load(&t->config_vector);
-
-    atomic_fetch_add(&t->config_generation, 1);
-    atomic_fetch_or(&t->isr, ISR_CONFIG);
-    if (vector < t->msix.count)
-        (void)eventfd_write(msix_vector_fd(&t->msix, vector), 1);
-}
-
-static void start_on_loop(void *opaque)
-{
-    struct virtio_pci *t = opaque;
-
-    t->start_result = virtio_device_start(t->dev, t->host.memory);
-}
-
-static void stop_on_loop(void *opaque)
-{
-    struct virtio_pci *t = opaque;
-
-    virtio_device_stop(t->dev);
-}
-
-/* ---- Common configuration (4.1.4.3); all with driver_lock held ---- */
-
-static struct virtqueue *selected_queue(struct virtio_pci *t)
-{
-    return t->queue_select < t->dev->queue_count ? &t->dev->queue[t->queue_select] : NULL;
-}
-
-/* A queue's set-up may change until it is enabled, and is frozen from then to the reset. */
-static struct virtqueue *writable_queue(struct virtio_pci *t)
-{
-    struct virtqueue *vq = selected_queue(t);
-
-    if (vq == NULL || t->queue_enabled[t->queue_select] ||
-        (t->status & VIRTIO_CONFIG_S_DRIVER_OK) != 0)
-        return NULL;
-    return vq;
-}
-
-/* Brings everything the driver can change to its state at power-on; the device is stopped. */
-static void reset_registers(struct virtio_pci *t)
-{
-    t->device_feature_select = t->driver_feature_select = 0;
-    t->driver_features = 0;
-    t->queue_select = 0;
-    t->status = 0;
-    atomic_store(&t->isr, 0);
-    atomic_store(&t->config_vector, VIRTIO_MSI_NO_VECTOR);
-    t->dev->driver_features = 0;
-    for (unsigned int i = 0; i < t->dev->queue_count; i++) {
-        struct virtqueue *vq = &t->dev->queue[i];
-
-        vq->size = vq->size_max;
-        vq->desc_gpa = vq->driver_gpa = vq->device_gpa = 0;
-        vq->call_fd = -1;
-        t->queue_enabled[i] = false;
-        t->queue_vector[i] = VIRTIO_MSI_NO_VECTOR;
-        drain(t->kick_fd[i]);
-    }
-}
-
-/* The driver says that it is ready: queues that it did not enable are not to be used. */
-static void start(struct virtio_pci *t)
-{
-    t->dev->driver_features = t->driver_features;
-    for (unsigned int i = 0; i < t->dev->queue_count; i++) {
-        struct virtqueue *vq = &t->dev->queue[i];
-
-        vq->kick_fd = t->kick_fd[i];
-        vq->call_fd = msix_vector_fd(&t->msix, t->queue_vector[i]);
-        if (!t->queue_enabled[i])
-            vq->size = 0;
-    }
-    t->start_result = -ESHUTDOWN;
-    (void)loop_call_run(t->host.calls, start_on_loop, t);
-    if (t->start_result < 0) {
-        t->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
-        on_config_changed(t->dev);
-    }
-}
-
-static void write_status(struct virtio_pci *t, uint8_t status)
-{
-    uint8_t added = status & (uint8_t)~t->status;
-
-    if (status == 0) {
-        /* Unless calls are closed: then the VM is at its end, and so is the driver. */
-        if (!loop_call_run(t->host.calls, stop_on_loop, t))
-            return;
-        reset_registers(t);
-        return;
-    }
-    /* Bits are only ever added (2.1.1); the driver cannot take back DEVICE_NEEDS_RESET. */
-    t->status |= status & (uint8_t)~VIRTIO_CONFIG_S_NEEDS_RESET;
-    if ((added & VIRTIO_CONFIG_S_FEATURES_OK) != 0 &&
-        ((t->driver_features & ~t->dev->features) != 0 ||
-         (t->driver_features >> VIRTIO_F_VERSION_1 & 1) == 0))
-        t->status &= (uint8_t)~VIRTIO_CONFIG_S_FEATURES_OK;
-    if ((added & VIRTIO_CONFIG_S_DRIVER_OK) != 0) {
-        if ((t->status & VIRTIO_CONFIG_S_FEATURES_OK) != 0)
-            start(t);
-        else
-            t->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
-    }
-}
-
-static void write_driver_features(struct virtio_pci *t, uint32_t value)
-{
-    unsigned int shift = 32 * t->driver_feature_select;
-
-    if (shift > 32 || (t->status & VIRTIO_CONFIG_S_FEATURES_OK) != 0)
-        return;
-    t->driver_features = (t->driver_features & ~(UINT64_C(0xffffffff) << shift)) | (uint64_t)value
-                                                                                       << shift;
-}
-
-static uint16_t checked_vector(const struct virtio_pci *t, uint64_t value)
-{
-    return value < t->msix.count ? (uint16_t)value : VIRTIO_MSI_NO_VECTOR;
-}
-
-static void set_half(uint64_t *address, bool is_high, uint32_t value)
-{
-    if (is_high)
-        *address = (*address & 0xffffffff) | (uint64_t)value << 32;
-    else
-        *address = (*address & ~UINT64_C(0xffffffff)) | value;
-}
-
-/* A field of the selected queue. */
-static void write_queue(struct virtio_pci *t, uint64_t offset, uint64_t value)
-{
-    struct virtqueue *vq = writable_queue(t);
-
-    if (vq == NULL)
-        return;
-    switch (offset) {
-    case VIRTIO_PCI_COMMON_Q_SIZE:
-        /* A size that is no power of two or too large is refused at the start. */
-        vq->size = (uint16_t)value;
-        break;
-    case VIRTIO_PCI_COMMON_Q_MSIX:
-        t->queue_vector[t->queue_select] = checked_vector(t, value);
-        break;
-    case VIRTIO_PCI_COMMON_Q_ENABLE:
-        t->queue_enabled[t->queue_select] = value == 1;
-        break;
-    case VIRTIO_PCI_COMMON_Q_DESCLO:
-    case VIRTIO_PCI_COMMON_Q_DESCHI:
-        set_half(&vq->desc_gpa, offset == VIRTIO_PCI_COMMON_Q_DESCHI, (uint32_t)value);
-        break;
-    case VIRTIO_PCI_COMMON_Q_AVAILLO:
-    case VIRTIO_PCI_COMMON_Q_AVAILHI:
-        set_half(&vq->driver_gpa, offset == VIRTIO_PCI_COMMON_Q_AVAILHI, (uint32_t)value);
-        break;
-    case VIRTIO_PCI_COMMON_Q_USEDLO:
-    case VIRTIO_PCI_COMMON_Q_USEDHI:
-        set_half(&vq->device_gpa, offset == VIRTIO_PCI_COMMON_Q_USEDHI, (uint32_t)value);
-        break;
-    }
-}
-
-static unsigned int field_size(uint64_t offset)
-{
-    switch (offset) {
-    case VIRTIO_PCI_COMMON_STATUS:
-    case VIRTIO_PCI_COMMON_CFGGENERATION:
-        return 1;
-    case VIRTIO_PCI_COMMON_MSIX:
-    case VIRTIO_PCI_COMMON_NUMQ:
-    case VIRTIO_PCI_COMMON_Q_SELECT:
-    case VIRTIO_PCI_COMMON_Q_SIZE:
-    case VIRTIO_PCI_COMMON_Q_MSIX:
-    case VIRTIO_PCI_COMMON_Q_ENABLE:
-    case VIRTIO_PCI_COMMON_Q_NOFF:
-        return 2;
-    default:
-        return 4;
-    }
-}
-
-/* The driver must access each field at its width (4.1.3.1); 64-bit ones may come in halves. */
-static void common_write(struct virtio_pci *t, uint64_t offset, uint64_t value, unsigned int size)
-{
-    if (size == 8 && offset % 8 == 0 && offset >= VIRTIO_PCI_COMMON_Q_DESCLO) {
-        write_queue(t, offset, value & 0xffffffff);
-        write_queue(t, offset + 4, value >> 32);
-        return;
-    }
-    if (size != field_size(offset))
-        return;
-    switch (offset) {
-    case VIRTIO_PCI_COMMON_DFSELECT:
-        t->device_feature_select = (uint32_t)value;
-        break;
-    case VIRTIO_PCI_COMMON_GFSELECT:
-        t->driver_feature_select = value <= 1 ? (uint32_t)value : 2;
-        break;
-    case VIRTIO_PCI_COMMON_GF:
-        write_driver_features(t, (uint32_t)value);
-        break;
-    case VIRTIO_PCI_COMMON_MSIX:
-        atomic_store(&t->config_vector, checked_vector(t, value));
-        break;
-    case VIRTIO_PCI_COMMON_STATUS:
-        write_status(t, (uint8_t)value);
-        break;
-    case VIRTIO_PCI_COMMON_Q_SELECT:
-        t->queue_select = (uint16_t)value;
-        break;
-    default:
-        write_queue(t, offset, value);
-        break;
-    }
-}
-
-static uint64_t read_queue(struct virtio_pci *t, uint64_t offset)
-{
-    const struct virtqueue *vq = selected_queue(t);
-
-    if (vq == NULL)
-        return offset == VIRTIO_PCI_COMMON_Q_MSIX ? VIRTIO_MSI_NO_VECTOR : 0;
-    switch (offset) {
-    case VIRTIO_PCI_COMMON_Q_SIZE:
-        return vq->size;
-    case VIRTIO_PCI_COMMON_Q_MSIX:
-        return t->queue_vector[t->queue_select];
-    case VIRTIO_PCI_COMMON_Q_ENABLE:
-        return t->queue_enabled[t->queue_select];
-    case VIRTIO_PCI_COMMON_Q_NOFF:
-        return t->queue_select;
-    case VIRTIO_PCI_COMMON_Q_DESCLO:
-    case VIRTIO_PCI_COMMON_Q_DESCHI:
-        return vq->desc_gpa >> (offset == VIRTIO_PCI_COMMON_Q_DESCHI ? 32 : 0);
-    case VIRTIO_PCI_COMMON_Q_AVAILLO:
-    case VIRTIO_PCI_COMMON_Q_AVAILHI:
-        return vq->driver_gpa >> (offset == VIRTIO_PCI_COMMON_Q_AVAILHI ? 32 : 0);
-    case VIRTIO_PCI_COMMON_Q_USEDLO:
-    case VIRTIO_PCI_COMMON_Q_USEDHI:
-        return vq->device_gpa >> (offset == VIRTIO_PCI_COMMON_Q_USEDHI ? 32 : 0);
-    default:
-        return 0;
-    }
-}
-
-static uint64_t common_read(struct virtio_pci *t, uint64_t offset, unsigned int size)
-{
-    if (size != field_size(offset))
-        return UINT64_MAX;
-    switch (offset) {
-    case VIRTIO_PCI_COMMON_DFSELECT:
-        return t->device_feature_select;
-    case VIRTIO_PCI_COMMON_DF:
-        return t->device_feature_select <= 1 ? t->dev->features >> (32 * t->device_feature_select)
-                                             : 0;
-    case VIRTIO_PCI_COMMON_GFSELECT:
-        return t->driver_feature_select;
-    case VIRTIO_PCI_COMMON_GF:
-        return t->driver_feature_select <= 1 ? t->driver_features >> (32 * t->driver_feature_select)
-                                             : 0;
-    case VIRTIO_PCI_COMMON_MSIX:
-        return atomic_load(&t->config_vector);
-    case VIRTIO_PCI_COMMON_NUMQ:
-        return t->dev->queue_count;
-    case VIRTIO_PCI_COMMON_STATUS:
-        return t->status;
-    case VIRTIO_PCI_COMMON_CFGGENERATION:
-        return atomic_load(&t->config_generation);
-    case VIRTIO_PCI_COMMON_Q_SELECT:
-        return t->queue_select;
-    default:
-        return read_queue(t, offset);
-    }
 }
 
 /* ---- The BAR ---- */
@@ -406,8 +76,8 @@ static uint64_t bar_read(struct pci_device *device, uint64_t offset, unsigned in
     if (is_within(offset, size, ISR_OFFSET, ISR_SIZE))
         return offset == ISR_OFFSET ? atomic_exchange(&t->isr, 0) : 0;
     pthread_mutex_lock(&t->driver_lock);
-    if (is_within(offset, size, COMMON_OFFSET, COMMON_SIZE))
-        value = common_read(t, offset - COMMON_OFFSET, size);
+    if (is_within(offset, size, COMMON_OFFSET, VIRTIO_PCI_COMMON_SIZE))
+        value = virtio_pci_common_read(t, offset - COMMON_OFFSET, size);
     else if (is_within(offset, size, DEVICE_OFFSET, DEVICE_SIZE))
         value = device_read(t, offset - DEVICE_OFFSET, size);
     pthread_mutex_unlock(&t->driver_lock);
@@ -428,8 +98,8 @@ static void bar_write(struct pci_device *device, uint64_t offset, uint64_t value
         return;
     }
     pthread_mutex_lock(&t->driver_lock);
-    if (is_within(offset, size, COMMON_OFFSET, COMMON_SIZE))
-        common_write(t, offset - COMMON_OFFSET, value, size);
+    if (is_within(offset, size, COMMON_OFFSET, VIRTIO_PCI_COMMON_SIZE))
+        virtio_pci_common_write(t, offset - COMMON_OFFSET, value, size);
     else if (is_within(offset, size, DEVICE_OFFSET, DEVICE_SIZE))
         device_write(t, offset - DEVICE_OFFSET, value, size);
     pthread_mutex_unlock(&t->driver_lock);
@@ -561,7 +231,7 @@ static int add_capabilities(struct virtio_pci *t)
     window = add_structure(t, VIRTIO_PCI_CAP_PCI_CFG, 0, 0, 4);
     msix = add_msix(t);
     if (notify < 0 || window < 0 || msix < 0 ||
-        add_structure(t, VIRTIO_PCI_CAP_COMMON_CFG, COMMON_OFFSET, COMMON_SIZE, 0) < 0 ||
+        add_structure(t, VIRTIO_PCI_CAP_COMMON_CFG, COMMON_OFFSET, VIRTIO_PCI_COMMON_SIZE, 0) < 0 ||
         add_structure(t, VIRTIO_PCI_CAP_ISR_CFG, ISR_OFFSET, ISR_SIZE, 0) < 0 ||
         add_structure(t, VIRTIO_PCI_CAP_DEVICE_CFG, DEVICE_OFFSET, DEVICE_SIZE, 0) < 0)
         return -ENOSPC;
@@ -615,9 +285,9 @@ struct virtio_pci *virtio_pci_new(const struct virtio_pci_host *host, struct vir
     if (code == 0)
         code = add_capabilities(t);
     if (code == 0)
-        reset_registers(t);
+        virtio_pci_reset_registers(t);
     dev->transport = t;
-    dev->config_changed = on_config_changed;
+    dev->config_changed = virtio_pci_config_changed;
     if (code == 0)
         code = pci_bus_add(host->bus, &t->pci);
     if (code < 0) {

@@ -5,6 +5,7 @@ if HAVE_CMOCKA
 kvm_tests = \
 	tests/kvm/test-kernel-image \
 	tests/kvm/test-acpi \
+	tests/kvm/test-blk \
 	tests/kvm/test-board \
 	tests/kvm/test-machine
 check_PROGRAMS += $(kvm_tests)
@@ -14,6 +15,8 @@ tests_kvm_test_kernel_image_SOURCES = tests/kvm/test-kernel-image.c
 tests_kvm_test_kernel_image_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_acpi_SOURCES = tests/kvm/test-acpi.c
 tests_kvm_test_acpi_LDADD = $(launcher_test_ldadd)
+tests_kvm_test_blk_SOURCES = tests/kvm/test-blk.c tests/unit/fake-queue.h
+tests_kvm_test_blk_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_board_SOURCES = tests/kvm/test-board.c
 tests_kvm_test_board_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_machine_SOURCES = tests/kvm/test-machine.c tests/kvm/guest-programs.h
