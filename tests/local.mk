@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The tests.
 include tests/modules/local.mk
+include tests/fuzz/virtio.mk
 include tests/unit/guest.mk
 include tests/unit/image.mk
 include tests/unit/kvm-virtio.mk

@@ -22,6 +22,7 @@ struct fake_queue {
     uint8_t *ram; /* guest physical address 0 */
     uint16_t size;
     uint16_t avail_idx, used_idx;
+    uint16_t kicked_idx; /* avail_idx at the last decision on a kick */
     struct vring_desc *desc;
     uint16_t *avail; /* flags, idx, ring[size], used_event */
     uint8_t *used;   /* flags, idx, ring[size], avail_event */
@@ -71,13 +72,6 @@ static inline void fake_queue_offer(struct fake_queue *q, uint16_t head)
     __atomic_store_n(&q->avail[1], q->avail_idx, __ATOMIC_RELEASE);
 }
 
-static inline void fake_queue_kick(struct fake_queue *q)
-{
-    const uint64_t one = 1;
-
-    (void)!write(q->kick_fd, &one, sizeof(one));
-}
-
 /* Whether the driver was interrupted since the last call. */
 static inline bool fake_queue_interrupted(struct fake_queue *q)
 {
@@ -113,6 +107,19 @@ static inline uint16_t fake_queue_avail_event(const struct fake_queue *q)
 
     memcpy(&event, q->used + 4 + sizeof(struct vring_used_elem) * q->size, sizeof(event));
     return event;
+}
+
+/* Kicks the device if it wants to be, as a real driver does. */
+static inline void fake_queue_kick(struct fake_queue *q)
+{
+    const uint64_t one = 1;
+    uint16_t old = q->kicked_idx, flags;
+
+    q->kicked_idx = q->avail_idx;
+    memcpy(&flags, q->used, sizeof(flags));
+    if (q->vq->event_idx ? vring_need_event(fake_queue_avail_event(q), q->avail_idx, old)
+                         : (flags & VRING_USED_F_NO_NOTIFY) == 0)
+        (void)!write(q->kick_fd, &one, sizeof(one));
 }
 
 #endif

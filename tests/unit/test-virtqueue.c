@@ -172,13 +172,17 @@ static void test_loop_in_table(void **state)
 
 static void test_head_beyond_queue(void **state)
 {
-    assert_breaks(*state, SIZE);
+    struct fixture *f = *state;
+
+    fake_queue_desc(&f->q, SIZE, DATA_GPA, 4, 0, 0); /* good, were it not outside the table */
+    assert_breaks(f, SIZE);
 }
 
 static void test_next_beyond_queue(void **state)
 {
     struct fixture *f = *state;
 
+    fake_queue_desc(&f->q, SIZE, DATA_GPA, 4, 0, 0);
     fake_queue_desc(&f->q, 0, DATA_GPA, 4, NEXT, SIZE);
     assert_breaks(f, 0);
 }

@@ -335,6 +335,38 @@ static void test_rx_exhaustion(void **state)
     assert_int_equal(s->rx_cnt, end.sent);
 }
 
+/* More streams stand in line than are served in one go. */
+static void test_long_line(void **state)
+{
+    enum { STREAMS = 60 };
+    struct fixture *f = *state;
+    struct fake_stream *stream[STREAMS], *first;
+    struct host_end end[STREAMS], first_end = dial(f, 7, &first);
+
+    for (unsigned int i = 0; i < STREAMS; i++)
+        end[i] = dial(f, 100 + i, &stream[i]);
+    first->buf_alloc = 1u << 20;
+    fake_stream_consume(f->driver, first);
+    f->driver->rx_held = true;
+    first_end.to_send = 300000; /* takes all receive buffers */
+    for (int i = 0; i < 20; i++) {
+        work(&first_end);
+        run(f, 1);
+    }
+    for (unsigned int i = 0; i < STREAMS; i++) {
+        end[i].to_send = 10;
+        work(&end[i]);
+    }
+    run(f, 5);
+    f->driver->rx_held = false;
+    fake_driver_release_rx(f->driver);
+    for (unsigned int i = 0; i < STREAMS; i++)
+        RUN_UNTIL(f, stream[i]->rx_cnt == 10);
+    for (unsigned int i = 0; i < STREAMS; i++)
+        (void)close(end[i].fd);
+    (void)close(first_end.fd);
+}
+
 static void test_many_streams(void **state)
 {
     enum { STREAMS = 1000 };
@@ -722,6 +754,30 @@ static void test_bad_buffers(void **state)
     (void)close(fd);
 }
 
+/* A header that promises more than its chain holds, within the credit. */
+static void test_length_beyond_chain(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_stream *s;
+    struct host_end end = dial(f, 80, &s);
+    const struct vsock_packet packet = {
+        .src_cid = FAKE_CID,
+        .dst_cid = VSOCK_HOST_CID,
+        .src_port = s->guest_port,
+        .dst_port = s->host_port,
+        .len = 11,
+        .type = VIRTIO_VSOCK_TYPE_STREAM,
+        .op = VIRTIO_VSOCK_OP_RW,
+        .buf_alloc = s->buf_alloc,
+    };
+
+    assert_true(fake_driver_send(f->driver, &packet, "ten bytes.", 10));
+    RUN_UNTIL(f, s->closed);
+    RUN_UNTIL(f, (work(&end), end.eof));
+    assert_int_equal(end.received, 0);
+    (void)close(end.fd);
+}
+
 /* Refusals nobody collects are bounded: then the tx queue rests, and goes on afterwards. */
 static void test_refusals_are_bounded(void **state)
 {
@@ -775,6 +831,7 @@ int main(void)
         TEST(test_slow_host_reader),
         TEST(test_slow_guest_reader),
         TEST(test_rx_exhaustion),
+        TEST(test_long_line),
         TEST(test_many_streams),
         TEST(test_half_close_by_host),
         TEST(test_half_close_by_guest),
@@ -790,6 +847,7 @@ int main(void)
         TEST(test_transport_reset_event),
         TEST(test_garbage),
         TEST(test_bad_buffers),
+        TEST(test_length_beyond_chain),
         TEST(test_refusals_are_bounded),
         cmocka_unit_test(test_bad_cid),
     };

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: MIT
+# libFuzzer targets for what a guest controls: ./configure CC=clang --enable-fuzzing.
+
+if ENABLE_FUZZING
+virtio_fuzzers = tests/fuzz/fuzz-virtqueue tests/fuzz/fuzz-vsock-packet
+noinst_PROGRAMS += $(virtio_fuzzers)
+
+virtio_fuzz_ldadd = kvm/libkvm.la lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS) $(JANSSON_LIBS)
+virtio_fuzz_ldflags = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_virtqueue_SOURCES = tests/fuzz/fuzz-virtqueue.c
+tests_fuzz_fuzz_virtqueue_LDADD = $(virtio_fuzz_ldadd)
+tests_fuzz_fuzz_virtqueue_LDFLAGS = $(virtio_fuzz_ldflags)
+tests_fuzz_fuzz_vsock_packet_SOURCES = tests/fuzz/fuzz-vsock-packet.c tests/unit/fake-queue.h
+tests_fuzz_fuzz_vsock_packet_LDADD = $(virtio_fuzz_ldadd)
+tests_fuzz_fuzz_vsock_packet_LDFLAGS = $(virtio_fuzz_ldflags)
+endif
