@@ -73,7 +73,9 @@ void crosh_priv_vm_query(const char *name, int timeout_ms, struct crosh_vm_statu
     control = crosh_priv_control_open(name, timeout_ms, NULL);
     if (control == NULL)
         return;
+    status->is_hung = true;
     if (crosh_priv_control_status(control, timeout_ms, &reply, NULL) == 0) {
+        status->is_hung = false;
         copy_reply(reply, status);
         control__status_reply__free_unpacked(reply, NULL);
     }

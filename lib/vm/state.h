@@ -11,6 +11,7 @@
 
 struct crosh_vm_status {
     enum crosh_vm_state state;
+    bool is_hung;  /* the launcher took the question and does not answer */
     bool answered; /* the launcher replied, and what follows is known */
     pid_t pid;
     char accel[16];

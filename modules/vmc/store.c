@@ -110,6 +110,8 @@ static void row_fini(struct row *row)
 /* One word: what it does, or how it ended where that was not as it should. */
 static const char *row_state(const struct row *row)
 {
+    if (row->status.is_hung)
+        return "hung";
     if (row->status.state != CROSH_VM_STOPPED)
         return crosh_vm_state_name(row->status.state);
     if (row->has_ended && strcmp(row->ended.reason, "crash") == 0)

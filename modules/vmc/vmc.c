@@ -138,8 +138,9 @@ static const struct crosh_command list_command = {
     CROSH_COMMAND_HEADER,
     .name = "list",
     .summary = "list the VMs and what they do",
-    .help = "The state is stopped, starting, running, stopping or paused; crashed when the last "
-            "run ended by the guest's failure, killed when something ended its launcher. With "
+    .help = "The state is stopped, starting, running, stopping or paused; hung when the launcher does "
+            "not answer, crashed when the last run ended by the guest's failure, killed when "
+            "something ended the launcher. With "
             "--json, memory is in bytes, uptime in seconds, and \"ended\" tells how the last run "
             "ended.",
     .examples = "vmc list\tfor people\n"
