@@ -77,15 +77,13 @@ void edit_set_history(const struct history *history)
 static void clear_line(void)
 {
 #ifndef WITH_EDITLINE
+    rl_free_line_state();
+    rl_callback_sigcleanup();
     rl_point = rl_end;
     rl_redisplay();
 #endif
     (void)fputs("^C\n", stdout);
     (void)fflush(stdout);
-#ifndef WITH_EDITLINE
-    rl_free_line_state();
-    rl_callback_sigcleanup();
-#endif
     rl_replace_line("", 0);
     rl_callback_handler_remove();
 }

@@ -11,5 +11,6 @@ include tests/unit/vm.mk
 include tests/lab.mk
 include tests/e2e/local.mk
 include tests/agent.mk
+include tests/shell.mk
 include tests/vmc.mk
 include tests/kvm/local.mk

@@ -2,6 +2,7 @@
 /* Test module: a sound one, with a command for everything that the shell must handle. */
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <crosh/module.h>
@@ -180,6 +181,8 @@ static void fini(void)
 {
     static const char text[] = "hello ends\n";
 
+    if (getenv("CROSH_TEST_FINI") == NULL)
+        return;
     if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
         return;
 }

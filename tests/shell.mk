@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: MIT
+# The shell as a person and a script use it, the same for both line editors.
+shell_scripts = \
+	tests/shell/commands.py \
+	tests/shell/repl.py
+TESTS += $(shell_scripts)
+EXTRA_DIST += $(shell_scripts) tests/shell/shell.py
