@@ -60,9 +60,9 @@ static uint32_t choose_port(struct vsock_device *vsock, uint32_t guest_port)
 static void client_connect(struct vsock_client *client, uint32_t port)
 {
     struct vsock_device *vsock = client->vsock;
-    struct vsock_conn *conn;
+    struct vsock_conn *conn = vsock_conn_new(vsock);
 
-    if (!vsock->dev.started || (conn = vsock_conn_new(vsock)) == NULL)
+    if (conn == NULL)
         return;
     vsock_stream_init_host(&conn->stream, vsock->guest_cid, port, choose_port(vsock, port),
                            vsock->buffer_bytes);

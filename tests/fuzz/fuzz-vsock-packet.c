@@ -13,7 +13,7 @@
 #include "kvm/virtio/vsock.h"
 #include "tests/unit/fake-queue.h"
 
-#define RAM_BYTES (1u << 18)
+#define RAM_BYTES (1u << 19)
 #define CID       3u
 #define RX_GPA    0x10000u
 #define TX_GPA    0x30000u
@@ -107,7 +107,7 @@ static void act_as_host(struct input *in, struct host *host)
     at = choice / 4 % host->count;
     fd = host->fd[at];
     if (choice % 4 == 0) {
-        (void)!write(fd, buf, take(in, 1) * 32);
+        (void)send(fd, buf, take(in, 1) * 32, MSG_NOSIGNAL);
     } else if (choice % 4 == 1) {
         (void)!read(fd, buf, sizeof(buf));
     } else if (choice % 4 == 2) {
