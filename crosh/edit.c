@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #ifdef WITH_EDITLINE
 #include <editline/readline.h>
@@ -27,7 +28,66 @@ static struct {
     void *data;
     char *line;    /* the line just entered */
     bool has_line; /* line is set, or NULL for end of file */
+#ifdef WITH_EDITLINE
+    unsigned int keys_read; /* since the library was last given control */
+    bool is_probing;        /* the library shall take what it has, and not wait for more */
+    bool is_at_end;         /* the terminal is gone */
+#endif
 } editor;
+
+#ifdef WITH_EDITLINE
+/*
+ * Reads one character for the library, which by itself would sit in read() and
+ * not see Ctrl-C during a search. It wants wide characters, whatever the type
+ * of its hook says. -1 makes it give up and return.
+ */
+static int get_key(FILE *file)
+{
+    mbstate_t state = {0};
+    wchar_t wide;
+
+    while (!editor.is_probing && !signals_is_interrupted()) {
+        struct pollfd p[2] = {{.fd = fileno(file), .events = POLLIN},
+                              {.fd = signals_interrupt_fd(), .events = POLLIN}};
+        size_t length;
+        char byte;
+
+        if ((poll(p, 2, -1) < 0 && errno == EINTR) || p[1].revents != 0)
+            continue;
+        if (read(fileno(file), &byte, 1) != 1) {
+            editor.is_at_end = true;
+            return -1;
+        }
+        length = mbrtowc(&wide, &byte, 1, &state);
+        if (length == (size_t)-2)
+            continue;
+        editor.keys_read++;
+        if (length == (size_t)-1 || length == 0)
+            return (unsigned char)byte;
+        return (int)wide;
+    }
+    return -1;
+}
+#endif
+
+/* Lets the library act upon input that is there. */
+static void take_keys(void)
+{
+#ifdef WITH_EDITLINE
+    editor.keys_read = 0;
+    rl_callback_read_char();
+    /* The key that ended a search is pushed back into the library, where poll() cannot see it. */
+    if (editor.keys_read > 1 && !editor.has_line) {
+        editor.is_probing = true;
+        rl_callback_read_char();
+        editor.is_probing = false;
+    }
+    if (editor.is_at_end && !editor.has_line)
+        on_line(NULL);
+#else
+    rl_callback_read_char();
+#endif
+}
 
 static void on_line(char *line)
 {
@@ -55,7 +115,9 @@ void edit_init(void (*on_tab)(void *data), void *data)
     /* Signals are ours: the libraries differ in what they do with them. */
     rl_catch_signals = 0;
     rl_catch_sigwinch = 0;
-#ifndef WITH_EDITLINE
+#ifdef WITH_EDITLINE
+    rl_getc_function = get_key;
+#else
     rl_change_environment = 0; /* LINES and COLUMNS are not for our children */
 #endif
     (void)rl_initialize();
@@ -118,7 +180,7 @@ enum edit_result edit_read(const char *prompt, char **line)
             return EDIT_INTERRUPTED;
         }
         if ((p[0].revents & POLLIN) != 0) {
-            rl_callback_read_char();
+            take_keys();
         } else if (p[0].revents != 0) {
             rl_callback_handler_remove();
             return EDIT_EOF;
