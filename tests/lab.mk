@@ -10,3 +10,6 @@ lab_tests = \
 TESTS += $(lab_tests)
 EXTRA_DIST += $(lab_tests) tests/lab/inside.sh tests/lab/lab \
 	tests/lab/host/early-init tests/lab/host/lab-init
+
+clean-local:
+	rm -rf lab-cache test-images

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # On KVM: the distribution's kernel boots, as bzImage and as ELF; stop leaves nothing; users may.
+# shellcheck source=tests/lab/inside.sh
 . "$(dirname "$0")/inside.sh"
 
 kvm_vms() { # how many VMs KVM has
@@ -32,13 +33,9 @@ equal "no socket is left" "$(find "$XDG_RUNTIME_DIR" -type s)" ""
 
 # The same as an ordinary user, without a right of root's.
 as_user() {
-    /usr/bin/setpriv --reuid 1000 --regid 1000 --clear-groups --inh-caps=-all env HOME=/home/user \
-        XDG_RUNTIME_DIR=/run/user/1000 XDG_DATA_HOME=/tmp/user/data XDG_STATE_HOME=/tmp/user/state \
-        XDG_CONFIG_HOME=/tmp/user/config "$@"
+    /usr/bin/setpriv --reuid 1000 --regid 1000 --clear-groups --inh-caps=-all \
+        env HOME=/home/user XDG_RUNTIME_DIR=/run/user/1000 "$@"
 }
-mkdir -p /tmp/user/data/crosh/images
-ln -s /images/micro /tmp/user/data/crosh/images/micro
-chown -R 1000:1000 /tmp/user
 check "an ordinary user starts one" as_user crosh vmc start --no-shell --accel kvm mine
 equal "and is root in it" "$(as_user crosh vsh mine -- id -u)" 0
 check "and stops it" as_user crosh vmc stop mine

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # On KVM: block devices, read and written whole, read-only ones, and the random source.
+# shellcheck source=tests/lab/inside.sh
 . "$(dirname "$0")/inside.sh"
 
 head -c 16777216 /dev/urandom >/tmp/first

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # On KVM: the ways a VM ends are told apart, and none leaves anything in the way of the next.
+# shellcheck source=tests/lab/inside.sh
 . "$(dirname "$0")/inside.sh"
 
 check "a VM starts" start vm

@@ -18,14 +18,12 @@ if [ ! -e /lab/job ]; then
         echo "skipped: there is no kernel to run"
         exit 77
     fi
+    export CROSH_LAB_CACHE="${CROSH_LAB_CACHE:-$top_builddir/lab-cache}"
     exec "$top_srcdir/tests/lab/lab" run --prefix "$CROSH_PREFIX" --image "$image" \
         --timeout "${lab_timeout:-150}" "$0"
 fi
 
 set -u
-export XDG_DATA_HOME=/tmp/data XDG_CONFIG_HOME=/tmp/config XDG_STATE_HOME=/tmp/state
-mkdir -p $XDG_DATA_HOME/crosh/images
-ln -s /images/micro $XDG_DATA_HOME/crosh/images/micro
 passed=0 failed=0
 
 # check WHAT COMMAND...: counts whether the command succeeds.

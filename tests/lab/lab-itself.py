@@ -18,6 +18,8 @@ top = None
 
 def set_up():
     global OPTIONS, top
+    if "top_builddir" in os.environ:
+        os.environ.setdefault("CROSH_LAB_CACHE", os.environ["top_builddir"] + "/lab-cache")
     top = Path(tempfile.mkdtemp(prefix="crosh-test."))
     if shutil.which("qemu-system-x86_64") is not None:
         OPTIONS = ["--prefix", str(PREFIX), "--image", str(images() / "micro")]

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # On KVM: commands and terminals in a VM, through crosh's own vsock device.
+# shellcheck source=tests/lab/inside.sh
 . "$(dirname "$0")/inside.sh"
 
 status_of() {

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # On KVM: more than one vcpu.
+# shellcheck source=tests/lab/inside.sh
 . "$(dirname "$0")/inside.sh"
 
 check "4 vcpus boot" start four --cpus 4
