@@ -35,6 +35,14 @@ static struct {
 #endif
 } editor;
 
+static void on_line(char *line)
+{
+    editor.line = line;
+    editor.has_line = true;
+    /* Gives the terminal back before anything runs. */
+    rl_callback_handler_remove();
+}
+
 #ifdef WITH_EDITLINE
 /*
  * Reads one character for the library, which by itself would sit in read() and
@@ -87,14 +95,6 @@ static void take_keys(void)
 #else
     rl_callback_read_char();
 #endif
-}
-
-static void on_line(char *line)
-{
-    editor.line = line;
-    editor.has_line = true;
-    /* Gives the terminal back before anything runs. */
-    rl_callback_handler_remove();
 }
 
 static int on_tab_key(int count, int key)
