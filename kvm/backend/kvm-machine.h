@@ -70,7 +70,7 @@ struct machine {
     unsigned int disk_count;
     struct virtio_device *disk[MACHINE_MAX_DISKS];
     struct virtio_device *console, *rng;
-    bool is_console_in_use; /* the guest has written to the virtio console: typing goes there */
+    bool is_console_in_use; /* it spoke last, not the serial port: typing goes there */
 
     /* Interrupt routing: the I/O APIC's pins, then one entry per MSI line. */
     pthread_mutex_t irq_lock;

@@ -24,7 +24,10 @@ void kvm_output_flush(struct machine *machine)
     output->announced = false;
     pthread_cond_broadcast(&output->room);
     pthread_mutex_unlock(&output->lock);
-    if (count > 0 && machine->host.console_output != NULL)
+    if (count == 0)
+        return;
+    machine->is_console_in_use = false;
+    if (machine->host.console_output != NULL)
         machine->host.console_output(machine->host.opaque, copy, count);
 }
 
