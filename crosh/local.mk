@@ -6,6 +6,7 @@ crosh_libshell_la_SOURCES = \
 	crosh/builtin-module.c \
 	crosh/builtins.c crosh/builtins.h \
 	crosh/complete-line.c crosh/complete-line.h \
+	crosh/config.c crosh/config.h \
 	crosh/history.c crosh/history.h \
 	crosh/loader/elf-note.c crosh/loader/elf-note.h \
 	crosh/loader/loader.c crosh/loader/loader.h \
@@ -18,6 +19,7 @@ crosh_libshell_la_SOURCES = \
 	crosh/script/lexer.c crosh/script/lexer.h \
 	crosh/script/parser.c crosh/script/parser.h \
 	crosh/script/syntax.c crosh/script/syntax.h \
+	crosh/settings.c crosh/settings.h \
 	crosh/shell.c crosh/shell.h \
 	crosh/signals.c crosh/signals.h
 crosh_libshell_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)

@@ -177,7 +177,7 @@ static void run_in_context(struct crosh_context *ctx, const char *const *argv,
     (void)fflush(ctx->err);
     if (command != NULL)
         (void)crosh_priv_command_path(command, path, sizeof(path));
-    (void)snprintf(result->what, sizeof(result->what), "%s", path);
+    (void)snprintf(result->what, sizeof(result->what), "%.95s", path);
     if (r < 0) {
         (void)flush_output(ctx->out, NULL);
         if (err.code == 0)

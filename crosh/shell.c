@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
+#include "crosh/config.h"
 #include "crosh/signals.h"
 #include "lib/base/cleanup.h"
 #include "lib/command/args.h"
@@ -64,6 +66,14 @@ static int run_words(struct crosh_context *ctx, const char *const *argv, struct 
     return r < 0 ? r : shell_status(r);
 }
 
+/* With elevated privileges the environment does not say where the configuration is. */
+static void load_config(struct shell *shell)
+{
+    cleanup_free char *path = getauxval(AT_SECURE) == 0 ? config_path("config") : NULL;
+
+    config_load(&shell->settings, path, shell_warn);
+}
+
 int shell_init(struct shell *shell, const char *const *module_dirs, struct crosh_error *err)
 {
     const struct crosh_command *const *builtin;
@@ -84,6 +94,7 @@ int shell_init(struct shell *shell, const char *const *module_dirs, struct crosh
         if (r < 0)
             return r;
     }
+    load_config(shell);
     loader_init(&shell->loader, &shell->registry, module_dirs, shell_warn);
     return 0;
 }
@@ -92,6 +103,7 @@ void shell_fini(struct shell *shell)
 {
     registry_clear(&shell->registry);
     loader_fini(&shell->loader);
+    settings_clear(&shell->settings);
 }
 
 const struct registry_entry *shell_find(struct shell *shell, const char *name)

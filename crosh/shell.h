@@ -7,6 +7,7 @@
 
 #include "crosh/loader/loader.h"
 #include "crosh/registry.h"
+#include "crosh/settings.h"
 #include "lib/command/context.h"
 
 struct history;
@@ -14,6 +15,7 @@ struct history;
 struct shell {
     struct registry registry;
     struct loader loader;
+    struct settings settings;
     struct crosh_context context; /* of commands that are not redirected */
     int last_status;              /* $? */
     bool is_exiting;              /* "exit" was run; last_status is the status to end with */
