@@ -119,8 +119,8 @@ static void the_operation_lock_excludes(void **state)
     close(lock);
 }
 
-/* A lock on a file that was removed with its directory would exclude nobody. */
-static void a_lock_of_a_destroyed_vm_does_not_count(void **state)
+/* Who waited for a VM that is destroyed meanwhile must not wait for its name for ever. */
+static void a_lock_of_a_destroyed_vm_hinders_nobody(void **state)
 {
     cleanup_close int old = crosh_priv_vm_operation_lock("a", 0, NULL);
     cleanup_close int dir_fd = vm_home_runtime("a");
@@ -161,7 +161,7 @@ int main(void)
         WITH_HOME(a_clean_end_stays_as_it_was_told),
         WITH_HOME(a_damaged_end_is_unknown),
         WITH_HOME(the_operation_lock_excludes),
-        WITH_HOME(a_lock_of_a_destroyed_vm_does_not_count),
+        WITH_HOME(a_lock_of_a_destroyed_vm_hinders_nobody),
         WITH_HOME(the_kernel_names_the_holder),
     };
 
