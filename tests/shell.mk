@@ -2,6 +2,9 @@
 # The shell as a person and a script use it, the same for both line editors.
 shell_scripts = \
 	tests/shell/commands.py \
+	tests/shell/example.py \
 	tests/shell/repl.py
 TESTS += $(shell_scripts)
-EXTRA_DIST += $(shell_scripts) tests/shell/shell.py
+EXTRA_DIST += $(shell_scripts) tests/shell/shell.py \
+	examples/hello-module/Makefile examples/hello-module/README.md \
+	examples/hello-module/hello.c
