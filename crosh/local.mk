@@ -32,3 +32,6 @@ crosh_crosh_SOURCES = \
 	crosh/repl.c crosh/repl.h
 crosh_crosh_CPPFLAGS = $(AM_CPPFLAGS) $(READLINE_CFLAGS)
 crosh_crosh_LDADD = crosh/libshell.la lib/libcrosh.la $(READLINE_LIBS)
+
+dist_man_MANS += doc/man/crosh.1
+EXTRA_DIST += doc/module-api.md
