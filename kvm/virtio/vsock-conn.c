@@ -81,9 +81,12 @@ void vsock_conn_set_half_open(struct vsock_conn *conn, bool half_open)
     if (conn->is_half_open == half_open)
         return;
     conn->is_half_open = half_open;
-    conn->vsock->half_open += half_open ? 1 : -1u;
-    if (!half_open)
+    if (half_open) {
+        conn->vsock->half_open++;
+    } else {
+        conn->vsock->half_open--;
         vsock_host_resume(conn->vsock);
+    }
 }
 
 void vsock_conn_set_deadline(struct vsock_conn *conn, bool on)
@@ -96,7 +99,7 @@ void vsock_conn_set_deadline(struct vsock_conn *conn, bool on)
     if (!on)
         return;
     /* All deadlines are equally far away, so the list stays sorted. */
-    conn->deadline = vsock_now() + VSOCK_DEADLINE_MS;
+    conn->deadline = vsock_now() + vsock->deadline_ms;
     TAILQ_INSERT_TAIL(&vsock->waiting, conn, waiting);
     vsock_arm_deadline(vsock);
 }

@@ -149,7 +149,7 @@ static void client_new(struct vsock_device *vsock, int fd)
     }
     client->vsock = vsock;
     client->fd = fd;
-    client->deadline = vsock_now() + VSOCK_DEADLINE_MS;
+    client->deadline = vsock_now() + vsock->deadline_ms;
     TAILQ_INSERT_TAIL(&vsock->clients, client, all);
     vsock->half_open++;
     client->source = event_add(vsock->dev.loop, fd, EPOLLIN, on_client, client);

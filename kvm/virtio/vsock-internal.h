@@ -13,9 +13,9 @@
 /* Clients in the CONNECT handshake, unanswered requests, connects to busy listeners. */
 #define VSOCK_MAX_HALF_OPEN 128u
 /* How long any of these may take, and a guest to answer a full shutdown. */
-#define VSOCK_DEADLINE_MS   10000
-#define VSOCK_HASH_SIZE     1024u
-#define VSOCK_MAX_LISTENERS 16u
+#define VSOCK_DEFAULT_DEADLINE_MS 10000u
+#define VSOCK_HASH_SIZE           1024u
+#define VSOCK_MAX_LISTENERS       16u
 /* Refusals of packets that belong to no stream, waiting for room in the rx queue. */
 #define VSOCK_MAX_REFUSALS 256u
 /* Largest payload read at once for one stream; also its turn among the others. */
@@ -73,6 +73,7 @@ struct vsock_device {
     uint64_t guest_cid;
     unsigned int max_connections;
     uint32_t buffer_bytes;
+    unsigned int deadline_ms;
 
     /* vsock.c: queues and turns */
     struct vsock_packet refusal[VSOCK_MAX_REFUSALS];

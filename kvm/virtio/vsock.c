@@ -412,6 +412,7 @@ struct virtio_device *vsock_new(struct event_loop *loop, const struct vsock_conf
     vsock->max_connections =
         config->max_connections != 0 ? config->max_connections : VSOCK_DEFAULT_CONNECTIONS;
     vsock->buffer_bytes = config->buffer_bytes != 0 ? config->buffer_bytes : VSOCK_DEFAULT_BUFFER;
+    vsock->deadline_ms = config->deadline_ms != 0 ? config->deadline_ms : VSOCK_DEFAULT_DEADLINE_MS;
     vsock->listen_fd = -1;
     TAILQ_INIT(&vsock->conns);
     TAILQ_INIT(&vsock->ready);

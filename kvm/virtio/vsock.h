@@ -16,6 +16,9 @@ struct vsock_config {
     const char *socket_path;
     unsigned int max_connections; /* 0: 1023 */
     uint32_t buffer_bytes;        /* per connection and direction; 0: 256 KiB */
+    /* How long a client may take to say CONNECT, a guest or a busy listener to answer, and a
+       guest to end a stream that the host has closed; 0: 10 s */
+    unsigned int deadline_ms;
 };
 
 /*

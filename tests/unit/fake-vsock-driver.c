@@ -165,7 +165,7 @@ static void receive(struct fake_driver *d, const struct vsock_packet *packet,
     d->packets++;
     assert_int_equal(packet->src_cid, VSOCK_HOST_CID);
     assert_int_equal(packet->dst_cid, FAKE_CID);
-    if (s == NULL && packet->op == VIRTIO_VSOCK_OP_REQUEST && d->listens) {
+    if (s == NULL && packet->op == VIRTIO_VSOCK_OP_REQUEST && d->listens && !d->ignores) {
         s = add_stream(d, packet->dst_port, packet->src_port, (uint8_t)packet->dst_port);
         s->open = true;
         assert_true(fake_stream_send(d, s, VIRTIO_VSOCK_OP_RESPONSE, 0, 0));
@@ -175,7 +175,7 @@ static void receive(struct fake_driver *d, const struct vsock_packet *packet,
 
         if (packet->op == VIRTIO_VSOCK_OP_RST)
             d->refusals++;
-        else
+        else if (!d->ignores)
             assert_true(fake_driver_send(d, &rst, NULL, 0));
         return;
     }
@@ -190,7 +190,7 @@ static void receive(struct fake_driver *d, const struct vsock_packet *packet,
         break;
     case VIRTIO_VSOCK_OP_SHUTDOWN:
         s->host_shut = packet->flags;
-        if (s->host_shut == VSOCK_SHUT_BOTH)
+        if (s->host_shut == VSOCK_SHUT_BOTH && !d->ignores)
             assert_true(fake_stream_send(d, s, VIRTIO_VSOCK_OP_RST, 0, 0));
         break;
     case VIRTIO_VSOCK_OP_RST:

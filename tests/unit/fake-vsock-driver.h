@@ -38,6 +38,7 @@ struct fake_driver {
     uint16_t rx_owned_head[VIRTQUEUE_MAX_SIZE];
     uint32_t tx_free;      /* bit mask of slots */
     bool listens;          /* accepts every REQUEST of the host */
+    bool ignores;          /* answers neither REQUEST nor SHUTDOWN */
     unsigned int refusals; /* RSTs for streams that are not there */
     unsigned int packets;  /* packets received */
     struct fake_stream stream[FAKE_MAX_STREAMS];

@@ -430,7 +430,8 @@ static void assert_cut_off(struct fixture *f, uint32_t request, const void *payl
 static void test_bad_messages(void **state)
 {
     struct fixture *f = *state;
-    const struct vhost_user_vring_state no_ring = {1, 8}, too_large = {0, 512}, two = {0, 2};
+    const struct vhost_user_vring_state no_ring = {1, 8}, too_large = {0, 512}, two = {0, 2},
+                                        eight = {0, 8};
     const struct vhost_user_vring_state far_base = {0, 65536};
     const struct vhost_user_config config = {.offset = 0, .size = 257};
     uint64_t value;
@@ -441,7 +442,7 @@ static void test_bad_messages(void **state)
     assert_cut_off(f, UINT32_MAX, NULL, 0, -1);
     assert_cut_off(f, VHOST_USER_SET_VRING_NUM, &no_ring, 8, -1);
     assert_cut_off(f, VHOST_USER_SET_VRING_NUM, &too_large, 8, -1);
-    assert_cut_off(f, VHOST_USER_SET_VRING_NUM, &too_large, 7, -1);
+    assert_cut_off(f, VHOST_USER_SET_VRING_NUM, &eight, 7, -1);
     assert_cut_off(f, VHOST_USER_SET_VRING_BASE, &far_base, 8, -1);
     assert_cut_off(f, VHOST_USER_GET_VRING_BASE, &no_ring, 8, -1);
     assert_cut_off(f, VHOST_USER_SET_VRING_ENABLE, &two, 8, -1);
@@ -534,6 +535,13 @@ static void test_bad_frames(void **state)
     for (unsigned int i = 0; i < 16; i++)
         fds[i] = f->memfd;
     send_raw(f, &header, sizeof(header), fds, 16);
+    run(f);
+    assert_int_equal(f->gone, 1);
+    tear_down_frontend(f);
+    set_up_frontend(f);
+    /* The same in pieces. */
+    send_raw(f, &header, 1, fds, 8);
+    send_raw(f, &header, 1, fds, 1);
     run(f);
     assert_int_equal(f->gone, 1);
     tear_down_frontend(f);

@@ -92,6 +92,11 @@ static int set_up_small(void **state)
     return set_up_with(state, (struct vsock_config){.max_connections = 4}, true);
 }
 
+static int set_up_impatient(void **state)
+{
+    return set_up_with(state, (struct vsock_config){.deadline_ms = 100}, true);
+}
+
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
@@ -629,6 +634,56 @@ static void test_busy_listener(void **state)
     (void)unlink(path);
 }
 
+/* Clients that say nothing are bounded in number and time; others get in after them. */
+static void test_silent_clients(void **state)
+{
+    enum { CLIENTS = 150 };
+    struct fixture *f = *state;
+    int fd[CLIENTS];
+    struct host_end end;
+    struct fake_stream *s;
+    char byte;
+
+    for (unsigned int i = 0; i < CLIENTS; i++)
+        fd[i] = start_dial(f, i % 2 == 0 ? "" : "CONNECT 1");
+    run(f, 5);
+    assert_int_equal(read(fd[0], &byte, 1), -1); /* still welcome */
+    end = dial(f, 3, &s);
+    assert_int_equal(read(fd[0], &byte, 1), 0); /* it had to wait for that */
+    for (unsigned int i = 0; i < CLIENTS; i++) {
+        RUN_UNTIL(f, read(fd[i], &byte, 1) == 0);
+        (void)close(fd[i]);
+    }
+    assert_false(s->closed);
+    (void)close(end.fd);
+    assert_quiet(f);
+}
+
+static void test_guest_never_answers(void **state)
+{
+    struct fixture *f = *state;
+    int fd;
+
+    f->driver->ignores = true;
+    fd = start_dial(f, "CONNECT 5\n");
+    assert_int_equal(finish_dial(f, fd), 0);
+    assert_true(f->driver->refusals > 0); /* it is told */
+    (void)close(fd);
+}
+
+static void test_guest_never_ends(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_stream *s;
+    struct host_end end = dial(f, 5, &s);
+
+    f->driver->ignores = true;
+    (void)close(end.fd);
+    RUN_UNTIL(f, s->host_shut == VSOCK_SHUT_BOTH);
+    assert_false(s->closed);
+    RUN_UNTIL(f, s->closed);
+}
+
 static void test_reset_at_any_moment(void **state)
 {
     struct fixture *f = *state;
@@ -843,6 +898,9 @@ int main(void)
         TEST(test_listener_inside),
         cmocka_unit_test_setup_teardown(test_connection_limit, set_up_small, tear_down),
         TEST(test_busy_listener),
+        cmocka_unit_test_setup_teardown(test_silent_clients, set_up_impatient, tear_down),
+        cmocka_unit_test_setup_teardown(test_guest_never_answers, set_up_impatient, tear_down),
+        cmocka_unit_test_setup_teardown(test_guest_never_ends, set_up_impatient, tear_down),
         TEST(test_reset_at_any_moment),
         TEST(test_transport_reset_event),
         TEST(test_garbage),
