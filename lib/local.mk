@@ -5,6 +5,7 @@ noinst_LTLIBRARIES += lib/libbase.la lib/libwire.la
 
 lib_libbase_la_SOURCES = \
 	lib/base/cleanup.h \
+	lib/base/deadline.h \
 	lib/base/error.c \
 	lib/base/size.c lib/base/size.h \
 	lib/base/unix-socket.c lib/base/unix-socket.h

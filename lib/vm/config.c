@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/vm/store.h"
 
 #define CONFIG_VERSION  1
 #define CONFIG_MAX_SIZE (256 * 1024)
@@ -250,8 +251,7 @@ static json_t *parse(const char *name, const char *path, struct crosh_error *err
     struct stat st;
 
     if (fd < 0 && errno == ENOENT) {
-        (void)crosh_error_set(err, -ENOENT, "there is no VM named %s", name);
-        (void)crosh_error_hint(err, "see what there is: vmc list; make it: vmc create %s", name);
+        (void)crosh_priv_vm_require(name, err);
         return NULL;
     }
     if (fd < 0 || fstat(fd, &st) < 0) {

@@ -8,38 +8,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/deadline.h"
 #include "lib/vm/runtime.h"
+#include "lib/vm/store.h"
 
 /* "OK <n>\n" with a 32-bit number. */
 #define REPLY_MAX 32
-
-static int64_t now_ms(void)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-static int wait_for(int fd, short events, int64_t deadline)
-{
-    for (;;) {
-        struct pollfd pfd = {.fd = fd, .events = events};
-        int64_t left = deadline - now_ms();
-        int n = poll(&pfd, 1, left > 0 ? (int)left : 0);
-
-        if (n > 0)
-            return 0;
-        if (n == 0)
-            return -ETIMEDOUT;
-        if (errno != EINTR)
-            return -errno;
-    }
-}
 
 /*
  * Reads the reply line byte by byte: what follows the newline is the guest's
@@ -63,7 +40,7 @@ static int read_reply(int fd, int64_t deadline)
                 return -ECONNREFUSED;
             if (errno != EAGAIN && errno != EINTR)
                 return -errno;
-            rc = wait_for(fd, POLLIN, deadline);
+            rc = deadline_poll(fd, POLLIN, deadline);
             if (rc < 0)
                 return rc;
             continue;
@@ -114,19 +91,14 @@ static int refused(const char *name, unsigned int port, struct crosh_error *err)
 
 int crosh_vm_connect(const char *name, unsigned int port, int timeout_ms, struct crosh_error *err)
 {
-    const int64_t deadline = now_ms() + timeout_ms;
+    const int64_t deadline = deadline_in(timeout_ms);
     cleanup_close int dir_fd = -1;
     cleanup_close int fd = -1;
     int flags;
-    int rc = crosh_vm_check_name(name, err);
+    int rc = crosh_priv_vm_require(name, err);
 
     if (rc < 0)
         return rc;
-    if (!crosh_vm_exists(name)) {
-        crosh_error_set(err, -ENOENT, "there is no VM named %s", name);
-        (void)crosh_error_hint(err, "see what there is: vmc list; make it: vmc start %s", name);
-        return -ENOENT;
-    }
     dir_fd = crosh_priv_vm_runtime_find(name, err);
     if (dir_fd < 0)
         return dir_fd == -ENOENT ? not_running(name, err) : dir_fd;

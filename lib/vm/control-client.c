@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/deadline.h"
 #include "lib/vm/runtime.h"
 #include "lib/wire/frame.h"
 
@@ -23,31 +23,6 @@ struct crosh_control {
     uint32_t last_id;
     struct frame_reader reader;
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-/* 0, -ETIMEDOUT, or negative errno. A timeout_ms below 0 waits for ever. */
-static int wait_for(int fd, short events, int64_t deadline, bool forever)
-{
-    for (;;) {
-        struct pollfd pfd = {.fd = fd, .events = events};
-        int64_t left = deadline - now_ms();
-        int n = poll(&pfd, 1, forever ? -1 : left > 0 ? (int)left : 0);
-
-        if (n > 0)
-            return 0;
-        if (n == 0)
-            return -ETIMEDOUT;
-        if (errno != EINTR)
-            return -errno;
-    }
-}
 
 struct crosh_control *crosh_priv_control_adopt(int fd, struct crosh_error *err)
 {
@@ -108,7 +83,7 @@ int crosh_priv_control_peer(const struct crosh_control *control)
 
 static int send_all(int fd, const uint8_t *data, size_t size)
 {
-    const int64_t deadline = now_ms() + SEND_TIMEOUT_MS;
+    const int64_t deadline = deadline_in(SEND_TIMEOUT_MS);
 
     while (size > 0) {
         ssize_t n = send(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -117,7 +92,7 @@ static int send_all(int fd, const uint8_t *data, size_t size)
             data += n;
             size -= (size_t)n;
         } else if (errno == EAGAIN) {
-            int rc = wait_for(fd, POLLOUT, deadline, false);
+            int rc = deadline_poll(fd, POLLOUT, deadline);
 
             if (rc < 0)
                 return rc;
@@ -149,7 +124,7 @@ int64_t crosh_priv_control_send(struct crosh_control *control, Control__Request 
 int crosh_priv_control_receive(struct crosh_control *control, int timeout_ms,
                                Control__FromLauncher **message, struct crosh_error *err)
 {
-    const int64_t deadline = now_ms() + timeout_ms;
+    const int64_t deadline = deadline_in(timeout_ms);
 
     for (;;) {
         const uint8_t *data;
@@ -165,7 +140,7 @@ int crosh_priv_control_receive(struct crosh_control *control, int timeout_ms,
             return crosh_error_set(err, rc, "the launcher sent what is not a control message");
         if (rc == 1)
             return 1;
-        rc = wait_for(control->fd, POLLIN, deadline, timeout_ms < 0);
+        rc = deadline_poll(control->fd, POLLIN, deadline);
         if (rc == -ETIMEDOUT)
             return crosh_error_set(err, rc, "the launcher does not answer");
         if (rc == 0)
@@ -186,14 +161,14 @@ void crosh_priv_control_message_free(Control__FromLauncher *message)
 static int call(struct crosh_control *control, Control__Request *request, int timeout_ms,
                 Control__Response **response, struct crosh_error *err)
 {
-    const int64_t deadline = now_ms() + timeout_ms;
+    const int64_t deadline = deadline_in(timeout_ms);
     int64_t id = crosh_priv_control_send(control, request, err);
 
     if (id < 0)
         return (int)id;
     for (;;) {
         Control__FromLauncher *message;
-        int64_t left = deadline - now_ms();
+        int64_t left = deadline - deadline_now();
         int rc = crosh_priv_control_receive(control, left > 0 ? (int)left : 0, &message, err);
         bool is_answer;
 

@@ -20,18 +20,11 @@
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/deadline.h"
 #include "lib/vm/dirs.h"
 
 #define LOCK_POLL_MS   20
 #define ENDED_MAX_SIZE 8192
-
-static int64_t now_ms(void)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 int crosh_priv_vm_runtime_open(const char *name, struct crosh_error *err)
 {
@@ -70,7 +63,7 @@ static bool is_current(int dir_fd, const char *name, int fd)
 
 int crosh_priv_vm_operation_lock(const char *name, int timeout_ms, struct crosh_error *err)
 {
-    const int64_t deadline = now_ms() + timeout_ms;
+    const int64_t deadline = deadline_in(timeout_ms);
 
     for (;;) {
         cleanup_close int dir_fd = crosh_priv_vm_runtime_open(name, err);
@@ -87,7 +80,7 @@ int crosh_priv_vm_operation_lock(const char *name, int timeout_ms, struct crosh_
         } else if (fd >= 0 && errno != EWOULDBLOCK && errno != EINTR) {
             return crosh_error_errno(err, "cannot lock VM %s", name);
         }
-        if (now_ms() >= deadline)
+        if (deadline_now() >= deadline)
             break;
         (void)poll(NULL, 0, LOCK_POLL_MS);
     }
@@ -202,7 +195,7 @@ pid_t crosh_priv_vm_holder(int runtime_fd)
 
 int crosh_priv_unix_connect(int dir_fd, const char *name, int timeout_ms)
 {
-    const int64_t deadline = now_ms() + timeout_ms;
+    const int64_t deadline = deadline_in(timeout_ms);
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     cleanup_close int fd = -1;
 
@@ -217,7 +210,7 @@ int crosh_priv_unix_connect(int dir_fd, const char *name, int timeout_ms)
         /* EAGAIN: the listener's backlog is full, and poll() would not tell when it is not. */
         if (errno != EAGAIN && errno != EINTR)
             return -errno;
-        if (now_ms() >= deadline)
+        if (deadline_now() >= deadline)
             return -ETIMEDOUT;
         (void)poll(NULL, 0, LOCK_POLL_MS);
     }

@@ -52,6 +52,17 @@ bool crosh_vm_exists(const char *name)
     return fd >= 0 && has_config(fd, name);
 }
 
+int crosh_priv_vm_require(const char *name, struct crosh_error *err)
+{
+    int rc = crosh_vm_check_name(name, err);
+
+    if (rc < 0 || crosh_vm_exists(name))
+        return rc;
+    crosh_error_set(err, -ENOENT, "there is no VM named %s", name);
+    (void)crosh_error_hint(err, "see what there is: vmc list");
+    return -ENOENT;
+}
+
 static int compare_names(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
@@ -177,11 +188,13 @@ int crosh_priv_vm_create(const char *name, struct crosh_vm_config *config, struc
 int crosh_priv_vm_update(const char *name, struct crosh_vm_config *config, struct crosh_error *err)
 {
     cleanup_close int lock = lock_store(err);
+    int rc;
 
     if (lock < 0)
         return lock;
-    if (!crosh_vm_exists(name))
-        return crosh_error_set(err, -ENOENT, "there is no VM named %s", name);
+    rc = crosh_priv_vm_require(name, err);
+    if (rc < 0)
+        return rc;
     return crosh_priv_vm_config_save(name, config, err);
 }
 

@@ -7,6 +7,12 @@
 
 #include "lib/vm/config.h"
 
+/*
+ * 0 when there is a VM of that name; otherwise CROSH_EUSAGE for what is no name,
+ * -ENOENT.
+ */
+int crosh_priv_vm_require(const char *name, struct crosh_error *err);
+
 /* Makes a VM with this configuration. -EEXIST when there is one of that name. */
 int crosh_priv_vm_create(const char *name, struct crosh_vm_config *config, struct crosh_error *err);
 

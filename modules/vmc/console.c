@@ -11,6 +11,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/vm/runtime.h"
+#include "lib/vm/store.h"
 #include "modules/vmc/text.h"
 #include "modules/vmc/vmc.h"
 
@@ -126,14 +127,10 @@ int vmc_console(struct crosh_context *ctx, const struct crosh_args *args, struct
     cleanup_close int guest = -1;
     struct termios before;
     struct termios raw;
-    int rc = crosh_vm_check_name(name, err);
+    int rc = crosh_priv_vm_require(name, err);
 
     if (rc < 0)
         return rc;
-    if (!crosh_vm_exists(name)) {
-        crosh_error_set(err, -ENOENT, "there is no VM named %s", name);
-        return crosh_error_hint(err, "see what there is: vmc list");
-    }
     if (!isatty(crosh_stdin_fd(ctx)) || tcgetattr(crosh_stdin_fd(ctx), &before) < 0) {
         crosh_error_set(err, -ENOTTY, "a console needs a terminal");
         return crosh_error_hint(err, "to read it only: vmc logs -f %s", name);

@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/deadline.h"
 #include "lib/vm/dirs.h"
-#include "modules/vmc/text.h"
 
 #define BUILDER CROSH_LIBEXECDIR "/crosh-mkimage"
 #define AGENT   CROSH_LIBEXECDIR "/crosh-agent"
@@ -150,11 +150,11 @@ static int spawn_builder(const char *output, const struct crosh_vm_config *confi
 static void kill_builder(pid_t pid, int words_fd)
 {
     struct pollfd pfd = {.fd = words_fd, .events = POLLIN};
-    const int64_t deadline = text_now_ms() + KILL_WAIT_MS;
+    const int64_t deadline = deadline_now() + KILL_WAIT_MS;
     char drain[512];
 
     (void)kill(-pid, SIGTERM);
-    while (text_now_ms() < deadline) {
+    while (deadline_now() < deadline) {
         if (poll(&pfd, 1, TICK_MS) > 0 && read(words_fd, drain, sizeof(drain)) <= 0)
             break;
     }
@@ -165,7 +165,7 @@ static void kill_builder(pid_t pid, int words_fd)
 static int attend(struct crosh_context *ctx, struct progress *progress, pid_t pid, int words_fd,
                   struct builder_words *words, struct crosh_error *err)
 {
-    const int64_t began = text_now_ms();
+    const int64_t began = deadline_now();
 
     for (;;) {
         struct pollfd pfd[2] = {{.fd = words_fd, .events = POLLIN},
@@ -182,7 +182,7 @@ static int attend(struct crosh_context *ctx, struct progress *progress, pid_t pi
             return crosh_error_set(err, -EINTR, "interrupted while building the image");
         }
         /* A builder that finds all in order is gone before anyone could read of it. */
-        if (progress->stage == NULL && text_now_ms() - began >= TICK_MS)
+        if (progress->stage == NULL && deadline_now() - began >= TICK_MS)
             progress_begin(progress, "image");
         progress_tick(progress);
         if ((pfd[0].revents & (POLLIN | POLLHUP)) == 0)
@@ -200,7 +200,7 @@ static int run_builder(struct crosh_context *ctx, struct progress *progress, con
 {
     struct builder_words words = {0};
     cleanup_close int words_fd = -1;
-    const int64_t began = text_now_ms();
+    const int64_t began = deadline_now();
     pid_t pid;
     int status = 0;
     int rc;
@@ -212,7 +212,7 @@ static int run_builder(struct crosh_context *ctx, struct progress *progress, con
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
     if (rc == 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-        progress_done(progress, (text_now_ms() - began) * 1000);
+        progress_done(progress, (deadline_now() - began) * 1000);
         return 0;
     }
     if (rc < 0) {

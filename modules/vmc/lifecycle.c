@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/deadline.h"
 #include "lib/vm/config.h"
 #include "lib/vm/runtime.h"
 #include "lib/vm/store.h"
@@ -200,7 +201,7 @@ static void wait_a_tick(const struct start *start)
 /* Shows the stages until the agent is there. */
 static int attend(struct start *start, int64_t timeout_s, struct crosh_error *err)
 {
-    const int64_t deadline = text_now_ms() + timeout_s * 1000;
+    const int64_t deadline = deadline_now() + timeout_s * 1000;
 
     progress_begin(&start->progress, "launcher");
     while (!start->is_up) {
@@ -221,7 +222,7 @@ static int attend(struct start *start, int64_t timeout_s, struct crosh_error *er
             return rc;
         if (crosh_is_interrupted(start->ctx))
             return crosh_error_set(err, -EINTR, "interrupted");
-        if (!start->is_up && text_now_ms() >= deadline) {
+        if (!start->is_up && deadline_now() >= deadline) {
             crosh_error_set(err, -ETIMEDOUT, "not ready after %lld s", (long long)timeout_s);
             return crosh_error_hint(err, "give it longer: --timeout SECONDS");
         }
@@ -304,7 +305,7 @@ static int start_vm(struct start *start, struct crosh_error *err)
     if (rc < 0)
         return give_up(start, err);
     (void)fprintf(crosh_stderr(start->ctx), "%s is ready (%.2f s)\n", start->name,
-                  (double)(text_now_ms() - start->began_ms) / 1000.0);
+                  (double)(deadline_now() - start->began_ms) / 1000.0);
     return 0;
 }
 
@@ -327,7 +328,7 @@ int vmc_start(struct crosh_context *ctx, const struct crosh_args *args, struct c
                           .operation_lock = -1,
                           .runtime_fd = -1,
                           .launch = {.pidfd = -1},
-                          .began_ms = text_now_ms()};
+                          .began_ms = deadline_now()};
     int rc = crosh_vm_check_name(start.name, err);
 
     if (rc < 0)

@@ -10,6 +10,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/vm/runtime.h"
+#include "lib/vm/store.h"
 #include "modules/vmc/text.h"
 #include "modules/vmc/vmc.h"
 
@@ -140,14 +141,10 @@ int vmc_logs(struct crosh_context *ctx, const struct crosh_args *args, struct cr
                             .out = crosh_stdout(ctx)};
     cleanup_close int runtime_fd = -1;
     cleanup_close int output = -1;
-    int rc = crosh_vm_check_name(copy.vm, err);
+    int rc = crosh_priv_vm_require(copy.vm, err);
 
     if (rc < 0)
         return rc;
-    if (!crosh_vm_exists(copy.vm)) {
-        crosh_error_set(err, -ENOENT, "there is no VM named %s", copy.vm);
-        return crosh_error_hint(err, "see what there is: vmc list");
-    }
     runtime_fd = crosh_priv_vm_runtime_find(copy.vm, err);
     if (runtime_fd < 0)
         return runtime_fd == -ENOENT ? no_log(copy.vm, err) : runtime_fd;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/base/deadline.h"
 #include "modules/vmc/text.h"
 
 #define NAME_WIDTH 9
@@ -29,14 +30,14 @@ static void draw(struct progress *progress)
     if (!progress->is_live || progress->stage == NULL)
         return;
     (void)fprintf(progress->out, "\r\033[K  %-*s %.1f s ...", NAME_WIDTH, progress->stage,
-                  (double)(text_now_ms() - progress->began_ms) / 1000.0);
+                  (double)(deadline_now() - progress->began_ms) / 1000.0);
     (void)fflush(progress->out);
 }
 
 void progress_begin(struct progress *progress, const char *name)
 {
     progress->stage = name;
-    progress->began_ms = text_now_ms();
+    progress->began_ms = deadline_now();
     draw(progress);
 }
 
@@ -50,7 +51,7 @@ void progress_done(struct progress *progress, int64_t elapsed_us)
     if (progress->stage == NULL)
         return;
     if (elapsed_us < 0)
-        elapsed_us = (text_now_ms() - progress->began_ms) * 1000;
+        elapsed_us = (deadline_now() - progress->began_ms) * 1000;
     clear(progress);
     (void)fprintf(progress->out, "  %-*s %.2f s\n", NAME_WIDTH, progress->stage,
                   (double)elapsed_us / 1e6);
@@ -64,7 +65,7 @@ void progress_fail(struct progress *progress)
         return;
     clear(progress);
     (void)fprintf(progress->out, "  %-*s failed after %.2f s\n", NAME_WIDTH, progress->stage,
-                  (double)(text_now_ms() - progress->began_ms) / 1000.0);
+                  (double)(deadline_now() - progress->began_ms) / 1000.0);
     (void)fflush(progress->out);
     progress->stage = NULL;
 }

@@ -10,8 +10,10 @@
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/deadline.h"
 #include "lib/vm/control-client.h"
 #include "lib/vm/runtime.h"
+#include "lib/vm/store.h"
 #include "modules/vmc/launch.h"
 #include "modules/vmc/progress.h"
 #include "modules/vmc/text.h"
@@ -59,7 +61,7 @@ static int open_holder(int runtime_fd, const struct crosh_control *control)
 /* 1: gone, 0: still there, -EINTR. */
 static int wait_gone(const struct stop *stop, struct progress *progress, int64_t wait_ms)
 {
-    const int64_t deadline = text_now_ms() + wait_ms;
+    const int64_t deadline = deadline_now() + wait_ms;
 
     do {
         struct pollfd pfd[2] = {{.fd = stop->pidfd, .events = POLLIN},
@@ -71,7 +73,7 @@ static int wait_gone(const struct stop *stop, struct progress *progress, int64_t
         if (crosh_is_interrupted(stop->ctx))
             return -EINTR;
         progress_tick(progress);
-    } while (text_now_ms() < deadline);
+    } while (deadline_now() < deadline);
     return 0;
 }
 
@@ -127,23 +129,19 @@ static void report(const struct stop *stop, int64_t began_ms)
         text_print_line(out, ended.detail);
     }
     (void)fprintf(out, "%s stopped (%.2f s)\n", stop->name,
-                  (double)(text_now_ms() - began_ms) / 1000.0);
+                  (double)(deadline_now() - began_ms) / 1000.0);
 }
 
 static int stop_vm(struct stop *stop, struct crosh_error *err)
 {
-    const int64_t began_ms = text_now_ms();
+    const int64_t began_ms = deadline_now();
     cleanup_close int runtime_fd = -1;
     struct crosh_control *control;
     struct progress progress;
-    int rc = crosh_vm_check_name(stop->name, err);
+    int rc = crosh_priv_vm_require(stop->name, err);
 
     if (rc < 0)
         return rc;
-    if (!crosh_vm_exists(stop->name)) {
-        crosh_error_set(err, -ENOENT, "there is no VM named %s", stop->name);
-        return crosh_error_hint(err, "see what there is: vmc list");
-    }
     if (crosh_priv_vm_probe(stop->name) == CROSH_VM_DEAD)
         return not_running(stop->name, err);
     runtime_fd = crosh_priv_vm_runtime_find(stop->name, err);

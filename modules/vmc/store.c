@@ -21,12 +21,6 @@
 #define LOCK_WAIT_MS     1000
 #define QUERY_TIMEOUT_MS 1000
 
-static int no_such_vm(const char *name, struct crosh_error *err)
-{
-    crosh_error_set(err, -ENOENT, "there is no VM named %s", name);
-    return crosh_error_hint(err, "see what there is: vmc list");
-}
-
 int vmc_create(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
 {
     const char *name = crosh_args_string(args, "vm");
@@ -51,12 +45,10 @@ int vmc_destroy(struct crosh_context *ctx, const struct crosh_args *args, struct
     cleanup_close int runtime_fd = -1;
     cleanup_close int lock = -1;
     char question[CROSH_VM_NAME_MAX + 80];
-    int rc = crosh_vm_check_name(name, err);
+    int rc = crosh_priv_vm_require(name, err);
 
     if (rc < 0)
         return rc;
-    if (!crosh_vm_exists(name))
-        return no_such_vm(name, err);
     if (!crosh_args_has(args, "yes")) {
         if (!crosh_is_interactive(ctx)) {
             crosh_error_set(err, CROSH_EUSAGE, "VM %s is destroyed only when somebody agrees",
@@ -285,12 +277,10 @@ int vmc_status(struct crosh_context *ctx, const struct crosh_args *args, struct 
 {
     const char *name = crosh_args_string(args, "vm");
     struct row row;
-    int rc = crosh_vm_check_name(name, err);
+    int rc = crosh_priv_vm_require(name, err);
 
     if (rc < 0)
         return rc;
-    if (!crosh_vm_exists(name))
-        return no_such_vm(name, err);
     row_init(&row, name);
     if (crosh_args_has(args, "json")) {
         rc = print_json(ctx, row_to_json(&row), err);

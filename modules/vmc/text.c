@@ -250,11 +250,3 @@ const char *text_duration(uint64_t seconds, char *buffer, size_t size)
         (void)snprintf(buffer, size, "%llu d %llu h", s / 86400, s / 3600 % 24);
     return buffer;
 }
-
-int64_t text_now_ms(void)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}

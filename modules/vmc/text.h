@@ -6,7 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <time.h>
 
 /*
  * Takes what could act on a terminal out of a byte stream: escape sequences,
@@ -49,8 +48,5 @@ const char *text_size(uint64_t bytes, char *buffer, size_t size);
 
 /* "12 s", "3 min", "2 h 5 min", "4 d 1 h". */
 const char *text_duration(uint64_t seconds, char *buffer, size_t size);
-
-/* CLOCK_MONOTONIC in milliseconds. */
-int64_t text_now_ms(void);
 
 #endif
