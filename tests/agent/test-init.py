@@ -30,6 +30,7 @@ cp "$2" "$1/sbin/crosh-agent"
 cp /bin/busybox "$1/bin/busybox"
 for applet in sh sleep ps cat kill mount hostname id ls ifconfig; do ln -s busybox "$1/bin/$applet"; done
 printf 'root:x:0:0:root:/root:/bin/sh\\nuser:x:1000:1000::/:/bin/sh\\n' > "$1/etc/passwd"
+printf 'root:x:0:\\nuser:x:1000:\\nvideo:x:44:root,user\\n' > "$1/etc/group"
 printf '# comment\\n/lib/modules/missing.ko\\n' > "$1/etc/crosh/modules"
 echo testname > "$1/etc/hostname"
 while [ ! -e "$1/link" ]; do sleep 0.02; done
@@ -165,6 +166,8 @@ def test_what_a_system_needs_is_there():
         assert "127.0.0.1" in guest.run("ifconfig", "lo")[1]
         equal(guest.run("sh", "-c", "ls -d /dev/fd/0 /dev/stdin /dev/stderr")[0], 0)
         equal(guest.run("id", "-u", user="user")[1], "1000\n")
+        equal(guest.run("id", "-G", user="user")[1], "1000 44\n")
+        equal(guest.run("id", "-G")[1], "0 44\n")
         assert "cannot load module /lib/modules/missing.ko" in guest.output(), guest.output()
 
 
