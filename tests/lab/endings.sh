@@ -11,6 +11,7 @@ equal "power-off inside" "$(ended vm)" "poweroff 0"
 check "it starts again" start vm
 run_in vm sh -c 'echo c >/proc/sysrq-trigger' 2>/dev/null
 equal "a kernel panic" "$(ended vm)" "crash 11"
+contains "told by pvpanic" "$(cat "$(runtime vm)/ended")" pvpanic
 contains "the console log has it" "$(crosh vmc logs vm)" "Kernel panic"
 
 check "it starts after the panic" start vm

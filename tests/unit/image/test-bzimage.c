@@ -256,6 +256,7 @@ static void refuses_absurd_headers(void **state)
     uint8_t image[IMAGE_ROOM];
     size_t size = make_compressed(BZIMAGE_LZ4, image);
     uint8_t *claimed_size = image + size - 4;
+    struct bzimage_payload payload;
 
     (void)state;
     put_le32(image + 0x248, UINT32_MAX);
@@ -268,13 +269,18 @@ static void refuses_absurd_headers(void **state)
     assert_int_equal(extract(image, size, NULL), -ENOEXEC);
 
     size = make_compressed(BZIMAGE_LZ4, image);
-    put_le32(claimed_size, UINT32_MAX); /* would be 4 GiB of memory */
-    assert_int_equal(extract(image, size, NULL), -ENOEXEC);
+    put_le32(claimed_size, UINT32_MAX); /* would be 4 GiB of memory: refused before any is taken */
+    assert_int_equal(bzimage_find_payload(image, size, &payload, NULL), -ENOEXEC);
     put_le32(claimed_size, 0);
     assert_int_equal(extract(image, size, NULL), -ENOEXEC);
     put_le32(claimed_size, sizeof(struct elf_file) - 1);
     assert_int_equal(extract(image, size, NULL), -ENOEXEC);
     put_le32(claimed_size, sizeof(struct elf_file) + 1);
+    assert_int_equal(extract(image, size, NULL), -ENOEXEC);
+
+    /* A format that says itself where it ends, and ends before the claimed size. */
+    size = make_compressed(BZIMAGE_ZSTD, image);
+    put_le32(image + size - 4, sizeof(struct elf_file) + 1);
     assert_int_equal(extract(image, size, NULL), -ENOEXEC);
 
     size = make_compressed(BZIMAGE_LZ4, image);
