@@ -96,7 +96,7 @@ static const struct crosh_command start_command = {
             "from /lib/modules or from --modules.",
     .examples = "vmc start termina\tstart termina and open a shell in it\n"
                 "vmc start --cpus 4 --memory 4G --no-shell build\ta new, larger VM without a shell\n"
-                "vmc start --extra-disk ~/data.img,ro termina\tlend it a disk for this run\n",
+                "vmc start --extra-disk data.img,ro termina\tlend it a disk for this run\n",
     .params = start_params,
     .run = vmc_start,
 };
