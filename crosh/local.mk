@@ -12,6 +12,7 @@ crosh_libshell_la_SOURCES = \
 	crosh/loader/loader.c crosh/loader/loader.h \
 	crosh/loader/open-module.c crosh/loader/open-module.h \
 	crosh/loader/secure-path.c crosh/loader/secure-path.h \
+	crosh/notices.c crosh/notices.h \
 	crosh/registry.c crosh/registry.h \
 	crosh/run-list.c \
 	crosh/run-pipeline.c crosh/run-pipeline.h \

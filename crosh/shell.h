@@ -11,6 +11,7 @@
 #include "lib/command/context.h"
 
 struct history;
+struct notices;
 
 struct shell {
     struct registry registry;
@@ -20,6 +21,7 @@ struct shell {
     int last_status;              /* $? */
     bool is_exiting;              /* "exit" was run; last_status is the status to end with */
     struct history *history;      /* of the interactive shell, else NULL */
+    struct notices *notices;      /* likewise */
 };
 
 /* Where text to run comes from, for error messages. */
