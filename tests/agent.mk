@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
 # Tests of the agent and of vsh on this host, without a VM between them.
-agent_tests = tests/agent/test-sessions.py tests/agent/test-vsh.py tests/agent/test-init.py
+agent_tests = \
+	tests/agent/test-sessions.py \
+	tests/agent/test-vsh.py \
+	tests/agent/test-init.py \
+	tests/agent/test-console.py
 TESTS += $(agent_tests)
 EXTRA_DIST += $(agent_tests) tests/agent/wire.py
