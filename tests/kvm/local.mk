@@ -27,3 +27,10 @@ endif
 check_PROGRAMS += tests/kvm/kvm-boot
 tests_kvm_kvm_boot_SOURCES = tests/kvm/kvm-boot.c
 tests_kvm_kvm_boot_LDADD = kvm/libkvm.la
+
+if ENABLE_FUZZING
+noinst_PROGRAMS += tests/fuzz/fuzz-kernel-image
+tests_fuzz_fuzz_kernel_image_SOURCES = tests/fuzz/fuzz-kernel-image.c
+tests_fuzz_fuzz_kernel_image_LDADD = kvm/libkvm.la lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS) $(JANSSON_LIBS)
+tests_fuzz_fuzz_kernel_image_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif
