@@ -1,6 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* The host's ends of vsock streams: the unix socket with CONNECT, "<path>_<port>", listeners here.
  */
+
+/*
+ * Theory of operation
+ *
+ * Whatever is not a stream yet is half open: a client that has not finished its
+ * CONNECT line, a stream the guest has not answered, a listener whose backlog is
+ * full (unix sockets cannot be waited for; connecting is tried again). Half-open
+ * ones are bounded in number and each has a deadline. When there are too many,
+ * new clients wait in the socket's backlog, and new requests of the guest for busy
+ * listeners are refused. Without a driver in the guest, clients are closed at once.
+ */
 #include "kvm/virtio/vsock-internal.h"
 
 #include <errno.h>

@@ -6,7 +6,8 @@ virtio_tests = \
 	tests/unit/test-vhost-user \
 	tests/unit/test-virtio-devices \
 	tests/unit/test-virtqueue \
-	tests/unit/test-vsock \
+	tests/unit/test-vsock-data \
+	tests/unit/test-vsock-ends \
 	tests/unit/test-vsock-stream
 check_PROGRAMS += $(virtio_tests)
 TESTS += $(virtio_tests)
@@ -19,9 +20,12 @@ tests_unit_test_virtio_devices_SOURCES = tests/unit/test-virtio-devices.c tests/
 tests_unit_test_virtio_devices_LDADD = $(virtio_test_ldadd)
 tests_unit_test_virtqueue_SOURCES = tests/unit/test-virtqueue.c tests/unit/fake-queue.h
 tests_unit_test_virtqueue_LDADD = $(virtio_test_ldadd)
-tests_unit_test_vsock_SOURCES = tests/unit/test-vsock.c tests/unit/fake-queue.h \
+vsock_fixture = tests/unit/vsock-fixture.c tests/unit/vsock-fixture.h tests/unit/fake-queue.h \
 	tests/unit/fake-vsock-driver.c tests/unit/fake-vsock-driver.h
-tests_unit_test_vsock_LDADD = $(virtio_test_ldadd)
+tests_unit_test_vsock_data_SOURCES = tests/unit/test-vsock-data.c $(vsock_fixture)
+tests_unit_test_vsock_data_LDADD = $(virtio_test_ldadd)
+tests_unit_test_vsock_ends_SOURCES = tests/unit/test-vsock-ends.c $(vsock_fixture)
+tests_unit_test_vsock_ends_LDADD = $(virtio_test_ldadd)
 tests_unit_test_vsock_stream_SOURCES = tests/unit/test-vsock-stream.c
 tests_unit_test_vsock_stream_LDADD = $(virtio_test_ldadd)
 endif
