@@ -2,6 +2,7 @@
 # The tests.
 include tests/modules/local.mk
 include tests/fuzz/virtio.mk
+include tests/fuzz/wire.mk
 include tests/fuzz/image.mk
 include tests/unit/guest.mk
 include tests/unit/image.mk

@@ -356,6 +356,26 @@ def a_login_shell_opens_without_a_command():
 
 
 @case
+def sessions_from_the_prompt_return_to_it():
+    terminal = home.terminal()
+    terminal.expect("crosh>")
+    terminal.send("vsh alpha -- env 'PS1=guest> ' sh -i\r")
+    terminal.wait(lambda t: t.text().endswith("guest>"), 10, "the guest's prompt")
+    terminal.send("echo in-$((40 + 2)); exit 5\r")
+    terminal.expect("in-42")
+    terminal.wait(lambda t: t.text().endswith("crosh>"), 10, "the prompt")
+    terminal.send("vsh alpha -- sleep 82 | cat\r")
+    wait_for(lambda: running("^sleep 82"), 10, "the command")
+    terminal.send("\x03")
+    terminal.wait(lambda t: t.text().endswith("crosh>"), 10, "the prompt after Ctrl-C")
+    wait_for(lambda: not running("^sleep 82"), 10, "the command to go")
+    terminal.send("vsh alpha -- echo again-$((1+1))\r")
+    terminal.expect("again-")
+    terminal.send("\x04")
+    terminal.end(10)
+
+
+@case
 def escapes():
     terminal = shell_terminal()
     terminal.send("echo a~.b\r")

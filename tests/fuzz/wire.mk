@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: MIT
+# libFuzzer targets for what the other end of a stream controls.
+
+if ENABLE_FUZZING
+wire_fuzzers = tests/fuzz/fuzz-frame tests/fuzz/fuzz-vsh-client
+noinst_PROGRAMS += $(wire_fuzzers)
+
+tests_fuzz_fuzz_frame_SOURCES = tests/fuzz/fuzz-frame.c
+tests_fuzz_fuzz_frame_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
+tests_fuzz_fuzz_frame_LDADD = lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS)
+tests_fuzz_fuzz_frame_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_vsh_client_SOURCES = tests/fuzz/fuzz-vsh-client.c \
+	modules/vsh/vsh-terminal.c modules/vsh/vsh-text.c
+tests_fuzz_fuzz_vsh_client_CPPFLAGS = $(AM_CPPFLAGS)
+tests_fuzz_fuzz_vsh_client_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_vsh_client_LDADD = lib/libbase.la
+endif
