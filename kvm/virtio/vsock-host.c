@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The host's ends of vsock streams: the unix socket with CONNECT, "<path>_<port>", listeners here.
- */
+/* The host's ends of vsock streams: the unix socket, "<path>_<port>", listeners in here. */
 
 /*
  * Theory of operation
