@@ -37,7 +37,9 @@ static bool has_config(int vms_fd, const char *name)
     char path[CROSH_VM_NAME_MAX + sizeof("/config.json")];
     struct stat st;
 
-    (void)snprintf(path, sizeof(path), "%s/config.json", name);
+    /* A name that does not fit is no VM's: the directory may hold anything. */
+    if (snprintf(path, sizeof(path), "%s/config.json", name) >= (int)sizeof(path))
+        return false;
     return fstatat(vms_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
