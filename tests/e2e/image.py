@@ -116,6 +116,30 @@ def the_initramfs_has_what_the_agent_needs():
         equal(unpack(output / "initramfs", path.lstrip("/"))[:4], b"\x7fELF", path)
 
 
+def signed(initramfs):
+    """How many of the modules in an initramfs have their signature."""
+    order = unpack(initramfs, "etc/crosh/modules").decode().split()
+    return sum(unpack(initramfs, path.lstrip("/")).endswith(b"~Module signature appended~\n")
+               for path in order), len(order)
+
+
+@case
+def signatures_stay_where_the_kernel_asks_for_them():
+    equal(signed(top / "images/whole/initramfs")[0], 0, "not asked for")
+    strict = top / "strict"
+    strict.mkdir()
+    shutil.copy(kernel, strict)
+    (strict / f"config-{release}").write_text("CONFIG_MODULE_SIG=y\nCONFIG_MODULE_SIG_FORCE=y\n")
+    for what in ("asked for", "not known"):
+        output = top / "images" / what.replace(" ", "-")
+        done = mkimage("micro", "--quiet", "--kernel", strict / kernel.name, "--modules",
+                       top / "kernel/lib/modules" / release, "--output", output)
+        equal(done.returncode, 0, done.stderr)
+        having, all_of_them = signed(output / "initramfs")
+        equal(having, all_of_them, what)
+        (strict / f"config-{release}").unlink(missing_ok=True)
+
+
 @case
 def the_same_inputs_give_the_same_bytes():
     again = top / "images/again"
