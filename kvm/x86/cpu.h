@@ -11,6 +11,10 @@
 /* What the host's KVM can give a guest; to be freed. NULL with err filled. */
 struct kvm_cpuid2 *cpu_supported_cpuid(int kvm_fd, struct crosh_error *err);
 
+/* Adds what some KVMs leave out of that: at most two entries, for which there must be room. Pure.
+ */
+void cpu_complete_cpuid(struct kvm_cpuid2 *cpuid);
+
 /*
  * Makes host's table that of vcpu number index of count (one package, one thread
  * per core). Pure; changes entries in place.

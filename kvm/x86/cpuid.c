@@ -3,11 +3,13 @@
 #include "kvm/x86/cpu.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
 enum {
     MAX_ENTRIES = 256,
+    ADDED_ENTRIES = 2, /* by cpu_complete_cpuid() */
 
     LEAF_FEATURES = 0x1,
     LEAF_CACHE = 0x4,
@@ -29,10 +31,36 @@ enum {
 #define LEAF_AMD_CACHE          0x8000001du
 #define LEAF_AMD_TOPOLOGY       0x8000001eu
 
+/*
+ * Newer KVMs list only subleaf 0 of the topology leaves, which means "no topology":
+ * Linux would take each vcpu for a package. Adds the core level where it lacks.
+ */
+static void complete_topology(struct kvm_cpuid2 *cpuid, uint32_t leaf)
+{
+    bool has_leaf = false;
+
+    for (uint32_t i = 0; i < cpuid->nent; i++) {
+        if (cpuid->entries[i].function != leaf)
+            continue;
+        if (cpuid->entries[i].index == 1)
+            return;
+        has_leaf = true;
+    }
+    if (has_leaf)
+        cpuid->entries[cpuid->nent++] = (struct kvm_cpuid_entry2){
+            .function = leaf, .index = 1, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX};
+}
+
+void cpu_complete_cpuid(struct kvm_cpuid2 *cpuid)
+{
+    complete_topology(cpuid, LEAF_TOPOLOGY);
+    complete_topology(cpuid, LEAF_TOPOLOGY_V2);
+}
+
 struct kvm_cpuid2 *cpu_supported_cpuid(int kvm_fd, struct crosh_error *err)
 {
     struct kvm_cpuid2 *cpuid =
-        calloc(1, sizeof(*cpuid) + MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2));
+        calloc(1, sizeof(*cpuid) + (MAX_ENTRIES + ADDED_ENTRIES) * sizeof(struct kvm_cpuid_entry2));
 
     if (cpuid == NULL) {
         crosh_error_set(err, -ENOMEM, "out of memory");
@@ -44,6 +72,7 @@ struct kvm_cpuid2 *cpu_supported_cpuid(int kvm_fd, struct crosh_error *err)
         free(cpuid);
         return NULL;
     }
+    cpu_complete_cpuid(cpuid);
     return cpuid;
 }
 

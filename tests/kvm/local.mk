@@ -7,6 +7,7 @@ kvm_tests = \
 	tests/kvm/test-acpi \
 	tests/kvm/test-blk \
 	tests/kvm/test-board \
+	tests/kvm/test-cpuid \
 	tests/kvm/test-machine
 check_PROGRAMS += $(kvm_tests)
 TESTS += $(kvm_tests)
@@ -19,6 +20,8 @@ tests_kvm_test_blk_SOURCES = tests/kvm/test-blk.c tests/unit/fake-queue.h
 tests_kvm_test_blk_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_board_SOURCES = tests/kvm/test-board.c
 tests_kvm_test_board_LDADD = $(launcher_test_ldadd)
+tests_kvm_test_cpuid_SOURCES = tests/kvm/test-cpuid.c
+tests_kvm_test_cpuid_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_machine_SOURCES = tests/kvm/test-machine.c tests/kvm/guest-programs.h
 tests_kvm_test_machine_LDADD = $(launcher_test_ldadd)
 endif
