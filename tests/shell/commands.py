@@ -299,9 +299,12 @@ def library_path_is_ignored():
     with Shell("hello") as home:
         evil = home.path / "evil"
         evil.mkdir()
-        home.add("duplicate", "later")
-        (home.modules / "later.so").rename(evil / "later.so")
-        equal(home.crosh("-c", "later", env={"LTDL_LIBRARY_PATH": str(evil)})[0], 127)
+        # Its constructor tells when it is opened at all.
+        home.add("nonote", "zzzz").rename(evil / "zzzz.so")
+        status, _, err = home.crosh("-c", "zzzz", env={"LTDL_LIBRARY_PATH": str(evil),
+                                                       "LD_LIBRARY_PATH": str(evil)})
+        equal((status, err),
+              (127, 'crosh: unknown command "zzzz"\nhint: "help" lists the commands\n'))
 
 
 @case

@@ -3,6 +3,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 from harness import case, contains, equal, main
 from shell import Shell
@@ -143,6 +144,11 @@ def hang_up_and_terminate():
 def stop_key_does_nothing():
     with Shell() as home, home.screen() as screen:
         screen.prompt()
+        # The kernel stops no orphaned process group, such as this one: ask what crosh ignores.
+        status = Path(f"/proc/{screen.terminal.child.pid}/status").read_text()
+        ignored = int(next(row for row in status.split("\n") if row.startswith("SigIgn")).split()[1], 16)
+        for number in (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGPIPE):
+            equal(ignored >> (number - 1) & 1, 1, signal.Signals(number).name)
         screen.keys("\x1a")
         screen.keys("echo alive\r")
         screen.until(lambda rows: rows[-2:] == ["alive", "crosh>"], "the answer")
@@ -322,6 +328,9 @@ def window_resize():
         screen.terminal.resize(24, 40)
         screen.keys("echo " + "y" * 40)
         screen.last("crosh> echo " + "y" * 28, "y" * 12)
+        screen.keys(HOME_KEY + "true;")
+        screen.last("crosh> true;echo " + "y" * 23, "y" * 17)
+        equal(screen.cursor(), 12)
         screen.keys("\r")
         screen.last("y" * 40, "crosh>")
 
