@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-# The vmc module.
-pkgmodule_LTLIBRARIES += modules/vmc/vmc.la
-modules_vmc_vmc_la_SOURCES = \
+# The vmc module. Its code is a library of its own, so that programs can hold it without loading it.
+noinst_LTLIBRARIES += modules/vmc/libvmc.la
+modules_vmc_libvmc_la_SOURCES = \
 	modules/vmc/cid.c modules/vmc/cid.h \
 	modules/vmc/console.c \
 	modules/vmc/image.c modules/vmc/image.h \
@@ -14,6 +14,10 @@ modules_vmc_vmc_la_SOURCES = \
 	modules/vmc/store.c \
 	modules/vmc/text.c modules/vmc/text.h \
 	modules/vmc/vmc.c modules/vmc/vmc.h
-modules_vmc_vmc_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(PROTOBUF_C_CFLAGS)
+modules_vmc_libvmc_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(PROTOBUF_C_CFLAGS)
+modules_vmc_libvmc_la_LIBADD = lib/libcrosh.la $(JANSSON_LIBS)
+
+pkgmodule_LTLIBRARIES += modules/vmc/vmc.la
+modules_vmc_vmc_la_SOURCES =
 modules_vmc_vmc_la_LDFLAGS = -module $(MODULE_LDFLAGS)
-modules_vmc_vmc_la_LIBADD = lib/libcrosh.la $(JANSSON_LIBS)
+modules_vmc_vmc_la_LIBADD = modules/vmc/libvmc.la
