@@ -44,6 +44,13 @@
 #define PROBE_MS 1000
 
 #define QUEUE_LIMIT (64u * 1024u)
+#define INPUT_LIMIT (256u * 1024u)
+/*
+ * What a client that counts may have on its way to the command. Less than
+ * INPUT_LIMIT: such a client is always read, so its signals never wait behind
+ * input that the command does not read.
+ */
+#define INPUT_WINDOW (192u * 1024u)
 
 enum { SOCKET, INPUT, OUTPUT, ERROR_OUTPUT, CHILD, SIGNALS, POLL_COUNT };
 
@@ -55,6 +62,8 @@ struct session {
     struct byte_queue to_command;
     struct command command;
     unsigned char last_typed;
+    bool has_credit;     /* the client counts its input */
+    size_t input_taken;  /* bytes of it that it has not been told of */
     bool is_input_ended; /* the peer sent its end of file */
     bool is_ending;      /* the command has ended; its output is being drained */
     bool is_lost;        /* the peer is gone, or broke the protocol */
@@ -91,8 +100,26 @@ static void queue_status(struct session *s, Vsh__ConnectionStatus status, int co
         s->is_lost = true;
 }
 
+/* Counts input as taken and tells the client, not for every few bytes. */
+static void give_credit(struct session *s, size_t size)
+{
+    Vsh__CreditMessage message = VSH__CREDIT_MESSAGE__INIT;
+    Vsh__HostMessage host = VSH__HOST_MESSAGE__INIT;
+
+    s->input_taken += size;
+    if (!s->has_credit || s->input_taken < INPUT_WINDOW / 4)
+        return;
+    message.bytes = (uint32_t)s->input_taken;
+    host.msg_case = VSH__HOST_MESSAGE__MSG_CREDIT_MESSAGE;
+    host.credit_message = &message;
+    if (byte_queue_add_message(&s->to_peer, &host.base) < 0)
+        s->is_lost = true;
+    s->input_taken = 0;
+}
+
 static void close_input(struct session *s)
 {
+    give_credit(s, byte_queue_size(&s->to_command));
     byte_queue_clear(&s->to_command);
     if (s->command.input >= 0)
         (void)close(move_fd(s->command.input));
@@ -100,11 +127,14 @@ static void close_input(struct session *s)
 
 static void flush_input(struct session *s)
 {
-    if (s->command.input < 0) {
-        byte_queue_clear(&s->to_command);
+    size_t waiting = byte_queue_size(&s->to_command);
+    int r;
+
+    if (s->command.input < 0)
         return;
-    }
-    if (byte_queue_flush(&s->to_command, s->command.input) < 0)
+    r = byte_queue_flush(&s->to_command, s->command.input);
+    give_credit(s, waiting - byte_queue_size(&s->to_command));
+    if (r < 0)
         close_input(s);
     else if (s->is_input_ended && s->command.terminal < 0 && byte_queue_size(&s->to_command) == 0)
         close_input(s);
@@ -114,9 +144,12 @@ static void take_data(struct session *s, const Vsh__DataMessage *message)
 {
     unsigned char eof[2];
 
-    if (message->stream != VSH__STDIO_STREAM__STDIN_STREAM || s->is_input_ended ||
-        s->command.input < 0)
+    if (message->stream != VSH__STDIO_STREAM__STDIN_STREAM)
         return;
+    if (s->is_input_ended || s->command.input < 0) {
+        give_credit(s, message->data.len);
+        return;
+    }
     if (message->data.len > 0) {
         s->last_typed = message->data.data[message->data.len - 1];
         if (byte_queue_add(&s->to_command, message->data.data, message->data.len) < 0)
@@ -439,12 +472,14 @@ static void finish(struct session *s)
     linger(s->socket);
 }
 
-static int send_response(int fd, Vsh__ConnectionStatus status, pid_t pid, const char *description)
+static int send_response(int fd, Vsh__ConnectionStatus status, pid_t pid, uint32_t window,
+                         const char *description)
 {
     Vsh__SetupConnectionResponse response = VSH__SETUP_CONNECTION_RESPONSE__INIT;
 
     response.status = status;
     response.pid = pid;
+    response.stdin_window = window;
     response.description = (char *)description;
     return frame_send(fd, &response.base);
 }
@@ -454,7 +489,7 @@ void session_refuse(int fd, const char *reason)
     uint8_t scrap[FRAME_COMPAT_MAX];
 
     (void)fcntl(fd, F_SETFL, O_NONBLOCK);
-    (void)send_response(fd, VSH__CONNECTION_STATUS__FAILED, 0, reason);
+    (void)send_response(fd, VSH__CONNECTION_STATUS__FAILED, 0, 0, reason);
     (void)shutdown(fd, SHUT_WR);
     /* As in linger(), but the service itself waits for nobody. */
     (void)!read(fd, scrap, sizeof(scrap));
@@ -477,14 +512,16 @@ static int set_up(struct session *s)
         r = crosh_error_set(&err, r, "malformed request: %s", strerror(-r));
     else
         r = command_start(&s->command, request, &err);
+    s->has_credit = request != NULL && request->stdin_credit;
     if (request != NULL)
         vsh__setup_connection_request__free_unpacked(request, NULL);
     if (r < 0) {
-        if (send_response(s->socket, VSH__CONNECTION_STATUS__FAILED, 0, err.message) == 0)
+        if (send_response(s->socket, VSH__CONNECTION_STATUS__FAILED, 0, 0, err.message) == 0)
             linger(s->socket);
         return r;
     }
-    if (send_response(s->socket, VSH__CONNECTION_STATUS__READY, s->command.pid, "") < 0)
+    if (send_response(s->socket, VSH__CONNECTION_STATUS__READY, s->command.pid,
+                      s->has_credit ? INPUT_WINDOW : 0, "") < 0)
         s->is_lost = true;
     return 0;
 }
@@ -501,7 +538,7 @@ void session_run(int fd)
     s.signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
     frame_reader_init(&s.reader, FRAME_MAX);
     byte_queue_init(&s.to_peer, QUEUE_LIMIT);
-    byte_queue_init(&s.to_command, QUEUE_LIMIT);
+    byte_queue_init(&s.to_command, INPUT_LIMIT);
     if (set_up(&s) == 0) {
         relay(&s);
         finish(&s);

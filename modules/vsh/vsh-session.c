@@ -27,7 +27,12 @@
 
 /* How long the guest may take to start a command. */
 #define SETUP_TIMEOUT_MS 30000
-/* How long a signal may wait behind input that the command does not read. */
+/*
+ * An agent that does not count our input (another's than ours) may never read a
+ * signal behind input that its command does not read. It surely reads as much as
+ * this; behind more, a signal that has no effect in this time ends the session.
+ */
+#define UNCOUNTED_SAFE    4096u
 #define SIGNAL_TIMEOUT_MS 2000
 
 #define QUEUE_LIMIT (64u * 1024u)
@@ -48,6 +53,8 @@ struct session {
     struct vsh_escape_state escape;
     struct frame_reader reader;
     struct byte_queue to_guest;
+    size_t window; /* bytes of input that may be on their way; 0: the agent does not count */
+    size_t on_way; /* bytes of input that it has not taken yet, as far as we know */
     struct byte_queue outputs[2]; /* to stdout and stderr */
     bool has_input;
     bool is_closed[2]; /* the local output takes no more */
@@ -90,6 +97,7 @@ static void queue_input(struct session *s, uint8_t *data, size_t size)
     message.data.len = size;
     guest.msg_case = VSH__GUEST_MESSAGE__MSG_DATA_MESSAGE;
     guest.data_message = &message;
+    s->on_way += size;
     queue_guest_message(s, &guest);
 }
 
@@ -184,6 +192,10 @@ static void take_message(struct session *s, const Vsh__HostMessage *message)
     case VSH__HOST_MESSAGE__MSG_STATUS_MESSAGE:
         take_exit(s, message->status_message);
         break;
+    case VSH__HOST_MESSAGE__MSG_CREDIT_MESSAGE:
+        s->on_way -=
+            message->credit_message->bytes < s->on_way ? message->credit_message->bytes : s->on_way;
+        break;
     default:
         break;
     }
@@ -273,8 +285,14 @@ static void take_signal(struct session *s, int number)
     /* With a terminal the signal was meant for this program: the guest sees it hang up. */
     if (is_raw)
         leave(s, 128 + number);
-    else if (s->signal_deadline == 0)
+    else if (s->signal_deadline == 0 && s->window == 0 && s->on_way > UNCOUNTED_SAFE)
         s->signal_deadline = now_ms() + SIGNAL_TIMEOUT_MS;
+}
+
+static bool may_send_input(const struct session *s)
+{
+    return s->has_input && !byte_queue_is_full(&s->to_guest) &&
+           (s->window == 0 || s->on_way < s->window);
 }
 
 static void prepare_polls(const struct session *s, struct pollfd polls[POLL_COUNT])
@@ -291,7 +309,7 @@ static void prepare_polls(const struct session *s, struct pollfd polls[POLL_COUN
         /* With nothing to do, an end of the stream is left alone until its data is wanted. */
         if (polls[SOCKET].events != 0)
             polls[SOCKET].fd = s->options->socket;
-        if (s->has_input && !byte_queue_is_full(&s->to_guest))
+        if (may_send_input(s))
             polls[INPUT].fd = s->options->stdin_fd;
     }
     for (int i = 0; i < 2; i++) {
@@ -316,10 +334,6 @@ static int poll_timeout(struct session *s)
 
     if (s->signal_deadline == 0)
         return -1;
-    if (byte_queue_size(&s->to_guest) == 0) {
-        s->signal_deadline = 0;
-        return -1;
-    }
     left = s->signal_deadline - now_ms();
     return left > 0 ? (int)left : 0;
 }
@@ -405,6 +419,7 @@ static int await_ready(struct session *s, struct crosh_error *err)
     if (r <= 0)
         return lost(s, err);
     if (response->status == VSH__CONNECTION_STATUS__READY) {
+        s->window = response->stdin_window;
         r = 0;
     } else {
         vsh_text_sanitize(reason, sizeof(reason), response->description);

@@ -123,6 +123,7 @@ static int run_vsh(struct crosh_context *ctx, const struct crosh_args *args,
     request.argv = (char **)crosh_args_all(args, "command");
     request.n_argv = crosh_args_count(args, "command");
     request.nopty = !has_terminal;
+    request.stdin_credit = 1;
     if (has_terminal)
         vsh_terminal_size(options.stdout_fd, &request.window_rows, &request.window_cols);
 

@@ -477,6 +477,53 @@ def test_slow_command_stops_its_peer(agent):
     wait_until(lambda: not is_alive(pid), "the command lives on")
 
 
+def test_signal_passes_input_that_is_not_read(agent):
+    with agent.session(timeout=5) as s:
+        s.start(["sleep", "60"], credit=True)
+        assert s.window >= 65536, s.window
+        for _ in range(s.window // 4000):
+            s.data(b"z" * 4000)
+        s.signal(wire.TERM)
+        expect(s.finish(), 143)
+
+
+def test_credit_is_given_for_input_that_was_taken(agent):
+    with agent.session() as s:
+        s.start(["wc", "-c"], credit=True)
+        on_way = 0
+        for _ in range(500):
+            while on_way + 4000 - s.credit > s.window:
+                s.step()
+            s.data(b"z" * 4000)
+            on_way += 4000
+        s.eof()
+        expect(s.finish(), 0)
+        expect(s.out.strip(), b"2000000")
+        assert s.credit <= on_way
+
+
+def test_credit_is_given_for_input_that_nobody_wants(agent):
+    with agent.session() as s:
+        s.start(["sh", "-c", "exec <&-; echo closed; sleep 0.5; exit 3"], credit=True)
+        s.until(b"closed")
+        for _ in range(s.window // 4000):
+            s.data(b"z" * 4000)
+        while s.credit == 0:
+            assert s.step(), "ended without credit"
+        expect(s.finish(), 3)
+
+
+def test_no_credit_for_clients_that_do_not_know_it(agent):
+    with agent.session() as s:
+        s.start(["cat"])
+        expect(s.window, 0)
+        for _ in range(100):
+            s.data(b"z" * 4000)
+        s.eof()
+        expect(s.finish(), 0)
+        expect((len(s.out), s.credit), (400000, 0))
+
+
 def test_garbage(agent):
     cases = (
         b"\xff" * 4,

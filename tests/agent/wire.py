@@ -66,7 +66,7 @@ def zigzag(n):
 
 
 def setup_request(argv=(), target="vm_shell", user="", env=None, size=None, pty=False, cwd="",
-                  cwd_pid=0, command=""):
+                  cwd_pid=0, command="", credit=False):
     out = b""
     if target:
         out += blob(1, target)
@@ -86,6 +86,8 @@ def setup_request(argv=(), target="vm_shell", user="", env=None, size=None, pty=
         out += blob(9, cwd)
     if cwd_pid:
         out += number(10, cwd_pid)
+    if credit:
+        out += number(100, 1)
     return out
 
 
@@ -100,6 +102,8 @@ class Session:
         self.err = b""
         self.code = None
         self.frames = []
+        self.window = 0
+        self.credit = 0
 
     def __enter__(self):
         return self
@@ -131,6 +135,7 @@ class Session:
         except BrokenPipeError:
             pass  # refused before it asked; the reason is there to be read
         fields = dict(self.receive())
+        self.window = fields.get(100, 0)
         return fields.get(1, 0), fields.get(2, b"").decode(), fields.get(3, 0)
 
     def start(self, *args, **kwargs):
@@ -167,6 +172,10 @@ class Session:
                 assert inner.get(1) == EXITED, inner
                 self.code = zigzag(inner.get(3, 0))
                 return False
+            elif field == 100:
+                self.credit += inner[1]
+            else:
+                raise AssertionError("message %d" % field)
         return True
 
     def finish(self):
