@@ -20,6 +20,12 @@ static int damaged(struct crosh_error *err, const char *what)
     return crosh_error_set(err, -ENOEXEC, "damaged kernel: %s", what);
 }
 
+static int not_a_kernel(struct crosh_error *err)
+{
+    return crosh_error_set(err, -ENOEXEC,
+                           "not a Linux kernel: an ELF file, but a program, library or object");
+}
+
 static int check_header(const Elf64_Ehdr *header, size_t head_size, struct crosh_error *err)
 {
     uint64_t table = le64toh(header->e_phoff);
@@ -29,8 +35,7 @@ static int check_header(const Elf64_Ehdr *header, size_t head_size, struct crosh
         le16toh(header->e_machine) != EM_X86_64)
         return crosh_error_set(err, -ENOEXEC, "not a 64-bit x86 Linux kernel");
     if (le16toh(header->e_type) != ET_EXEC)
-        return crosh_error_set(err, -ENOEXEC,
-                               "not a Linux kernel: an ELF file, but a program, library or object");
+        return not_a_kernel(err);
     if (le16toh(header->e_phentsize) != sizeof(Elf64_Phdr) || count == 0 ||
         count > MAX_PROGRAM_HEADERS)
         return damaged(err, "its program headers make no sense");
@@ -67,6 +72,21 @@ static int add_segment(const Elf64_Phdr *phdr, uint64_t file_size, struct kernel
     return 0;
 }
 
+/* Static programs can look like kernels but for what only a program's loader needs. */
+static bool is_of_a_program(const Elf64_Phdr *phdr)
+{
+    switch (le32toh(phdr->p_type)) {
+    case PT_INTERP:
+    case PT_DYNAMIC:
+    case PT_TLS:
+    case PT_GNU_STACK:
+    case PT_GNU_RELRO:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static bool is_entry_loaded(const struct kernel_image *image)
 {
     for (unsigned int i = 0; i < image->segment_count; i++) {
@@ -92,6 +112,8 @@ int kernel_image_parse_elf(const uint8_t *head, size_t head_size, uint64_t file_
         Elf64_Phdr phdr;
 
         memcpy(&phdr, head + le64toh(header.e_phoff) + i * sizeof(phdr), sizeof(phdr));
+        if (is_of_a_program(&phdr))
+            return not_a_kernel(err);
         if (le32toh(phdr.p_type) == PT_LOAD && add_segment(&phdr, file_size, image, err) < 0)
             return -ENOEXEC;
     }

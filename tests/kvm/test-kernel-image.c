@@ -210,6 +210,9 @@ static void test_elf_absurd(void **state)
     elf_header()->e_type = ET_DYN;
     refused("a program, library or object");
     make_elf();
+    program_header(1)->p_type = PT_GNU_STACK; /* a static program */
+    refused("a program, library or object");
+    make_elf();
     elf_header()->e_phnum = 0;
     refused("program headers");
     make_elf();
