@@ -5,6 +5,13 @@
 
 #include <crosh/command.h>
 
-extern const struct crosh_command builtin_module; /* "module" */
+extern const struct crosh_command builtin_alias;   /* "alias" */
+extern const struct crosh_command builtin_jobs;    /* "jobs" */
+extern const struct crosh_command builtin_module;  /* "module" */
+extern const struct crosh_command builtin_set;     /* "set" */
+extern const struct crosh_command builtin_unalias; /* "unalias" */
+extern const struct crosh_command builtin_unset;   /* "unset" */
+extern const struct crosh_command builtin_wait;    /* "wait" */
+extern const struct crosh_command builtin_watch;   /* "watch" */
 
 #endif

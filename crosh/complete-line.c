@@ -2,6 +2,7 @@
 /* Finds out what the word under the cursor is, and asks the command table for candidates. */
 #include "crosh/complete-line.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +40,12 @@ static void scene_clear(struct scene *scene)
 
 static bool take_word(struct scene *scene, struct word *word)
 {
-    struct word *grown = reallocarray(scene->words, scene->count + 1, sizeof(*grown));
+    struct word *grown;
+
+    /* "NAME=value" before the command is no part of it. */
+    if (word->name_length > 0 && scene->count == 0)
+        return true;
+    grown = reallocarray(scene->words, scene->count + 1, sizeof(*grown));
 
     if (grown == NULL)
         return false;
@@ -67,6 +73,8 @@ static bool take_token(struct scene *scene, struct token *token)
     case TOKEN_PIPE:
         scene_reset(scene);
         scene->in_program = true;
+        return true;
+    case TOKEN_SAME:
         return true;
     case TOKEN_END:
         return false;
@@ -120,6 +128,8 @@ static void read_scene(const char *text, struct scene *scene)
 static void complete_command(struct shell *shell, struct crosh_matches *matches)
 {
     loader_load_all(&shell->loader);
+    for (size_t i = 0; i < shell->aliases.count; i++)
+        crosh_match_add(matches, shell->aliases.items[i].name, shell->aliases.items[i].text);
     for (size_t i = 0; i < shell->registry.count; i++) {
         const struct crosh_command *entry = &shell->registry.entries[i].command->entry;
 
@@ -128,25 +138,74 @@ static void complete_command(struct shell *shell, struct crosh_matches *matches)
     }
 }
 
-static void complete_scene(struct shell *shell, const struct scene *scene,
-                           struct crosh_matches *matches)
+void complete_words(struct shell *shell, const char *const *words, struct crosh_matches *matches)
 {
-    const struct registry_entry *entry;
+    const struct registry_entry *entry = words[0] != NULL ? shell_find(shell, words[0]) : NULL;
+
+    if (words[0] == NULL)
+        complete_command(shell, matches);
+    else if (entry != NULL)
+        crosh_priv_complete(&shell->context, entry->command, words, matches);
+}
+
+static void list_clear_p(struct list *list)
+{
+    list_clear(list);
+}
+
+/* Makes the scene's words a list of one command; takes them. */
+static int make_list(struct scene *scene, struct list *list)
+{
+    struct simple_command *command;
+
+    list->entries = calloc(1, sizeof(*list->entries));
+    if (list->entries == NULL)
+        return -ENOMEM;
+    list->count = 1;
+    list->entries[0].pipeline.commands = calloc(1, sizeof(*command));
+    if (list->entries[0].pipeline.commands == NULL)
+        return -ENOMEM;
+    list->entries[0].pipeline.count = 1;
+    command = &list->entries[0].pipeline.commands[0];
+    command->words = scene->words;
+    command->word_count = scene->count;
+    scene->words = NULL;
+    scene->count = 0;
+    return 0;
+}
+
+/* After an alias goes on what may follow the text that it stands for. */
+static void complete_arguments(struct shell *shell, struct scene *scene,
+                               struct crosh_matches *matches)
+{
+    cleanup(list_clear_p) struct list list = {0};
+    const struct pipeline *last;
+    const struct simple_command *command;
+    size_t count;
     char **words;
 
-    if (scene->in_file || scene->in_program) {
+    if (make_list(scene, &list) < 0 || aliases_expand(&shell->aliases, &list, 0, &count, NULL) < 0)
+        return;
+    last = &list.entries[list.count - 1].pipeline;
+    if (last->count > 1) {
         crosh_priv_complete_path(matches->prefix, matches);
         return;
     }
-    if (scene->count == 0) {
-        complete_command(shell, matches);
-        return;
-    }
-    words = expand_words(scene->words, scene->count, shell->last_status);
-    entry = words != NULL && words[0] != NULL ? shell_find(shell, words[0]) : NULL;
-    if (entry != NULL)
-        crosh_priv_complete(&shell->context, entry->command, (const char *const *)words, matches);
+    command = &last->commands[0];
+    words = expand_words(command->words, command->word_count, shell->last_status);
+    if (words != NULL)
+        complete_words(shell, (const char *const *)words, matches);
     expanded_free(words);
+}
+
+static void complete_scene(struct shell *shell, struct scene *scene, struct crosh_matches *matches)
+{
+    if (scene->in_file || scene->in_program)
+        crosh_priv_complete_path(matches->prefix, matches);
+    else if (scene->count == 0)
+        complete_command(shell, matches);
+    else
+        complete_arguments(shell, scene, matches);
 }
 
 void complete_line(struct shell *shell, const char *line, size_t point,
@@ -161,7 +220,7 @@ void complete_line(struct shell *shell, const char *line, size_t point,
         return;
     read_scene(text, &scene);
     for (size_t i = 0; i < scene.current.count; i++)
-        scene.is_hopeless = scene.is_hopeless || scene.current.parts[i].kind == PART_VARIABLE;
+        scene.is_hopeless = scene.is_hopeless || scene.current.parts[i].kind != PART_LITERAL;
     if (!scene.is_hopeless)
         prefix = expand_word(&scene.current, 0);
     if (prefix != NULL)

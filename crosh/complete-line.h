@@ -19,6 +19,9 @@ void completion_clear(struct completion *completion);
 void complete_line(struct shell *shell, const char *line, size_t point,
                    struct completion *completion);
 
+/* The candidates for the word after words: a command, or what may follow one. */
+void complete_words(struct shell *shell, const char *const *words, struct crosh_matches *matches);
+
 /*
  * What to put in place of the word to make it text: quoted as needed and in
  * the style begun; finished with the closing quote and a space when is_whole.

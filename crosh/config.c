@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 
 #include "crosh/script/expand.h"
@@ -22,6 +23,9 @@ char *config_path(const char *name)
     char *path = NULL;
     int r = -1;
 
+    /* With elevated privileges the environment does not say where our files are. */
+    if (getauxval(AT_SECURE) != 0)
+        return NULL;
     if (base != NULL && base[0] == '/')
         r = asprintf(&path, "%s/crosh/%s", base, name);
     else if (home != NULL && home[0] == '/')

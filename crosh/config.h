@@ -5,7 +5,10 @@
 
 #include "crosh/settings.h"
 
-/* $XDG_CONFIG_HOME/crosh/NAME, or ~/.config/crosh/NAME. Heap; NULL without a home or memory. */
+/*
+ * $XDG_CONFIG_HOME/crosh/NAME, or ~/.config/crosh/NAME. Heap; NULL without a home or memory,
+ * and with elevated privileges.
+ */
 char *config_path(const char *name);
 
 /*

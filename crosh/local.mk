@@ -3,11 +3,17 @@
 
 noinst_LTLIBRARIES += crosh/libshell.la
 crosh_libshell_la_SOURCES = \
+	crosh/aliases.c crosh/aliases.h \
+	crosh/builtin-alias.c \
+	crosh/builtin-jobs.c \
 	crosh/builtin-module.c \
+	crosh/builtin-set.c \
+	crosh/builtin-watch.c \
 	crosh/builtins.c crosh/builtins.h \
 	crosh/complete-line.c crosh/complete-line.h \
 	crosh/config.c crosh/config.h \
 	crosh/history.c crosh/history.h \
+	crosh/jobs.c crosh/jobs.h \
 	crosh/loader/elf-note.c crosh/loader/elf-note.h \
 	crosh/loader/loader.c crosh/loader/loader.h \
 	crosh/loader/open-module.c crosh/loader/open-module.h \
@@ -16,6 +22,8 @@ crosh_libshell_la_SOURCES = \
 	crosh/registry.c crosh/registry.h \
 	crosh/run-list.c \
 	crosh/run-pipeline.c crosh/run-pipeline.h \
+	crosh/run-program.c crosh/run-program.h \
+	crosh/run-script.c \
 	crosh/script/expand.c crosh/script/expand.h \
 	crosh/script/lexer.c crosh/script/lexer.h \
 	crosh/script/parser.c crosh/script/parser.h \

@@ -269,6 +269,8 @@ int repl_run(struct shell *shell)
     shell->history = open_history();
     if (shell->history != NULL)
         edit_set_history(shell->history);
+    shell->is_interactive = true;
+    shell_run_croshrc(shell);
     (void)printf("crosh %s: \"help\" lists the commands, Ctrl-D leaves.\n", PACKAGE_VERSION);
     status = read_and_run(shell, &modes);
     (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &modes);

@@ -15,10 +15,11 @@ struct run_result {
 
 /*
  * The first command is one of crosh's; those after "|" are programs of the
- * host. The status is that of the last part that failed, or 0.
+ * host. ctx has the streams of what is not redirected. The status is that of
+ * the last part, or with the setting pipefail of the last part that failed.
  */
-void run_pipeline(struct shell *shell, const struct pipeline *pipeline, const struct source *source,
-                  struct run_result *result);
+void run_pipeline(struct crosh_context *ctx, const struct pipeline *pipeline,
+                  const struct source *source, struct run_result *result);
 
 /* Runs words without redirections. */
 void run_argv(struct shell *shell, const char *const *argv, const struct source *source,

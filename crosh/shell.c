@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "crosh/config.h"
@@ -34,19 +33,26 @@ void shell_warn(const char *message, const char *hint)
     (void)fputc('\n', stderr);
 }
 
+void shell_report_to(FILE *out, const struct source *source, unsigned int line,
+                     const struct crosh_error *err)
+{
+    if (source->name != NULL)
+        (void)fprintf(out, "%s:%u: ", source->name, line);
+    /* Messages may quote what a guest or a file said. */
+    crosh_priv_text_print(out, err->message);
+    (void)fputc('\n', out);
+    if (err->hint[0] != '\0') {
+        (void)fputs("hint: ", out);
+        crosh_priv_text_print(out, err->hint);
+        (void)fputc('\n', out);
+    }
+    (void)fflush(out);
+}
+
 void shell_report(const struct source *source, unsigned int line, const struct crosh_error *err)
 {
     (void)fflush(stdout);
-    if (source->name != NULL)
-        (void)fprintf(stderr, "%s:%u: ", source->name, line);
-    /* Messages may quote what a guest or a file said. */
-    crosh_priv_text_print(stderr, err->message);
-    (void)fputc('\n', stderr);
-    if (err->hint[0] != '\0') {
-        (void)fputs("hint: ", stderr);
-        crosh_priv_text_print(stderr, err->hint);
-        (void)fputc('\n', stderr);
-    }
+    shell_report_to(stderr, source, line, err);
 }
 
 int shell_status(int result)
@@ -66,10 +72,9 @@ static int run_words(struct crosh_context *ctx, const char *const *argv, struct 
     return r < 0 ? r : shell_status(r);
 }
 
-/* With elevated privileges the environment does not say where the configuration is. */
 static void load_config(struct shell *shell)
 {
-    cleanup_free char *path = getauxval(AT_SECURE) == 0 ? config_path("config") : NULL;
+    cleanup_free char *path = config_path("config");
 
     config_load(&shell->settings, path, shell_warn);
 }
@@ -79,6 +84,7 @@ int shell_init(struct shell *shell, const char *const *module_dirs, struct crosh
     const struct crosh_command *const *builtin;
 
     memset(shell, 0, sizeof(*shell));
+    jobs_init(&shell->jobs);
     shell->context = (struct crosh_context){
         .out = stdout,
         .err = stderr,
@@ -101,9 +107,11 @@ int shell_init(struct shell *shell, const char *const *module_dirs, struct crosh
 
 void shell_fini(struct shell *shell)
 {
+    jobs_fini(&shell->jobs);
     registry_clear(&shell->registry);
     loader_fini(&shell->loader);
     settings_clear(&shell->settings);
+    aliases_clear(&shell->aliases);
 }
 
 const struct registry_entry *shell_find(struct shell *shell, const char *name)
@@ -130,6 +138,8 @@ static int unknown_command(struct shell *shell, const char *name, struct crosh_e
     crosh_priv_suggestion_init(&suggestion, name);
     for (size_t i = 0; i < shell->registry.count; i++)
         crosh_priv_suggestion_consider(&suggestion, shell->registry.entries[i].command->entry.name);
+    for (size_t i = 0; i < shell->aliases.count; i++)
+        crosh_priv_suggestion_consider(&suggestion, shell->aliases.items[i].name);
     if (suggestion.best != NULL)
         return crosh_error_set(err, SHELL_ENOCOMMAND, "unknown command %s (did you mean \"%s\"?)",
                                quoted, suggestion.best);

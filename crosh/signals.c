@@ -13,16 +13,19 @@
 static int interrupt_fd = -1;
 static volatile sig_atomic_t termination;
 static volatile sig_atomic_t resized;
+static volatile sig_atomic_t is_sent; /* the last interrupt came from a process, no terminal */
 
-static void on_signal(int signal)
+static void on_signal(int signal, siginfo_t *info, void *machine)
 {
     int saved = errno;
     uint64_t one = 1;
     ssize_t n;
 
+    (void)machine;
     if (signal == SIGWINCH) {
         resized = 1;
     } else {
+        is_sent = info->si_code <= 0;
         if (signal != SIGINT)
             termination = signal;
         n = write(interrupt_fd, &one, sizeof(one));
@@ -31,41 +34,63 @@ static void on_signal(int signal)
     errno = saved;
 }
 
-static int handle(int signal, void (*handler)(int))
+static int set_action(int signal, struct sigaction *action)
 {
-    struct sigaction action = {.sa_handler = handler}, old;
+    struct sigaction old;
 
     /* What the parent had ignored (nohup) stays so. */
     if (sigaction(signal, NULL, &old) < 0)
         return -errno;
     if (old.sa_handler == SIG_IGN && (signal == SIGHUP || signal == SIGINT))
         return 0;
-    (void)sigemptyset(&action.sa_mask);
-    return sigaction(signal, &action, NULL) < 0 ? -errno : 0;
+    (void)sigemptyset(&action->sa_mask);
+    return sigaction(signal, action, NULL) < 0 ? -errno : 0;
+}
+
+static int handle(int signal)
+{
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
+
+    return set_action(signal, &action);
+}
+
+static int ignore(int signal)
+{
+    struct sigaction action = {.sa_handler = SIG_IGN};
+
+    return set_action(signal, &action);
+}
+
+static int open_interrupt(void)
+{
+    interrupt_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return interrupt_fd < 0 ? -errno : 0;
 }
 
 int signals_init(void)
 {
     static const int handled[] = {SIGINT, SIGHUP, SIGTERM};
+    int r = open_interrupt();
 
-    interrupt_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (interrupt_fd < 0)
-        return -errno;
-    for (unsigned int i = 0; i < sizeof(handled) / sizeof(handled[0]); i++) {
-        int r = handle(handled[i], on_signal);
+    for (unsigned int i = 0; r == 0 && i < sizeof(handled) / sizeof(handled[0]); i++)
+        r = handle(handled[i]);
+    return r < 0 ? r : ignore(SIGPIPE);
+}
 
-        if (r < 0)
-            return r;
-    }
-    return handle(SIGPIPE, SIG_IGN);
+int signals_renew(void)
+{
+    (void)close(interrupt_fd);
+    termination = 0;
+    is_sent = 0;
+    return open_interrupt();
 }
 
 void signals_set_interactive(void)
 {
-    (void)handle(SIGTSTP, SIG_IGN);
-    (void)handle(SIGTTIN, SIG_IGN);
-    (void)handle(SIGTTOU, SIG_IGN);
-    (void)handle(SIGWINCH, on_signal);
+    (void)ignore(SIGTSTP);
+    (void)ignore(SIGTTIN);
+    (void)ignore(SIGTTOU);
+    (void)handle(SIGWINCH);
 }
 
 int signals_interrupt_fd(void)
@@ -94,6 +119,11 @@ void signals_clear_interrupt(void)
 int signals_termination(void)
 {
     return termination;
+}
+
+bool signals_is_sent(void)
+{
+    return is_sent != 0;
 }
 
 bool signals_take_resize(void)

@@ -12,6 +12,8 @@
  * a broken pipe is an error of write(). Negative errno on failure.
  */
 int signals_init(void);
+/* In a forked child: an interrupt descriptor of its own. Negative errno on failure. */
+int signals_renew(void);
 /* Interactive shells are not stopped by ^Z and keep an eye on the window's size. */
 void signals_set_interactive(void);
 
@@ -22,6 +24,9 @@ void signals_clear_interrupt(void);
 
 /* SIGHUP or SIGTERM when the shell has been told to end, else 0. */
 int signals_termination(void);
+
+/* Whether a process sent the last signal: then only the shell got it, not its programs. */
+bool signals_is_sent(void);
 
 /* True once after each change of the window's size. */
 bool signals_take_resize(void);

@@ -9,7 +9,8 @@
 
 /*
  * Expands one word to heap memory. A value is never split into several words.
- * NULL only for lack of memory. last_status is the value of $?.
+ * NULL only for lack of memory. last_status is the value of $?; $$ is this
+ * process, and all other variables are those of the environment.
  */
 char *expand_word(const struct word *word, int last_status);
 

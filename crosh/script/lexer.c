@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Deeper "${A:-${B:-...}}" is refused: each level is a call of this code. */
+#define DEPTH_MAX 32
+
 /* A word under construction. Literal text gathers in text until a variable or the end comes. */
 struct builder {
     struct word word;
@@ -31,7 +34,9 @@ static void add_byte(struct builder *builder, char c)
     builder->text[builder->length] = '\0';
 }
 
-static void add_part(struct builder *builder, enum part_kind kind, const char *text, size_t length)
+/* Adds a part; NULL for lack of memory. It stays in place until the next one is added. */
+static struct part *add_part(struct builder *builder, enum part_kind kind, const char *text,
+                             size_t length)
 {
     struct word *word = &builder->word;
     struct part *grown = reallocarray(word->parts, word->count + 1, sizeof(*grown));
@@ -42,15 +47,16 @@ static void add_part(struct builder *builder, enum part_kind kind, const char *t
     if (grown == NULL || copy == NULL) {
         free(copy);
         builder->failed = true;
-        return;
+        return NULL;
     }
-    word->parts[word->count++] = (struct part){.kind = kind, .text = copy};
+    word->parts[word->count] = (struct part){.kind = kind, .text = copy};
+    return &word->parts[word->count++];
 }
 
 static void end_literal(struct builder *builder)
 {
     if (builder->length > 0)
-        add_part(builder, PART_LITERAL, builder->text, builder->length);
+        (void)add_part(builder, PART_LITERAL, builder->text, builder->length);
     builder->length = 0;
 }
 
@@ -71,14 +77,14 @@ static bool is_blank(char c)
 
 static bool ends_word(char c)
 {
-    return c == '\0' || c == '\n' || is_blank(c) || strchr(";&|<>", c) != NULL;
+    return c == '\0' || c == '\n' || is_blank(c) || strchr(";&|<>()", c) != NULL;
 }
 
 static size_t name_length(const char *text)
 {
     size_t length = 0;
 
-    if (*text == '?')
+    if (*text == '?' || *text == '$')
         return 1;
     if (!is_name_start(*text))
         return 0;
@@ -87,28 +93,144 @@ static size_t name_length(const char *text)
     return length;
 }
 
-/* At a "$": $NAME, ${NAME}, $?; a "$" that begins none of them stands for itself. */
-static int read_variable(struct lexer *lexer, struct builder *builder, struct crosh_error *err)
+static int read_variable(struct lexer *lexer, struct builder *builder, bool in_double,
+                         struct crosh_error *err);
+static int read_single(struct lexer *lexer, struct builder *builder, struct crosh_error *err);
+static int read_double(struct lexer *lexer, struct builder *builder, struct crosh_error *err);
+static int read_escape(struct lexer *lexer, struct builder *builder, struct crosh_error *err);
+static void read_quoted_byte(struct lexer *lexer, struct builder *builder, const char *escapable);
+
+static int no_brace(struct crosh_error *err)
+{
+    return crosh_error_set(err, CROSH_EUSAGE, "\"${\" without its \"}\"");
+}
+
+static int no_substitution(struct crosh_error *err, const char *what)
+{
+    return crosh_error_set(err, CROSH_EUSAGE, "command substitution is not supported: quote the %s",
+                           what);
+}
+
+/* The word after ${NAME:- up to its "}", with quotes and variables of its own. */
+static int read_other(struct lexer *lexer, struct builder *other, bool in_double,
+                      struct crosh_error *err)
+{
+    for (;;) {
+        char c = lexer->text[lexer->at];
+        int r = 0;
+
+        switch (c) {
+        case '\0':
+            return no_brace(err);
+        case '}':
+            return 0;
+        case '$':
+            r = read_variable(lexer, other, in_double, err);
+            break;
+        case '"':
+            other->word.is_quoted = true;
+            r = read_double(lexer, other, err);
+            break;
+        case '`':
+            return no_substitution(err, "\"`\"");
+        case '\'':
+            if (in_double) {
+                read_quoted_byte(lexer, other, "");
+            } else {
+                other->word.is_quoted = true;
+                r = read_single(lexer, other, err);
+            }
+            break;
+        case '\\':
+            if (in_double)
+                read_quoted_byte(lexer, other, "\"\\$`}");
+            else
+                r = read_escape(lexer, other, err);
+            break;
+        default:
+            read_quoted_byte(lexer, other, "");
+            break;
+        }
+        if (r < 0)
+            return r;
+    }
+}
+
+/* After the name in "${NAME": an operation and its word, up to the "}". */
+static int read_operation(struct lexer *lexer, struct builder *builder, struct part *part,
+                          bool in_double, struct crosh_error *err)
+{
+    struct builder other = {0};
+    const char *p = lexer->text + lexer->at;
+    bool has_colon = *p == ':';
+    char operation = p[has_colon ? 1 : 0];
+    int r;
+
+    if (operation == '\0' || operation == '\n')
+        return no_brace(err);
+    if (operation != '-' && operation != '+')
+        return crosh_error_set(
+            err, CROSH_EUSAGE,
+            "\"${NAME\" goes on with \"}\", \":-\", \"-\", \":+\" or \"+\" only");
+    if (lexer->depth >= DEPTH_MAX)
+        return crosh_error_set(err, CROSH_EUSAGE, "more than %d \"${\" in each other", DEPTH_MAX);
+    lexer->at += has_colon ? 2 : 1;
+    lexer->depth++;
+    r = read_other(lexer, &other, in_double, err);
+    lexer->depth--;
+    end_literal(&other);
+    free(other.text);
+    builder->failed = builder->failed || other.failed;
+    part->operation = operation;
+    part->empty_is_unset = has_colon;
+    part->other = malloc(sizeof(*part->other));
+    if (part->other == NULL) {
+        word_clear(&other.word);
+        builder->failed = true;
+    } else {
+        *part->other = other.word;
+    }
+    return r;
+}
+
+/*
+ * At a "$": $NAME, ${NAME}, ${NAME:-word} and the like, $?, $$; a "$" that
+ * begins none of them stands for itself.
+ */
+static int read_variable(struct lexer *lexer, struct builder *builder, bool in_double,
+                         struct crosh_error *err)
 {
     const char *p = lexer->text + lexer->at + 1;
     bool braced = *p == '{';
     size_t length = name_length(p + (braced ? 1 : 0));
+    struct part *part;
+    int r = 0;
 
+    if (*p == '(')
+        return no_substitution(err, "\"$\"");
     if (braced) {
         p++;
-        if (p[length] == '\0' || p[length] == '\n')
-            return crosh_error_set(err, CROSH_EUSAGE, "\"${\" without its \"}\"");
-        if (length == 0 || p[length] != '}')
+        if (length == 0 && *p != '\0' && *p != '\n')
             return crosh_error_set(err, CROSH_EUSAGE, "\"${...}\" must hold a variable's name");
+        if (p[length] == '\0')
+            return no_brace(err);
     } else if (length == 0) {
         add_byte(builder, '$');
         lexer->at++;
         return 0;
     }
     end_literal(builder);
-    add_part(builder, PART_VARIABLE, p, length);
-    lexer->at = (size_t)(p - lexer->text) + length + (braced ? 1 : 0);
-    return 0;
+    part = add_part(builder, PART_VARIABLE, p, length);
+    lexer->at = (size_t)(p - lexer->text) + length;
+    if (!braced)
+        return 0;
+    if (part == NULL)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    if (p[length] != '}')
+        r = read_operation(lexer, builder, part, in_double, err);
+    if (r == 0)
+        lexer->at++;
+    return r;
 }
 
 static int incomplete(struct lexer *lexer, enum quote quote, struct crosh_error *err)
@@ -132,6 +254,26 @@ static int read_single(struct lexer *lexer, struct builder *builder, struct cros
     return 0;
 }
 
+/* One byte within double quotes; a backslash is one unless an escapable byte follows it. */
+static void read_quoted_byte(struct lexer *lexer, struct builder *builder, const char *escapable)
+{
+    char c = lexer->text[lexer->at];
+    char next = lexer->text[lexer->at + 1];
+
+    if (c == '\\' && next == '\n' && *escapable != '\0') {
+        lexer->line++;
+        lexer->at += 2;
+        return;
+    }
+    if (c == '\\' && next != '\0' && strchr(escapable, next) != NULL) {
+        lexer->at++;
+        c = next;
+    }
+    lexer->line += c == '\n';
+    add_byte(builder, c);
+    lexer->at++;
+}
+
 static int read_double(struct lexer *lexer, struct builder *builder, struct crosh_error *err)
 {
     lexer->at++;
@@ -146,24 +288,14 @@ static int read_double(struct lexer *lexer, struct builder *builder, struct cros
             return 0;
         }
         if (c == '$') {
-            int r = read_variable(lexer, builder, err);
+            int r = read_variable(lexer, builder, true, err);
             if (r < 0)
                 return r;
             continue;
         }
-        lexer->line += c == '\n';
-        if (c == '\\' && next == '\n') {
-            lexer->line++;
-            lexer->at += 2;
-            continue;
-        }
-        if (c == '\\' && next != '\0' && strchr("\"\\$`", next) != NULL) {
-            add_byte(builder, next);
-            lexer->at += 2;
-            continue;
-        }
-        add_byte(builder, c);
-        lexer->at++;
+        if (c == '`' || (c == '\\' && next == '\0'))
+            return c == '`' ? no_substitution(err, "\"`\"") : incomplete(lexer, QUOTE_DOUBLE, err);
+        read_quoted_byte(lexer, builder, "\"\\$`");
     }
 }
 
@@ -184,8 +316,29 @@ static int read_escape(struct lexer *lexer, struct builder *builder, struct cros
     return 0;
 }
 
+/* "~" where a word, or the value of an assignment, begins: followed by "/" or nothing. */
+static bool is_home(const struct lexer *lexer, size_t start, size_t assigned)
+{
+    const char *p = lexer->text + lexer->at;
+
+    return *p == '~' && (lexer->at == start || lexer->at == start + assigned) &&
+           (p[1] == '/' || ends_word(p[1]));
+}
+
+/* The length of NAME in "NAME=...", 0 when the text is no assignment. */
+static size_t assignment_length(const char *text)
+{
+    size_t length = is_name_start(*text) ? name_length(text) : 0;
+
+    return text[length] == '=' ? length : 0;
+}
+
 static int read_word(struct lexer *lexer, struct builder *builder, struct crosh_error *err)
 {
+    size_t start = lexer->at;
+    size_t name = assignment_length(lexer->text + start);
+
+    builder->word.name_length = name;
     while (!ends_word(lexer->text[lexer->at])) {
         char c = lexer->text[lexer->at];
         int r = 0;
@@ -203,13 +356,17 @@ static int read_word(struct lexer *lexer, struct builder *builder, struct crosh_
             r = read_escape(lexer, builder, err);
             break;
         case '$':
-            r = read_variable(lexer, builder, err);
+            r = read_variable(lexer, builder, false, err);
             break;
         case '`':
-            return crosh_error_set(err, CROSH_EUSAGE,
-                                   "command substitution is not supported: quote the \"`\"");
+            return no_substitution(err, "\"`\"");
         default:
-            add_byte(builder, c);
+            if (is_home(lexer, start, name > 0 ? name + 1 : 0)) {
+                end_literal(builder);
+                (void)add_part(builder, PART_HOME, "~", 1);
+            } else {
+                add_byte(builder, c);
+            }
             lexer->at++;
             break;
         }
@@ -238,43 +395,81 @@ static void skip_blanks(struct lexer *lexer)
     }
 }
 
-/* The operator at the lexer's place; TOKEN_END for none. Moves past it. */
-static int read_operator(struct lexer *lexer, enum token_kind *kind, struct crosh_error *err)
+/* At "<" or ">": the redirection, after the descriptor's number if there was one. */
+static int read_redirect(struct lexer *lexer, struct token *token, struct crosh_error *err)
 {
     const char *p = lexer->text + lexer->at;
     size_t length = 1;
 
-    *kind = TOKEN_END;
+    if (*p == '<') {
+        if (p[1] == '<' || p[1] == '&')
+            return crosh_error_set(err, CROSH_EUSAGE, "\"<%c\" is not supported", p[1]);
+        token->kind = TOKEN_LESS;
+    } else if (p[1] == '&') {
+        if (p[2] != '1' && p[2] != '2')
+            return crosh_error_set(err, CROSH_EUSAGE, "\">&\" must be followed by 1 or 2");
+        token->kind = TOKEN_SAME;
+        token->same_as = p[2] - '0';
+        length = 3;
+        if (!ends_word(p[3]))
+            return crosh_error_set(err, CROSH_EUSAGE, "\">&%c\" must be a word's end", p[2]);
+    } else {
+        token->kind = p[1] == '>' ? TOKEN_DGREAT : TOKEN_GREAT;
+        length = p[1] == '>' ? 2 : 1;
+    }
+    lexer->at += length;
+    return 0;
+}
+
+/* "2" and the like right before "<" or ">" is the number of a descriptor. */
+static int read_fd(struct lexer *lexer, struct token *token, struct crosh_error *err)
+{
+    const char *p = lexer->text + lexer->at;
+    size_t digits = strspn(p, "0123456789");
+
+    if (p[digits] != '<' && p[digits] != '>')
+        return 0;
+    token->fd = p[digits] == '<' ? 0 : 1;
+    if (digits > 0) {
+        token->fd = *p - '0';
+        if (digits > 1 || token->fd > 2 || (p[digits] == '<') != (token->fd == 0))
+            return crosh_error_set(err, CROSH_EUSAGE, "only 0< 1> and 2> can be redirected");
+        lexer->at += digits;
+    }
+    return read_redirect(lexer, token, err);
+}
+
+/* The operator at the lexer's place; TOKEN_END for none. Moves past it. */
+static int read_operator(struct lexer *lexer, struct token *token, struct crosh_error *err)
+{
+    const char *p = lexer->text + lexer->at;
+    size_t length = 1;
+
+    token->kind = TOKEN_END;
     switch (*p) {
     case '\n':
-        *kind = TOKEN_NEWLINE;
+        token->kind = TOKEN_NEWLINE;
         lexer->line++;
         break;
     case ';':
-        *kind = TOKEN_SEMICOLON;
+        token->kind = TOKEN_SEMICOLON;
         break;
     case '|':
-        *kind = p[1] == '|' ? TOKEN_OR : TOKEN_PIPE;
+        token->kind = p[1] == '|' ? TOKEN_OR : TOKEN_PIPE;
         length = p[1] == '|' ? 2 : 1;
         break;
-    case '<':
-        if (p[1] == '<')
-            return crosh_error_set(err, CROSH_EUSAGE, "\"<<\" is not supported");
-        *kind = TOKEN_LESS;
-        break;
-    case '>':
-        *kind = p[1] == '>' ? TOKEN_DGREAT : TOKEN_GREAT;
-        length = p[1] == '>' ? 2 : 1;
-        break;
     case '&':
-        if (p[1] != '&')
+        if (p[1] == '>')
             return crosh_error_set(err, CROSH_EUSAGE,
-                                   "background commands (\"&\") are not supported");
-        *kind = TOKEN_AND;
-        length = 2;
+                                   "\"&>\" is not supported: write \">FILE 2>&1\"");
+        token->kind = p[1] == '&' ? TOKEN_AND : TOKEN_BACKGROUND;
+        length = p[1] == '&' ? 2 : 1;
         break;
+    case '(':
+    case ')':
+        return crosh_error_set(err, CROSH_EUSAGE, "\"%c\" is not supported: quote it", *p);
     default:
-        return 0;
+        return read_fd(lexer, token, err);
     }
     lexer->at += length;
     return 0;
@@ -298,7 +493,7 @@ int lexer_next(struct lexer *lexer, struct token *token, struct crosh_error *err
     token->start = token->end = lexer->at;
     if (lexer->text[lexer->at] == '\0')
         return 0;
-    r = read_operator(lexer, &token->kind, err);
+    r = read_operator(lexer, token, err);
     if (r < 0 || token->kind != TOKEN_END) {
         token->end = lexer->at;
         return r;
@@ -310,7 +505,9 @@ int lexer_next(struct lexer *lexer, struct token *token, struct crosh_error *err
     if (builder.failed)
         r = crosh_error_set(err, -ENOMEM, "out of memory");
     token->kind = TOKEN_WORD;
-    token->word = builder.word;
     token->end = lexer->at;
+    builder.word.is_plain = builder.word.count == 1 && builder.word.parts[0].kind == PART_LITERAL &&
+                            strlen(builder.word.parts[0].text) == token->end - token->start;
+    token->word = builder.word;
     return r;
 }

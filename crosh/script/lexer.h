@@ -12,12 +12,14 @@ enum token_kind {
     TOKEN_WORD,
     TOKEN_NEWLINE,
     TOKEN_SEMICOLON,
-    TOKEN_AND,    /* && */
-    TOKEN_OR,     /* || */
-    TOKEN_PIPE,   /* | */
-    TOKEN_LESS,   /* < */
-    TOKEN_GREAT,  /* > */
-    TOKEN_DGREAT, /* >> */
+    TOKEN_AND,        /* && */
+    TOKEN_OR,         /* || */
+    TOKEN_PIPE,       /* | */
+    TOKEN_LESS,       /* < */
+    TOKEN_GREAT,      /* > */
+    TOKEN_DGREAT,     /* >> */
+    TOKEN_SAME,       /* >&1 or >&2, whole */
+    TOKEN_BACKGROUND, /* & */
 };
 
 /* The kind of quote that the text ended in, for completion and continuation lines. */
@@ -30,6 +32,8 @@ enum quote {
 struct token {
     enum token_kind kind;
     struct word word; /* of a TOKEN_WORD; the taker clears it */
+    int fd;           /* of a redirection: the descriptor in front of it, or the usual one */
+    int same_as;      /* of TOKEN_SAME */
     unsigned int line;
     size_t start, end; /* offsets in the text */
 };
@@ -38,6 +42,7 @@ struct lexer {
     const char *text;
     size_t at;
     unsigned int line;
+    unsigned int depth;    /* of ${A:-${B:-...}} */
     enum quote open_quote; /* at the end: the quote that was never closed */
     bool ends_escaped;     /* at the end: the text ended in a backslash */
 };

@@ -9,12 +9,14 @@
 struct parser {
     struct lexer lexer;
     struct token token; /* the one looked at */
+    size_t last_end;    /* where the token before it ended */
     struct crosh_error *err;
 };
 
 static int advance(struct parser *parser)
 {
     word_clear(&parser->token.word);
+    parser->last_end = parser->token.end;
     return lexer_next(&parser->lexer, &parser->token, parser->err);
 }
 
@@ -31,6 +33,8 @@ static const char *token_text(enum token_kind kind)
         [TOKEN_LESS] = "\"<\"",
         [TOKEN_GREAT] = "\">\"",
         [TOKEN_DGREAT] = "\">>\"",
+        [TOKEN_SAME] = "\">&\"",
+        [TOKEN_BACKGROUND] = "\"&\"",
     };
 
     return texts[kind];
@@ -41,28 +45,47 @@ static int no_memory(struct parser *parser)
     return crosh_error_set(parser->err, -ENOMEM, "out of memory");
 }
 
+/* Moves the current token's word to the end of an array, and goes on. */
+static int take_word(struct parser *parser, struct word **words, size_t *count)
+{
+    struct word *grown = reallocarray(*words, *count + 1, sizeof(*grown));
+
+    if (grown == NULL)
+        return no_memory(parser);
+    *words = grown;
+    grown[(*count)++] = parser->token.word;
+    memset(&parser->token.word, 0, sizeof(parser->token.word));
+    return advance(parser);
+}
+
 /* "< file" and its like; the operator is the current token. */
 static int parse_redirect(struct parser *parser, struct simple_command *command)
 {
-    enum token_kind operator= parser->token.kind;
+    static const enum redirect_kind kinds[] = {
+        [TOKEN_LESS] = REDIRECT_IN,
+        [TOKEN_GREAT] = REDIRECT_OUT,
+        [TOKEN_DGREAT] = REDIRECT_APPEND,
+        [TOKEN_SAME] = REDIRECT_SAME,
+    };
+    struct token operator= parser->token;
     struct redirect *grown;
     int r = advance(parser);
 
     if (r < 0)
         return r;
-    if (parser->token.kind != TOKEN_WORD)
+    if (operator.kind != TOKEN_SAME && parser->token.kind != TOKEN_WORD)
         return crosh_error_set(parser->err, CROSH_EUSAGE, "a file name must follow %s",
-                               token_text(operator));
+                               token_text(operator.kind));
     grown = reallocarray(command->redirects, command->redirect_count + 1, sizeof(*grown));
     if (grown == NULL)
         return no_memory(parser);
     command->redirects = grown;
-    command->redirects[command->redirect_count++] = (struct redirect){
-        .kind = operator== TOKEN_LESS  ? REDIRECT_IN :
-                operator== TOKEN_GREAT ? REDIRECT_OUT
-                                       : REDIRECT_APPEND,
-        .target = parser->token.word,
-    };
+    grown += command->redirect_count++;
+    *grown = (struct redirect){
+        .kind = kinds[operator.kind], .fd = operator.fd, .same_as = operator.same_as};
+    if (operator.kind == TOKEN_SAME)
+        return 0;
+    grown->target = parser->token.word;
     memset(&parser->token.word, 0, sizeof(parser->token.word));
     return advance(parser);
 }
@@ -73,25 +96,22 @@ static int parse_simple(struct parser *parser, struct simple_command *command)
 
     command->line = parser->token.line;
     for (;;) {
-        struct word *grown;
-
         switch (parser->token.kind) {
         case TOKEN_WORD:
-            grown = reallocarray(command->words, command->word_count + 1, sizeof(*grown));
-            if (grown == NULL)
-                return no_memory(parser);
-            command->words = grown;
-            command->words[command->word_count++] = parser->token.word;
-            memset(&parser->token.word, 0, sizeof(parser->token.word));
-            r = advance(parser);
+            if (parser->token.word.name_length > 0 && command->word_count == 0)
+                r = take_word(parser, &command->assignments, &command->assignment_count);
+            else
+                r = take_word(parser, &command->words, &command->word_count);
             break;
         case TOKEN_LESS:
         case TOKEN_GREAT:
         case TOKEN_DGREAT:
+        case TOKEN_SAME:
             r = parse_redirect(parser, command);
             break;
         default:
-            if (command->word_count > 0)
+            if (command->word_count > 0 ||
+                (command->assignment_count > 0 && command->redirect_count == 0))
                 return 0;
             return crosh_error_set(parser->err, CROSH_EUSAGE, "a command is missing before %s",
                                    token_text(parser->token.kind));
@@ -132,6 +152,10 @@ static int parse_pipeline(struct parser *parser, struct pipeline *pipeline)
         r = parse_simple(parser, &grown[pipeline->count++]);
         if (r < 0)
             return r;
+        if (grown[pipeline->count - 1].word_count == 0 &&
+            (pipeline->count > 1 || parser->token.kind == TOKEN_PIPE))
+            return crosh_error_set(parser->err, CROSH_EUSAGE, "a command is missing before %s",
+                                   token_text(parser->token.kind));
         if (parser->token.kind != TOKEN_PIPE)
             return 0;
         r = skip_to_operand(parser);
@@ -140,22 +164,24 @@ static int parse_pipeline(struct parser *parser, struct pipeline *pipeline)
     }
 }
 
-static int parse_list(struct parser *parser, struct list *list)
+/* At the "&" behind a chain whose first entry and place in the text are given. */
+static int end_background(struct parser *parser, struct list_entry *first, size_t start)
 {
+    first->is_background = true;
+    first->text = strndup(parser->lexer.text + start, parser->last_end - start);
+    return first->text != NULL ? advance(parser) : no_memory(parser);
+}
+
+/* The pipelines between two ";". */
+static int parse_chain(struct parser *parser, struct list *list)
+{
+    size_t first = list->count, start = parser->token.start;
     enum connector connector = CONNECT_FIRST;
     int r;
 
     for (;;) {
-        struct list_entry *grown;
+        struct list_entry *grown = reallocarray(list->entries, list->count + 1, sizeof(*grown));
 
-        while (connector == CONNECT_FIRST && parser->token.kind == TOKEN_NEWLINE) {
-            r = advance(parser);
-            if (r < 0)
-                return r;
-        }
-        if (connector == CONNECT_FIRST && parser->token.kind == TOKEN_END)
-            return 0;
-        grown = reallocarray(list->entries, list->count + 1, sizeof(*grown));
         if (grown == NULL)
             return no_memory(parser);
         list->entries = grown;
@@ -169,12 +195,30 @@ static int parse_list(struct parser *parser, struct list *list)
         case TOKEN_OR:
             connector = parser->token.kind == TOKEN_AND ? CONNECT_AND : CONNECT_OR;
             r = skip_to_operand(parser);
+            if (r < 0)
+                return r;
             break;
-        default: /* ";", newline or the end: parse_simple() stops at nothing else */
-            connector = CONNECT_FIRST;
-            r = parser->token.kind == TOKEN_END ? 0 : advance(parser);
-            break;
+        case TOKEN_BACKGROUND:
+            return end_background(parser, &list->entries[first], start);
+        case TOKEN_END:
+            return 0;
+        default: /* ";" or newline: parse_simple() stops at nothing else */
+            return advance(parser);
         }
+    }
+}
+
+static int parse_list(struct parser *parser, struct list *list)
+{
+    for (;;) {
+        int r = 0;
+
+        if (parser->token.kind == TOKEN_END)
+            return 0;
+        if (parser->token.kind == TOKEN_NEWLINE)
+            r = advance(parser);
+        else
+            r = parse_chain(parser, list);
         if (r < 0)
             return r;
     }

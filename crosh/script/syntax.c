@@ -7,18 +7,25 @@
 
 void word_clear(struct word *word)
 {
-    for (size_t i = 0; i < word->count; i++)
+    for (size_t i = 0; i < word->count; i++) {
         free(word->parts[i].text);
+        if (word->parts[i].other != NULL)
+            word_clear(word->parts[i].other);
+        free(word->parts[i].other);
+    }
     free(word->parts);
     memset(word, 0, sizeof(*word));
 }
 
 void simple_command_clear(struct simple_command *command)
 {
+    for (size_t i = 0; i < command->assignment_count; i++)
+        word_clear(&command->assignments[i]);
     for (size_t i = 0; i < command->word_count; i++)
         word_clear(&command->words[i]);
     for (size_t i = 0; i < command->redirect_count; i++)
         word_clear(&command->redirects[i].target);
+    free(command->assignments);
     free(command->words);
     free(command->redirects);
     memset(command, 0, sizeof(*command));
@@ -32,10 +39,17 @@ void pipeline_clear(struct pipeline *pipeline)
     memset(pipeline, 0, sizeof(*pipeline));
 }
 
+void list_entry_clear(struct list_entry *entry)
+{
+    pipeline_clear(&entry->pipeline);
+    free(entry->text);
+    memset(entry, 0, sizeof(*entry));
+}
+
 void list_clear(struct list *list)
 {
     for (size_t i = 0; i < list->count; i++)
-        pipeline_clear(&list->entries[i].pipeline);
+        list_entry_clear(&list->entries[i]);
     free(list->entries);
     memset(list, 0, sizeof(*list));
 }
