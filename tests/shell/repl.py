@@ -23,7 +23,8 @@ def prompt_and_command():
 
 @case
 def editing_utf8():
-    with Shell() as home, home.screen() as screen:
+    # Without a locale, too.
+    with Shell() as home, home.screen(env={"LANG": ""}) as screen:
         screen.prompt()
         screen.keys("echo hällo 東京")
         screen.last("crosh> echo hällo 東京")
