@@ -52,9 +52,6 @@ static const struct crosh_command hello = {
 static const struct crosh_command *const commands[] = {&hello, NULL};
 
 CROSH_MODULE(hello) = {
-    CROSH_MODULE_HEADER,
-    .name = "hello",
-    .version = "1.0",
-    .summary = "An example",
-    .commands = commands,
+    CROSH_MODULE_HEADER,     .name = "hello",      .version = "1.0",
+    .summary = "An example", .commands = commands,
 };
