@@ -151,6 +151,7 @@ static int run_list(struct crosh_context *ctx, struct list *list, const struct s
             expanded = i + 1;
         } else {
             if (i >= expanded) {
+                result.line = list->entries[i].pipeline.commands[0].line;
                 r = aliases_expand(&shell->aliases, list, i, &count, &err);
                 expanded = i + count;
             }

@@ -138,8 +138,11 @@ static int unknown_command(struct shell *shell, const char *name, struct crosh_e
     crosh_priv_suggestion_init(&suggestion, name);
     for (size_t i = 0; i < shell->registry.count; i++)
         crosh_priv_suggestion_consider(&suggestion, shell->registry.entries[i].command->entry.name);
-    for (size_t i = 0; i < shell->aliases.count; i++)
-        crosh_priv_suggestion_consider(&suggestion, shell->aliases.items[i].name);
+    for (size_t i = 0; i < shell->aliases.count; i++) {
+        /* One that stands for itself is no help. */
+        if (strcmp(shell->aliases.items[i].name, name) != 0)
+            crosh_priv_suggestion_consider(&suggestion, shell->aliases.items[i].name);
+    }
     if (suggestion.best != NULL)
         return crosh_error_set(err, SHELL_ENOCOMMAND, "unknown command %s (did you mean \"%s\"?)",
                                quoted, suggestion.best);

@@ -303,8 +303,9 @@ static int read_escape(struct lexer *lexer, struct builder *builder, struct cros
 {
     char next = lexer->text[lexer->at + 1];
 
-    if (next == '\0') {
-        lexer->at++;
+    /* A line that ends in a backslash goes on in the next one. */
+    if (next == '\0' || (next == '\n' && lexer->text[lexer->at + 2] == '\0')) {
+        lexer->at += next == '\0' ? 1 : 2;
         lexer->ends_escaped = true;
         return crosh_error_set(err, SCRIPT_INCOMPLETE, "nothing follows the backslash");
     }
@@ -384,7 +385,7 @@ static void skip_blanks(struct lexer *lexer)
 
         if (is_blank(*p)) {
             lexer->at++;
-        } else if (p[0] == '\\' && p[1] == '\n') {
+        } else if (p[0] == '\\' && p[1] == '\n' && p[2] != '\0') {
             lexer->at += 2;
             lexer->line++;
         } else if (*p == '#') {

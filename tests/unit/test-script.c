@@ -261,6 +261,8 @@ static void test_incomplete(void **state)
     assert_fault("a 'b\nc", SCRIPT_INCOMPLETE, 1, "a single quote is never closed");
     assert_fault("x\na \"b", SCRIPT_INCOMPLETE, 2, "a double quote is never closed");
     assert_fault("a \\", SCRIPT_INCOMPLETE, 1, "nothing follows the backslash");
+    assert_fault("a\nb \\\n", SCRIPT_INCOMPLETE, 2, "nothing follows the backslash");
+    assert_fault("a\\\n", SCRIPT_INCOMPLETE, 1, "nothing follows the backslash");
     assert_fault("a &&\n", SCRIPT_INCOMPLETE, 2, "a command must follow \"&&\"");
     assert_fault("a |", SCRIPT_INCOMPLETE, 1, "a command must follow \"|\"");
 }
