@@ -3,6 +3,9 @@
 # What ./run and ./check share: installing Debian packages, configuring, building. Sourced with
 # $top set to the source tree; everything it makes is below $top/build.
 
+# What is installed must not be writable for a group: crosh would refuse its own modules.
+umask 022
+
 say() {
     printf '==> %s\n' "$*" >&2
 }

@@ -32,7 +32,8 @@ void notices_unwatch(struct notices *notices, int fd);
 /* Readable while a watched descriptor is; -1 without notices. */
 int notices_fd(const struct notices *notices);
 
-/* Asks the sources that are ready, then gives all lines as one text; heap, NULL when there are none.
+/* Asks the sources that are ready, then gives all lines as one text; heap, NULL when there are
+ * none.
  */
 char *notices_take(struct notices *notices);
 
