@@ -271,3 +271,16 @@ char *completion_quote(const char *text, enum quote quote, bool is_whole)
     }
     return quoted;
 }
+
+char **completion_words(struct shell *shell, const char *line)
+{
+    struct scene scene = {0};
+    char **words = NULL;
+
+    read_scene(line, &scene);
+    if (!scene.is_hopeless && !scene.in_file && !scene.in_program && scene.current.count == 0 &&
+        scene.count > 0)
+        words = expand_words(scene.words, scene.count, shell->last_status);
+    scene_clear(&scene);
+    return words;
+}

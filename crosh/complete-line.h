@@ -29,4 +29,11 @@ void complete_words(struct shell *shell, const char *const *words, struct crosh_
  */
 char *completion_quote(const char *text, enum quote quote, bool is_whole);
 
+/*
+ * The words, expanded, of the command of ours to which a word would be added
+ * at the line's end. NULL when there is no such command or the line does not
+ * end between words. To be freed by expanded_free().
+ */
+char **completion_words(struct shell *shell, const char *line);
+
 #endif

@@ -1,284 +1,343 @@
 /* SPDX-License-Identifier: MIT */
-/* The line editor on either library's callback interface, with a poll loop of our own. */
+/* The line editor: an own poll loop, hints, notices, history by prefix, on top of either library.
+ */
 #include "crosh/edit.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
-#include <wchar.h>
 
-#ifdef WITH_EDITLINE
-#include <editline/readline.h>
-#else
-#include <readline/history.h>
-#include <readline/readline.h>
-#endif
-
+#include "crosh/edit-layout.h"
+#include "crosh/edit-library.h"
 #include "crosh/signals.h"
-#include "lib/command/text.h"
+#include "lib/base/cleanup.h"
 
 /* The libraries call back without an argument of ours. */
 static struct {
-    void (*on_tab)(void *data);
-    void *data;
+    const struct edit_hooks *hooks;
+    const struct history *history;
     char *line;    /* the line just entered */
     bool has_line; /* line is set, or NULL for end of file */
-#ifdef WITH_EDITLINE
-    unsigned int keys_read; /* since the library was last given control */
-    bool is_probing;        /* the library shall take what it has, and not wait for more */
-    bool is_at_end;         /* the terminal is gone */
-#endif
+    char *hint;    /* what may be taken into the line hinted */
+    char *hinted;
+    bool is_hint_shown;
 } editor;
 
-static void on_line(char *line)
+/* Going through the history with arrow-up: where, from what typed text, and what is shown of it. */
+static struct {
+    char *typed; /* NULL: not going */
+    char *shown;
+    size_t index;
+} walk;
+
+static void walk_end(void)
+{
+    free(move_ptr(walk.typed));
+    free(move_ptr(walk.shown));
+}
+
+/* The hint ends with the row and the cursor stands before it: one sequence removes it. */
+static void hide_hint(void)
+{
+    if (editor.is_hint_shown)
+        (void)fputs("\033[K", stdout);
+    editor.is_hint_shown = false;
+}
+
+static void forget_hint(void)
+{
+    hide_hint();
+    free(move_ptr(editor.hint));
+    free(move_ptr(editor.hinted));
+}
+
+static bool has_control(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (iscntrl((unsigned char)*text))
+            return true;
+    }
+    return false;
+}
+
+/* Shows how the line may go on: within the row only, so that the screen never scrolls for it. */
+static void show_hint(void)
+{
+    const char *line = edit_library_line();
+    size_t end = edit_library_end(), columns = edit_columns();
+    struct pollfd more = {.fd = STDIN_FILENO, .events = POLLIN};
+    cleanup_free char *hint = NULL;
+    bool is_acceptable = false;
+    struct edit_place place;
+    size_t length, width;
+
+    if (editor.hooks->hint == NULL || end == 0 || edit_library_point() != end ||
+        !edit_library_is_plain() || has_control(line) || poll(&more, 1, 0) != 0)
+        return;
+    place = edit_place_of(edit_library_prompt(), line, end, columns);
+    /* At the edge it depends on the terminal in which row its cursor is. */
+    if (place.column == 0 || place.column + 1 >= columns)
+        return;
+    hint = editor.hooks->hint(editor.hooks->data, line, &is_acceptable);
+    if (hint == NULL || hint[0] == '\0' || has_control(hint))
+        return;
+    length = edit_fit(hint, columns - place.column - 1, &width);
+    if (width == 0)
+        return;
+    (void)fprintf(stdout, "\033[90m%.*s\033[0m\033[%zuD", (int)length, hint, width);
+    (void)fflush(stdout);
+    editor.is_hint_shown = true;
+    if (is_acceptable) {
+        editor.hint = move_ptr(hint);
+        editor.hinted = strdup(line);
+    }
+}
+
+void edit_on_line(char *line)
 {
     editor.line = line;
     editor.has_line = true;
     /* Gives the terminal back before anything runs. */
-    rl_callback_handler_remove();
+    edit_library_stop();
 }
 
-#ifdef WITH_EDITLINE
-/*
- * Reads one character for the library, which by itself would sit in read() and
- * not see Ctrl-C during a search. It wants wide characters, whatever the type
- * of its hook says. -1 makes it give up and return.
- */
-static int get_key(FILE *file)
+void edit_on_tab(void)
 {
-    mbstate_t state = {0};
-    wchar_t wide;
+    if (editor.hooks->on_tab != NULL)
+        editor.hooks->on_tab(editor.hooks->data);
+}
 
-    while (!editor.is_probing && !signals_is_interrupted()) {
-        struct pollfd p[2] = {{.fd = fileno(file), .events = POLLIN},
-                              {.fd = signals_interrupt_fd(), .events = POLLIN}};
-        size_t length;
-        char byte;
+bool edit_can_accept(void)
+{
+    return editor.hint != NULL && editor.hinted != NULL &&
+           edit_library_point() == edit_library_end() &&
+           strcmp(editor.hinted, edit_library_line()) == 0;
+}
 
-        if ((poll(p, 2, -1) < 0 && errno == EINTR) || p[1].revents != 0)
-            continue;
-        if (read(fileno(file), &byte, 1) != 1) {
-            editor.is_at_end = true;
-            return -1;
+bool edit_on_accept(void)
+{
+    if (!edit_can_accept())
+        return false;
+    edit_library_replace(edit_library_point(), editor.hint);
+    return true;
+}
+
+/* Whether the line is still the one that the walk has put there. */
+static bool is_walking(void)
+{
+    if (walk.typed != NULL && strcmp(walk.shown, edit_library_line()) != 0)
+        walk_end();
+    return walk.typed != NULL;
+}
+
+static void show_walked(const char *text)
+{
+    char *copy = strdup(text);
+
+    if (copy == NULL)
+        return;
+    free(walk.shown);
+    walk.shown = copy;
+    edit_library_set_line(text);
+}
+
+void edit_on_older(void)
+{
+    if (!is_walking()) {
+        walk.typed = strdup(edit_library_line());
+        walk.shown = strdup(edit_library_line());
+        walk.index = editor.history != NULL ? history_count(editor.history) : 0;
+        if (walk.typed == NULL || walk.shown == NULL) {
+            walk_end();
+            return;
         }
-        length = mbrtowc(&wide, &byte, 1, &state);
-        if (length == (size_t)-2)
+    }
+    for (size_t i = walk.index; i-- > 0;) {
+        const char *line = history_line(editor.history, i);
+
+        if (strncmp(line, walk.typed, strlen(walk.typed)) == 0 && strcmp(line, walk.shown) != 0) {
+            walk.index = i;
+            show_walked(line);
+            return;
+        }
+    }
+    edit_library_bell();
+}
+
+void edit_on_newer(void)
+{
+    size_t count = editor.history != NULL ? history_count(editor.history) : 0;
+
+    if (!is_walking() || walk.index >= count) {
+        edit_library_bell();
+        return;
+    }
+    for (size_t i = walk.index + 1; i < count; i++) {
+        const char *line = history_line(editor.history, i);
+
+        if (strncmp(line, walk.typed, strlen(walk.typed)) == 0 && strcmp(line, walk.shown) != 0) {
+            walk.index = i;
+            show_walked(line);
+            return;
+        }
+    }
+    walk.index = count;
+    show_walked(walk.typed);
+}
+
+/* Line breaks as they should be, none at the end (Enter is the user's), and no other control. */
+void edit_on_paste(const char *text)
+{
+    cleanup_free char *clean = malloc(strlen(text) + 1);
+    size_t used = 0;
+
+    if (clean == NULL)
+        return;
+    for (; *text != '\0'; text++) {
+        if (*text == '\r' && text[1] == '\n')
             continue;
-        editor.keys_read++;
-        if (length == (size_t)-1 || length == 0)
-            return (unsigned char)byte;
-        return (int)wide;
+        if (*text == '\r')
+            clean[used++] = '\n';
+        else if (*text == '\n' || *text == '\t' || !iscntrl((unsigned char)*text))
+            clean[used++] = *text;
     }
-    return -1;
-}
-#endif
-
-/* Lets the library act upon input that is there. */
-static void take_keys(void)
-{
-#ifdef WITH_EDITLINE
-    editor.keys_read = 0;
-    rl_callback_read_char();
-    /* The key that ended a search is pushed back into the library, where poll() cannot see it. */
-    if (editor.keys_read > 1 && !editor.has_line) {
-        editor.is_probing = true;
-        rl_callback_read_char();
-        editor.is_probing = false;
-    }
-    if (editor.is_at_end && !editor.has_line)
-        on_line(NULL);
-#else
-    rl_callback_read_char();
-#endif
+    while (used > 0 && clean[used - 1] == '\n')
+        used--;
+    clean[used] = '\0';
+    if (used > 0)
+        edit_library_replace(edit_library_point(), clean);
 }
 
-static int on_tab_key(int count, int key)
+void edit_init(const struct edit_hooks *hooks)
 {
-    (void)count;
-    (void)key;
-    editor.on_tab(editor.data);
-    return 0;
-}
-
-void edit_init(void (*on_tab)(void *data), void *data)
-{
-    editor.on_tab = on_tab;
-    editor.data = data;
-    rl_readline_name = "crosh";
-    rl_instream = stdin;
-    rl_outstream = stdout;
-    /* Signals are ours: the libraries differ in what they do with them. */
-    rl_catch_signals = 0;
-    rl_catch_sigwinch = 0;
-#ifdef WITH_EDITLINE
-    rl_getc_function = get_key;
-#else
-    rl_change_environment = 0; /* LINES and COLUMNS are not for our children */
-#endif
-    (void)rl_initialize();
-    /* After the user's inputrc, in the key map that it chose. */
-    (void)rl_add_defun("crosh-complete", on_tab_key, '\t');
-    using_history();
-    stifle_history(HISTORY_MAX);
+    editor.hooks = hooks;
+    edit_library_init();
 }
 
 void edit_set_history(const struct history *history)
 {
-    clear_history();
+    editor.history = history;
+    edit_library_clear_history();
     for (size_t i = 0; i < history_count(history); i++)
-        (void)add_history(history_line(history, i));
-    using_history();
+        edit_library_add_history(history_line(history, i));
 }
 
-/* Empties the line, also when the user is in the middle of a search or of a numeric argument. */
-static void clear_line(void)
+/* Prints what the sources of notices have to say, and draws the line again as it was. */
+static void print_notices(void)
 {
-#ifndef WITH_EDITLINE
-    rl_free_line_state();
-    rl_callback_sigcleanup();
-    rl_point = rl_end;
-    rl_redisplay();
-#endif
-    (void)fputs("^C\n", stdout);
+    cleanup_free char *text = editor.hooks->notices(editor.hooks->data);
+
+    if (text == NULL)
+        return;
+    edit_library_undraw();
+    (void)fputs(text, stdout);
     (void)fflush(stdout);
-    rl_replace_line("", 0);
-    rl_callback_handler_remove();
+    edit_library_draw();
 }
 
-static void start_line(const char *prompt)
+static void take_keys(void)
 {
-    using_history();
-    rl_callback_handler_install(prompt, on_line);
+    hide_hint();
+    edit_library_take_keys(); /* may take the hint */
+    forget_hint();
+    if (!editor.has_line)
+        show_hint();
+}
+
+/* One round of the loop; true when result is set. */
+static bool wait_and_act(enum edit_result *result)
+{
+    /* Notices would break a search. */
+    bool wants_notices = editor.hooks->notices != NULL && edit_library_is_plain();
+    struct pollfd p[3] = {
+        {.fd = STDIN_FILENO, .events = POLLIN},
+        {.fd = signals_interrupt_fd(), .events = POLLIN},
+        {.fd = wants_notices ? editor.hooks->notices_fd : -1, .events = POLLIN},
+    };
+
+    if (poll(p, 3, -1) < 0) {
+        p[0].revents = errno == EINTR ? 0 : POLLERR;
+        p[2].revents = 0;
+    }
+    if (signals_take_resize()) {
+        forget_hint();
+        edit_library_resize();
+        show_hint();
+    }
+    if (signals_termination() != 0) {
+        forget_hint();
+        edit_library_stop();
+        *result = EDIT_TERMINATED;
+        return true;
+    }
+    /* Not by what poll() saw: the signal may have come with the keys after it. */
+    if (signals_is_interrupted()) {
+        signals_clear_interrupt();
+        forget_hint();
+        edit_library_abandon();
+        *result = EDIT_INTERRUPTED;
+        return true;
+    }
+    if (p[2].revents != 0) {
+        forget_hint();
+        print_notices();
+        show_hint();
+    }
+    if ((p[0].revents & POLLIN) != 0) {
+        take_keys();
+    } else if (p[0].revents != 0) {
+        forget_hint();
+        edit_library_stop();
+        *result = EDIT_EOF;
+        return true;
+    }
+    return false;
 }
 
 enum edit_result edit_read(const char *prompt, char **line)
 {
+    enum edit_result result;
+
     *line = NULL;
     editor.has_line = false;
-    start_line(prompt);
+    walk_end();
+    edit_library_start(prompt);
     while (!editor.has_line) {
-        struct pollfd p[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
-                              {.fd = signals_interrupt_fd(), .events = POLLIN}};
-
-        if (poll(p, 2, -1) < 0 && errno != EINTR)
-            p[0].revents = POLLERR;
-        if (signals_take_resize())
-            rl_resize_terminal();
-        if (signals_termination() != 0) {
-            rl_callback_handler_remove();
-            return EDIT_TERMINATED;
-        }
-        /* Not by what poll() saw: the signal may have come with the keys after it. */
-        if (signals_is_interrupted()) {
-            signals_clear_interrupt();
-            clear_line();
-            return EDIT_INTERRUPTED;
-        }
-        if ((p[0].revents & POLLIN) != 0) {
-            take_keys();
-        } else if (p[0].revents != 0) {
-            rl_callback_handler_remove();
-            return EDIT_EOF;
-        }
+        if (wait_and_act(&result))
+            return result;
     }
-    *line = editor.line;
-    editor.line = NULL;
+    *line = move_ptr(editor.line);
     return *line != NULL ? EDIT_LINE : EDIT_EOF;
 }
 
 const char *edit_line(void)
 {
-    return rl_line_buffer;
+    return edit_library_line();
 }
 
 size_t edit_point(void)
 {
-    return (size_t)rl_point;
+    return edit_library_point();
 }
-
-#ifdef WITH_EDITLINE
-/* The terminal's row, counted from the prompt's, in which the first bytes of the line end. */
-static size_t row_of(int bytes)
-{
-    struct winsize size;
-    char *shown = strndup(rl_line_buffer, (size_t)bytes);
-    size_t width = strlen(rl_prompt) + (shown != NULL ? crosh_priv_text_width(shown) : 0);
-
-    free(shown);
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
-        return 0;
-    return width / size.ws_col;
-}
-
-/* Puts the cursor to where the prompt begins and clears from there: what libedit draws from. */
-static void undraw(void)
-{
-    size_t row = row_of(rl_point);
-
-    if (row > 0)
-        (void)fprintf(stdout, "\033[%zuA", row);
-    (void)fputs("\r\033[J", stdout);
-    (void)fflush(stdout);
-}
-#endif
 
 void edit_replace(size_t start, const char *text)
 {
-    size_t typed = (size_t)rl_point - start;
-
-#ifdef WITH_EDITLINE
-    undraw();
-#endif
-
-    /* Mostly the candidate just goes on where the user stopped. */
-    if (strncmp(rl_line_buffer + start, text, typed) == 0) {
-        (void)rl_insert_text(text + typed);
-    } else {
-#ifdef WITH_EDITLINE
-        /* rl_delete_text() does nothing there. */
-        char *line = NULL;
-
-        if (asprintf(&line, "%.*s%s%s", (int)start, rl_line_buffer, text,
-                     rl_line_buffer + rl_point) >= 0)
-            rl_replace_line(line, 0);
-        free(line);
-#else
-        (void)rl_delete_text((int)start, rl_point);
-        rl_point = (int)start;
-        (void)rl_insert_text(text);
-#endif
-    }
-#ifdef WITH_EDITLINE
-    rl_forced_update_display();
-#endif
+    edit_library_replace(start, text);
 }
 
 void edit_print_below(const char *text)
 {
-#ifndef WITH_EDITLINE
-    int point = rl_point;
-
-    /* The line may take several rows: leave it from its end. */
-    rl_point = rl_end;
-    rl_redisplay();
-    rl_point = point;
-#else
-    for (size_t row = row_of(rl_point); row < row_of(rl_end); row++)
-        (void)fputc('\n', stdout);
-#endif
-    (void)fputc('\n', stdout);
+    edit_library_leave();
     (void)fputs(text, stdout);
     (void)fflush(stdout);
-    (void)rl_on_new_line();
-    rl_forced_update_display();
+    edit_library_draw();
 }
 
 void edit_bell(void)
 {
-    (void)rl_ding();
+    edit_library_bell();
 }

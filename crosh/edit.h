@@ -3,6 +3,7 @@
 #ifndef CROSH_EDIT_H
 #define CROSH_EDIT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "crosh/history.h"
@@ -14,20 +15,38 @@ enum edit_result {
     EDIT_TERMINATED,  /* the shell has been told to end */
 };
 
-/*
- * Takes over the terminal on stdin and stdout; on_tab(data) is called for TAB
- * and may use the functions below. The editor is the process's only one: both
- * libraries keep their state in globals.
- */
-void edit_init(void (*on_tab)(void *data), void *data);
+/* What the editor asks of its user. Each may be NULL. */
+struct edit_hooks {
+    void *data;
+    /* TAB was pressed. */
+    void (*on_tab)(void *data);
+    /*
+     * How the line may go on, to be shown in grey behind it; heap, or NULL. The
+     * keys that move to the end take it into the line when is_acceptable is set.
+     */
+    char *(*hint)(void *data, const char *line, bool *is_acceptable);
+    /* Lines to print above the prompt (heap, or NULL), asked for when notices_fd is readable. */
+    char *(*notices)(void *data);
+    int notices_fd; /* -1: none */
+};
 
-/* The lines that arrow-up and Ctrl-R find. */
+/*
+ * Takes over the terminal on stdin and stdout. The editor is the process's only
+ * one: both libraries keep their state in globals. hooks must stay.
+ */
+void edit_init(const struct edit_hooks *hooks);
+
+/* The lines that arrow-up and Ctrl-R find. history must stay. */
 void edit_set_history(const struct history *history);
 
-/* Reads a line with the prompt. *line is heap memory for EDIT_LINE, else NULL. */
+/*
+ * Reads a line with the prompt, in which \001 and \002 enclose what takes no
+ * room. *line is heap memory for EDIT_LINE, else NULL; it may have several
+ * lines when they were pasted or come from the history.
+ */
 enum edit_result edit_read(const char *prompt, char **line);
 
-/* Within on_tab: the line and the cursor's offset in it. */
+/* Within a hook: the line and the cursor's offset in it. */
 const char *edit_line(void);
 size_t edit_point(void);
 /* Within on_tab: replaces what stands between start and the cursor. */

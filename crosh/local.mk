@@ -36,9 +36,20 @@ crosh_libshell_la_LIBADD = lib/libcrosh.la $(JANSSON_LIBS) $(LTDL_LIBS)
 
 bin_PROGRAMS += crosh/crosh
 crosh_crosh_SOURCES = \
+	crosh/candidates.c crosh/candidates.h \
 	crosh/edit.c crosh/edit.h \
+	crosh/edit-layout.c crosh/edit-layout.h \
+	crosh/edit-library.h \
+	crosh/hints.c crosh/hints.h \
 	crosh/main.c \
-	crosh/repl.c crosh/repl.h
+	crosh/prompt.c crosh/prompt.h \
+	crosh/repl.c crosh/repl.h \
+	crosh/vm-watch.c crosh/vm-watch.h
+if WITH_EDITLINE
+crosh_crosh_SOURCES += crosh/edit-editline.c
+else
+crosh_crosh_SOURCES += crosh/edit-readline.c
+endif
 crosh_crosh_CPPFLAGS = $(AM_CPPFLAGS) $(READLINE_CFLAGS)
 crosh_crosh_LDADD = crosh/libshell.la lib/libcrosh.la $(READLINE_LIBS)
 

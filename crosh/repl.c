@@ -1,157 +1,60 @@
 /* SPDX-License-Identifier: MIT */
-/* The interactive shell, and what TAB does in it. */
+/* The interactive shell: reads lines, remembers and runs them, and tells what happens meanwhile. */
 #include "crosh/repl.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
-#include "crosh/complete-line.h"
+#include "crosh/candidates.h"
 #include "crosh/edit.h"
+#include "crosh/hints.h"
 #include "crosh/history.h"
+#include "crosh/notices.h"
+#include "crosh/prompt.h"
 #include "crosh/script/parser.h"
 #include "crosh/signals.h"
+#include "crosh/vm-watch.h"
 #include "lib/base/cleanup.h"
-#include "lib/command/text.h"
 
-#define PROMPT          "crosh> "
-#define CONTINUE_PROMPT "> "
-/* More candidates are a wall of text, no help. */
-#define SHOWN_MAX 200
+#define CONTINUE_PROMPT "...> "
 
-static size_t terminal_width(void)
-{
-    struct winsize size;
-
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
-}
-
-static void print_padded(FILE *out, const char *text, size_t width)
-{
-    size_t own = crosh_priv_text_width(text);
-
-    crosh_priv_text_print(out, text);
-    (void)fprintf(out, "%*s", (int)(own < width ? width - own : 0), "");
-}
-
-/* The part of a path that tells candidates apart: after the last "/" of what was typed. */
-static const char *shown_text(const struct crosh_matches *matches, const struct match *match)
-{
-    const char *slash = strrchr(matches->prefix, '/');
-
-    return slash != NULL ? match->text + (slash - matches->prefix) + 1 : match->text;
-}
-
-/* One candidate a line, with its description cut to the terminal. */
-static void list_described(FILE *out, const struct crosh_matches *matches, size_t shown,
-                           size_t widest)
-{
-    size_t room = terminal_width();
-
-    room = room > widest + 5 ? room - widest - 5 : 0;
-    for (size_t i = 0; i < shown; i++) {
-        const struct match *match = &matches->items[i];
-        char description[256];
-        size_t length;
-
-        (void)snprintf(description, sizeof(description), "%s",
-                       match->description != NULL ? match->description : "");
-        length = strlen(description);
-        while (length > 0 && crosh_priv_text_width(description) > room) {
-            do
-                length--;
-            while (length > 0 && ((unsigned char)description[length] & 0xc0) == 0x80);
-            description[length] = '\0';
-        }
-        (void)fputs("  ", out);
-        if (length == 0) {
-            crosh_priv_text_print(out, shown_text(matches, match));
-        } else {
-            print_padded(out, shown_text(matches, match), widest + 2);
-            crosh_priv_text_print(out, description);
-        }
-        (void)fputc('\n', out);
-    }
-}
-
-static void list_columns(FILE *out, const struct crosh_matches *matches, size_t shown,
-                         size_t widest)
-{
-    size_t columns = terminal_width() / (widest + 2);
-    size_t rows;
-
-    columns = columns == 0 ? 1 : columns;
-    rows = (shown + columns - 1) / columns;
-    for (size_t row = 0; row < rows; row++) {
-        for (size_t i = row; i < shown; i += rows) {
-            const char *text = shown_text(matches, &matches->items[i]);
-
-            if (i + rows < shown)
-                print_padded(out, text, widest + 2);
-            else
-                crosh_priv_text_print(out, text);
-        }
-        (void)fputc('\n', out);
-    }
-}
-
-static void show_candidates(const struct crosh_matches *matches)
-{
-    size_t shown = matches->count < SHOWN_MAX ? matches->count : SHOWN_MAX;
-    cleanup_free char *text = NULL;
-    size_t size = 0, widest = 0;
-    bool has_descriptions = false;
-    FILE *out = open_memstream(&text, &size);
-
-    if (out == NULL)
-        return;
-    for (size_t i = 0; i < shown; i++) {
-        size_t width = crosh_priv_text_width(shown_text(matches, &matches->items[i]));
-
-        widest = width > widest ? width : widest;
-        has_descriptions = has_descriptions || matches->items[i].description != NULL;
-    }
-    if (has_descriptions)
-        list_described(out, matches, shown, widest);
-    else
-        list_columns(out, matches, shown, widest);
-    if (shown < matches->count)
-        (void)fprintf(out, "... and %zu more\n", matches->count - shown);
-    if (fclose(out) == 0)
-        edit_print_below(text);
-}
+struct repl {
+    struct shell *shell;
+    struct vm_watch *vms;
+    struct termios modes;
+    char *pending; /* lines that wait for the end of a quote or of a command */
+};
 
 static void on_tab(void *data)
 {
-    struct completion completion;
-    const struct crosh_matches *matches;
+    struct repl *repl = data;
 
-    complete_line(data, edit_line(), edit_point(), &completion);
-    matches = completion.matches;
-    if (matches == NULL || matches->count == 0) {
-        edit_bell();
-    } else {
-        size_t common = crosh_priv_matches_common(matches);
-        bool is_whole = matches->count == 1 && !matches->items[0].is_partial;
+    candidates_complete(repl->shell);
+}
 
-        if (is_whole || common > strlen(matches->prefix)) {
-            cleanup_free char *text = strndup(matches->items[0].text, common);
-            cleanup_free char *quoted =
-                text != NULL ? completion_quote(text, completion.quote, is_whole) : NULL;
+static char *on_hint(void *data, const char *line, bool *is_acceptable)
+{
+    struct repl *repl = data;
 
-            if (quoted != NULL)
-                edit_replace(completion.start, quoted);
-        } else if (matches->count > 1) {
-            show_candidates(matches);
-        } else {
-            edit_bell();
-        }
-    }
-    completion_clear(&completion);
+    if (repl->pending != NULL || !settings_flag(&repl->shell->settings, "hints") ||
+        !prompt_has_colour(repl->shell))
+        return NULL;
+    return hint_for_line(repl->shell, line, is_acceptable);
+}
+
+/* All that there is to tell, or NULL. */
+static char *on_notices(void *data)
+{
+    struct repl *repl = data;
+    char *text = notices_take(repl->shell->notices);
+
+    if (!settings_flag(&repl->shell->settings, "notices"))
+        free(move_ptr(text));
+    return text;
 }
 
 static struct history *open_history(void)
@@ -203,6 +106,19 @@ static bool is_complete(const char *text)
     return r != SCRIPT_INCOMPLETE;
 }
 
+/* Tells what happened while a command ran. */
+static void tell(struct repl *repl)
+{
+    cleanup_free char *text = NULL;
+
+    vm_watch_settle(repl->vms);
+    text = on_notices(repl);
+    if (text != NULL) {
+        (void)fputs(text, stdout);
+        (void)fflush(stdout);
+    }
+}
+
 /* Remembers and runs what was typed. */
 static void run_lines(struct shell *shell, char *lines)
 {
@@ -219,29 +135,36 @@ static void run_lines(struct shell *shell, char *lines)
     }
 }
 
-/* Reads and runs lines until the end; the status to end with. */
-static int read_and_run(struct shell *shell, const struct termios *modes)
+static enum edit_result read_line(const struct repl *repl, char **line)
 {
-    cleanup_free char *pending = NULL;
+    cleanup_free char *prompt =
+        repl->pending == NULL ? prompt_render(repl->shell, repl->vms) : strdup(CONTINUE_PROMPT);
+
+    /* A command may have died with the terminal raw. */
+    (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &repl->modes);
+    return edit_read(prompt != NULL ? prompt : "> ", line);
+}
+
+/* Reads and runs lines until the end; the status to end with. */
+static int read_and_run(struct repl *repl)
+{
+    struct shell *shell = repl->shell;
 
     while (!shell->is_exiting) {
         cleanup_free char *line = NULL;
-        enum edit_result result;
 
-        /* A command may have died with the terminal raw. */
-        (void)tcsetattr(STDIN_FILENO, TCSADRAIN, modes);
-        result = edit_read(pending != NULL ? CONTINUE_PROMPT : PROMPT, &line);
-        switch (result) {
+        switch (read_line(repl, &line)) {
         case EDIT_LINE:
-            pending = join(pending, line);
-            if (pending != NULL && is_complete(pending)) {
-                run_lines(shell, pending);
-                free(move_ptr(pending));
+            repl->pending = join(repl->pending, line);
+            if (repl->pending != NULL && is_complete(repl->pending)) {
+                run_lines(shell, repl->pending);
+                free(move_ptr(repl->pending));
+                tell(repl);
             }
             break;
         case EDIT_INTERRUPTED:
             shell->last_status = CROSH_EXIT_INTERRUPTED;
-            free(move_ptr(pending));
+            free(move_ptr(repl->pending));
             break;
         case EDIT_EOF:
             (void)fputc('\n', stdout);
@@ -257,24 +180,38 @@ static int read_and_run(struct shell *shell, const struct termios *modes)
 
 int repl_run(struct shell *shell)
 {
-    struct termios modes;
+    struct repl repl = {.shell = shell};
+    struct edit_hooks hooks = {
+        .data = &repl,
+        .on_tab = on_tab,
+        .hint = on_hint,
+        .notices = on_notices,
+        .notices_fd = -1,
+    };
     int status;
 
-    if (tcgetattr(STDIN_FILENO, &modes) < 0)
+    if (tcgetattr(STDIN_FILENO, &repl.modes) < 0)
         return shell_run_stdin(shell);
     signals_set_interactive();
     /* All modules, now: TAB knows them, and a broken one is told at once. */
     loader_load_all(&shell->loader);
-    edit_init(on_tab, shell);
+    shell->notices = notices_new();
+    repl.vms = shell->notices != NULL ? vm_watch_new(shell->notices) : NULL;
+    hooks.notices_fd = notices_fd(shell->notices);
+    edit_init(&hooks);
     shell->history = open_history();
     if (shell->history != NULL)
         edit_set_history(shell->history);
     shell->is_interactive = true;
     shell_run_croshrc(shell);
     (void)printf("crosh %s: \"help\" lists the commands, Ctrl-D leaves.\n", PACKAGE_VERSION);
-    status = read_and_run(shell, &modes);
-    (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &modes);
+    status = read_and_run(&repl);
+    (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &repl.modes);
+    free(repl.pending);
     history_free(shell->history);
     shell->history = NULL;
+    vm_watch_free(repl.vms);
+    notices_free(shell->notices);
+    shell->notices = NULL;
     return status;
 }

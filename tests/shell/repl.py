@@ -66,11 +66,11 @@ def interrupt_forgets_continuation():
     with Shell() as home, home.screen() as screen:
         screen.prompt()
         screen.keys("echo 'one\r")
-        screen.last("crosh> echo 'one", ">")
+        screen.last("crosh> echo 'one", "...>")
         screen.keys("two")
-        screen.last("> two")
+        screen.last("...> two")
         screen.keys(CTRL_C)
-        screen.last("> two^C", "crosh>")
+        screen.last("...> two^C", "crosh>")
         screen.keys("echo three\r")
         screen.last("three", "crosh>")
 
@@ -80,11 +80,11 @@ def continuation():
     with Shell() as home, home.screen() as screen:
         screen.prompt()
         screen.keys("echo 'one\r")
-        screen.last(">")
+        screen.last("...>")
         screen.keys("two'\r")
-        screen.last("> two'", "one", "two", "crosh>")
+        screen.last("...> two'", "one", "two", "crosh>")
         screen.keys("true &&\r")
-        screen.last(">")
+        screen.last("...>")
         screen.keys("echo three\r")
         screen.last("three", "crosh>")
 

@@ -12,10 +12,16 @@ MODULES = Path(os.environ.get("top_builddir", ".")) / "tests" / "modules" / ".li
 
 
 class Shell(Home):
-    """A home whose crosh loads the modules in self.modules and no others."""
+    """A home whose crosh loads the modules in self.modules and no others.
 
-    def __init__(self, *modules):
+    Hints would be on the screen beside what most cases look for: they are off by default.
+    """
+
+    def __init__(self, *modules, config="set hints off\n"):
         super().__init__()
+        self.config = self.path / "config" / "crosh" / "config"
+        self.config.parent.mkdir(parents=True)
+        self.config.write_text(config)
         self.modules = self.path / "modules"
         self.modules.mkdir(mode=0o755)
         self.modules.chmod(0o755)
