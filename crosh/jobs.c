@@ -19,7 +19,9 @@
 #include "lib/base/cleanup.h"
 #include "lib/command/text.h"
 
-#define JOBS_MAX  64
+#define RUNNING_MAX 64
+/* Jobs whose end nobody asks for are forgotten, the oldest first. */
+#define KEPT_MAX  256
 #define ENDING_MS 2000
 #define STEP_MS   20
 
@@ -176,9 +178,14 @@ int jobs_fork(struct jobs *jobs, const char *text, struct job **job, struct cros
     pid_t shell = getpid(), pid;
     struct job *added;
 
-    if (jobs->count >= JOBS_MAX)
+    jobs_update(jobs);
+    if (running(jobs) >= RUNNING_MAX)
         return crosh_error_set(err, -EAGAIN, "there are %d jobs already: \"wait\" for them",
-                               JOBS_MAX);
+                               RUNNING_MAX);
+    for (size_t i = 0; jobs->count >= KEPT_MAX && i < jobs->count; i++) {
+        if (jobs->items[i]->has_ended)
+            jobs_forget(jobs, jobs->items[i]);
+    }
     if (jobs->epoll_fd < 0)
         jobs->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (jobs->epoll_fd < 0)

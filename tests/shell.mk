@@ -2,6 +2,7 @@
 # The shell as a person and a script use it, the same for both line editors.
 shell_scripts = \
 	tests/shell/commands.py \
+	tests/shell/jobs.py \
 	tests/shell/language.py \
 	tests/shell/example.py \
 	tests/shell/repl.py
