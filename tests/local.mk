@@ -4,6 +4,8 @@ include tests/modules/local.mk
 include tests/fuzz/virtio.mk
 include tests/fuzz/wire.mk
 include tests/fuzz/image.mk
+include tests/fuzz/shell.mk
+EXTRA_DIST += tests/fuzz/corpus
 include tests/unit/guest.mk
 include tests/unit/image.mk
 include tests/unit/kvm-virtio.mk
