@@ -29,5 +29,22 @@ check "a reboot inside comes back" within 60 sh -c "
     new=\$(crosh vsh vm -- cat /proc/sys/kernel/random/boot_id) && [ \"\$new\" != '$boot_id' ]"
 
 check "an orderly stop" stop vm
+
+# A guest whose agent cannot be reached, for want of vsock, is asked by the ACPI power button.
+image=/images/micro
+run=/tmp/button/run
+mkdir -p /tmp/button/root && mkdir -m 700 "$run"
+(cd /tmp/button/root && cpio -idm etc/crosh/modules <"$image/initramfs" 2>/dev/null &&
+    sed -i /vsock/d etc/crosh/modules && cp "$image/initramfs" ../initramfs &&
+    echo etc/crosh/modules | cpio -o -H newc >>../initramfs 2>/dev/null)
+"$(dirname "$(command -v crosh)")/../libexec/crosh/crosh-vm" --name button --runtime-dir "$run" \
+    --accel kvm --kernel "$image/vmlinux" --initrd /tmp/button/initramfs --memory 256M \
+    --cmdline crosh.console_shell=1 &
+launcher=$!
+check "a guest without vsock boots" within 60 grep -q root@button "$run/console.log"
+kill -TERM "$launcher"
+wait "$launcher"
+equal "the power button turns it off" "$?" 0
+contains "and it is recorded so" "$(cat "$run/ended")" '"reason":"poweroff"'
 equal "no launcher is left" "$(pidof crosh-vm)" ""
 finish
