@@ -177,6 +177,7 @@ int jobs_fork(struct jobs *jobs, const char *text, struct job **job, struct cros
 {
     pid_t shell = getpid(), pid;
     struct job *added;
+    sigset_t all, before;
 
     jobs_update(jobs);
     if (running(jobs) >= RUNNING_MAX)
@@ -193,16 +194,21 @@ int jobs_fork(struct jobs *jobs, const char *text, struct job **job, struct cros
     added = add(jobs, text);
     if (added == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");
+    /* A signal for the job must not reach the descriptor that it shares with the shell yet. */
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, &before);
     pid = fork();
+    if (pid == 0) {
+        *job = NULL;
+        begin(jobs, shell);
+        (void)sigprocmask(SIG_SETMASK, &before, NULL);
+        return 0;
+    }
+    (void)sigprocmask(SIG_SETMASK, &before, NULL); /* keeps errno when it succeeds */
     if (pid < 0) {
         (void)crosh_error_errno(err, "cannot start a job");
         jobs_forget(jobs, added);
         return err != NULL ? err->code : -EAGAIN;
-    }
-    if (pid == 0) {
-        *job = NULL;
-        begin(jobs, shell);
-        return 0;
     }
     /* Here too: whoever is first, the group is there before anything is sent to it. */
     (void)setpgid(pid, pid);

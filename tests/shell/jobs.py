@@ -30,7 +30,7 @@ def number_in(path):
 def rc(home, text):
     """Writes the croshrc; its path."""
     path = home.path / "config" / "crosh" / "croshrc"
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
 
@@ -159,6 +159,31 @@ def job_is_told_when_it_starts():
 
 
 @case
+def end_is_told_above_the_line():
+    with Shell("hello") as home, home.screen() as screen:
+        go = home.path / "go"
+        os.mkfifo(go)
+        screen.prompt()
+        screen.keys(f"A={go}; set prompt '> '\r")
+        screen.last(">")
+        screen.keys("true | sh -c 'read x <$A; exit 3' &\r")
+        screen.last("[1] true | sh -c 'read x <$A; exit 3'", ">")
+        screen.keys("echo half")
+        screen.last("> echo half")
+        go.write_text("x\n")
+        screen.last("[1] failed with status 3: true | sh -c 'read x <$A; exit 3'", "> echo half")
+        screen.keys(" line\r")
+        screen.last("half line", ">")
+        # One that ends while a command runs is told before the next prompt, and once.
+        screen.keys("true & true | sleep 0.3\r")
+        screen.last("[1] done: true", ">")
+        screen.keys("jobs\r")
+        screen.last("> jobs", ">")
+        screen.keys("set notices off; true & true | sleep 0.3\r")
+        screen.last("[1] true", ">")
+
+
+@case
 def terminal_hang_up_ends_jobs():
     with Shell() as home:
         screen = home.screen()
@@ -253,13 +278,13 @@ def continuation_lines():
     with Shell() as home, home.screen() as screen:
         screen.prompt()
         screen.keys("echo a \\\r")
-        screen.last("crosh> echo a \\", ">")
+        screen.last("crosh> echo a \\", "...>")
         screen.keys("b |\r")
-        screen.last(">")
+        screen.last("...>")
         screen.keys("tr a-z A-Z &&\r")
-        screen.last(">")
+        screen.last("...>")
         screen.keys("echo 'x\r")
-        screen.last(">")
+        screen.last("...>")
         screen.keys("y'\r")
         screen.last("A B", "x", "y", "crosh>")
 

@@ -210,8 +210,7 @@ def settings():
 @case
 def configuration_file():
     with Shell() as home:
-        config = home.path / "config" / "crosh" / "config"
-        config.parent.mkdir(parents=True)
+        config = home.config
         config.write_text("# mine\n\nset shell on\nset prompt 'a b> '\n  set   pager off # yes\n")
         equal(home.crosh("-c", "set shell; set prompt; set pager"), (0, "on\na b> \noff\n", ""))
         config.write_text("set pager maybe\nset pager off\necho hello\nset nope 1\nset 'x\n"
