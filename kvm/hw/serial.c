@@ -149,16 +149,16 @@ static uint64_t serial_read(void *opaque, uint64_t offset, unsigned int size)
     return value;
 }
 
-static void write_data(struct serial *serial, uint8_t value)
+/* Whether the byte is for the output. */
+static bool write_data(struct serial *serial, uint8_t value)
 {
-    if ((serial->mcr & MCR_LOOP) != 0) {
-        if (serial->input_count < sizeof(serial->input))
-            push_input(serial, value);
-    } else {
-        serial->output(serial->opaque, value);
-    }
+    bool is_loop = (serial->mcr & MCR_LOOP) != 0;
+
+    if (is_loop && serial->input_count < sizeof(serial->input))
+        push_input(serial, value);
     serial->thr_interrupt = true; /* sent at once */
     update_interrupt(serial);
+    return !is_loop;
 }
 
 static void write_ier(struct serial *serial, uint8_t value)
@@ -174,7 +174,7 @@ static void serial_write(void *opaque, uint64_t offset, uint64_t value64, unsign
 {
     struct serial *serial = opaque;
     uint8_t value = (uint8_t)value64;
-    bool dlab;
+    bool dlab, is_output = false;
 
     (void)size;
     pthread_mutex_lock(&serial->lock);
@@ -184,7 +184,7 @@ static void serial_write(void *opaque, uint64_t offset, uint64_t value64, unsign
         if (dlab)
             serial->dll = value;
         else
-            write_data(serial, value);
+            is_output = write_data(serial, value);
         break;
     case REG_IER:
         if (dlab)
@@ -208,6 +208,10 @@ static void serial_write(void *opaque, uint64_t offset, uint64_t value64, unsign
         break;
     }
     pthread_mutex_unlock(&serial->lock);
+    /* Without the lock: the output waits for room that another thread makes, and that one may
+       be about to bring input. */
+    if (is_output)
+        serial->output(serial->opaque, value);
 }
 
 const struct bus_ops serial_bus_ops = {.read = serial_read, .write = serial_write};

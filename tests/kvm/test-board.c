@@ -172,6 +172,26 @@ static void on_power(void *opaque, enum power_event event, const char *how)
     power_events[event]++;
 }
 
+static void answer(void *opaque, uint8_t byte)
+{
+    (void)serial_input(opaque, &byte, 1);
+}
+
+/* The thread that takes the output away may be the one that brings input: neither waits for the
+   other. */
+static void test_serial_echo(void **state)
+{
+    struct serial serial;
+
+    (void)state;
+    serial_init(&serial, -1, answer, &serial);
+    alarm(10);
+    out(&serial, 0, 'x');
+    alarm(0);
+    assert_int_equal(in(&serial, 0), 'x');
+    serial_fini(&serial);
+}
+
 static void test_power(void **state)
 {
     int irq = eventfd(0, EFD_NONBLOCK);
@@ -428,8 +448,10 @@ static void test_msix(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bus), cmocka_unit_test(test_serial),   cmocka_unit_test(test_power),
-        cmocka_unit_test(test_pci), cmocka_unit_test(test_pci_full), cmocka_unit_test(test_msix),
+        cmocka_unit_test(test_bus),         cmocka_unit_test(test_serial),
+        cmocka_unit_test(test_serial_echo), cmocka_unit_test(test_power),
+        cmocka_unit_test(test_pci),         cmocka_unit_test(test_pci_full),
+        cmocka_unit_test(test_msix),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
