@@ -61,7 +61,10 @@ static void feed_guest(struct virtio_console *console, struct console_port *port
     struct virtqueue *vq = &console->dev.queue[port->rx];
     struct virtqueue_chain chain;
 
-    while (port->in_head != port->in_tail && virtqueue_pop(vq, &chain) > 0) {
+    /* Bounded: buffers without room take no input, and there may be no end of them. */
+    for (unsigned int i = 0;
+         i < CONSOLE_KICK_MAX && port->in_head != port->in_tail && virtqueue_pop(vq, &chain) > 0;
+         i++) {
         uint32_t written = 0;
 
         /* At most twice: the buffer wraps. */
