@@ -13,6 +13,8 @@
 
 #include "lib/base/cleanup.h"
 
+#define CHUNK_BYTES ((size_t)8 << 20)
+
 /* Open file description locks: a process-owned lock would vanish at any close of the file. */
 static int lock(int fd, const char *path, bool read_only, struct crosh_error *err)
 {
@@ -79,6 +81,18 @@ static void advance(struct iovec **iov, int *count, size_t done)
     }
 }
 
+/* As much of iov as one call may move: it bounds how long a cancelled transfer goes on. */
+static int first_chunk(const struct iovec *iov, int count, struct iovec *part)
+{
+    size_t bytes = 0;
+    int n = 0;
+
+    while (n < count && iov[n].iov_len <= CHUNK_BYTES - bytes)
+        bytes += iov[n++].iov_len;
+    *part = (struct iovec){.iov_base = iov->iov_base, .iov_len = CHUNK_BYTES};
+    return n; /* 0: the first is too long, and part holds its beginning */
+}
+
 typedef ssize_t transfer_fn(int fd, const struct iovec *iov, int count, off_t offset);
 
 static int transfer(const struct raw_disk *disk, transfer_fn *fn, uint64_t sector,
@@ -88,8 +102,13 @@ static int transfer(const struct raw_disk *disk, transfer_fn *fn, uint64_t secto
 
     advance(&iov, &count, 0);
     while (count > 0) {
-        ssize_t done = fn(disk->fd, iov, count, offset);
+        struct iovec part;
+        int n = first_chunk(iov, count, &part);
+        ssize_t done;
 
+        if (atomic_load(&disk->is_cancelled))
+            return -ECANCELED;
+        done = fn(disk->fd, n > 0 ? iov : &part, n > 0 ? n : 1, offset);
         if (done < 0 && errno == EINTR)
             continue;
         if (done < 0)

@@ -3,6 +3,7 @@
 #ifndef KVM_DISK_RAW_H
 #define KVM_DISK_RAW_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,6 +16,7 @@
 struct raw_disk {
     int fd; /* -1: not open */
     bool is_read_only;
+    atomic_bool is_cancelled; /* set from any thread: transfers end soon, with -ECANCELED */
     uint64_t sectors; /* whole ones */
 };
 

@@ -115,6 +115,8 @@ static int serve_ranges(struct virtio_blk *blk, struct blk_request *request)
         bool may_unmap = (le32toh(range->flags) & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP) != 0;
         int code;
 
+        if (atomic_load(&blk->disk.is_cancelled))
+            return -ECANCELED;
         if (request->type == VIRTIO_BLK_T_DISCARD)
             code = raw_disk_discard(&blk->disk, sector, count);
         else
@@ -301,7 +303,10 @@ static void take_requests(struct virtio_blk *blk)
     struct virtqueue_chain chain;
     bool has_completed = false;
 
-    while (blk->free != NULL && virtqueue_pop(vq, &chain) > 0) {
+    /* Bounded: requests that are refused free their slot at once, and a guest could add them
+       as quickly as they are taken. */
+    for (unsigned int i = 0; i < QUEUE_SIZE && blk->free != NULL && virtqueue_pop(vq, &chain) > 0;
+         i++) {
         struct blk_request *request = blk->free;
         int code;
 
@@ -388,12 +393,15 @@ static void blk_stop(struct virtio_device *dev)
 {
     struct virtio_blk *blk = blk_of(dev);
 
+    /* The loop's thread waits here, so a request may not take as long as the guest likes. */
+    atomic_store(&blk->disk.is_cancelled, true);
     pthread_mutex_lock(&blk->lock);
     list_clear(&blk->waiting);
     while (blk->is_busy)
         pthread_cond_wait(&blk->idle, &blk->lock);
     list_clear(&blk->done);
     pthread_mutex_unlock(&blk->lock);
+    atomic_store(&blk->disk.is_cancelled, false);
 }
 
 static const struct virtio_device_ops blk_ops = {

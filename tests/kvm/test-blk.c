@@ -315,6 +315,39 @@ static void test_stop_in_flight(void **state)
     tear_down(&f);
 }
 
+/* One request may be as large as the guest likes: it goes in parts, and can be ended between. */
+static void test_large_and_cancelled(void **state)
+{
+    enum { LARGE = 20 << 20, HALF = LARGE / 2 + DISK_SECTOR };
+    struct raw_disk disk = {.fd = -1};
+    char path[] = "/tmp/crosh-disk-XXXXXX";
+    int fd = mkstemp(path);
+    uint8_t *out = malloc(LARGE), *in = calloc(1, LARGE);
+    struct iovec iov[2];
+
+    (void)state;
+    assert_true(fd >= 0 && out != NULL && in != NULL);
+    assert_int_equal(ftruncate(fd, LARGE), 0);
+    close(fd);
+    for (size_t i = 0; i < LARGE; i++)
+        out[i] = (uint8_t)(i ^ i >> 12);
+    assert_int_equal(raw_disk_open(&disk, path, false, NULL), 0);
+    iov[0] = (struct iovec){.iov_base = out, .iov_len = LARGE};
+    assert_int_equal(raw_disk_write(&disk, 0, iov, 1), 0);
+    iov[0] = (struct iovec){.iov_base = in, .iov_len = HALF};
+    iov[1] = (struct iovec){.iov_base = in + HALF, .iov_len = LARGE - HALF};
+    assert_int_equal(raw_disk_read(&disk, 0, iov, 2), 0);
+    assert_memory_equal(in, out, LARGE);
+
+    atomic_store(&disk.is_cancelled, true);
+    iov[0] = (struct iovec){.iov_base = in, .iov_len = DISK_SECTOR};
+    assert_int_equal(raw_disk_read(&disk, 0, iov, 1), -ECANCELED);
+    raw_disk_close(&disk);
+    unlink(path);
+    free(out);
+    free(in);
+}
+
 static void test_lock(void **state)
 {
     struct raw_disk second;
@@ -355,6 +388,7 @@ int main(void)
         cmocka_unit_test(test_read_only),
         cmocka_unit_test(test_identity),
         cmocka_unit_test(test_stop_in_flight),
+        cmocka_unit_test(test_large_and_cancelled),
         cmocka_unit_test(test_lock),
         cmocka_unit_test(test_no_disk),
     };
