@@ -13,8 +13,9 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/unix-socket.h"
 
-#define LOG_MAX     (4u * 1024u * 1024u)
-#define CLIENTS_MAX 8
+#define LOG_MAX         (4u * 1024u * 1024u)
+#define CLIENTS_MAX     8
+#define ACCEPT_PAUSE_MS 100
 
 struct console_client {
     struct console_log *console;
@@ -25,6 +26,7 @@ struct console_client {
 struct console_log {
     struct event_loop *loop;
     struct event_source *listener;
+    struct event_source *resume; /* listens again after descriptors ran out */
     console_input_fn *input;
     void *opaque;
     char *log_path, *old_path, *socket_path;
@@ -70,8 +72,14 @@ static void on_connect(void *opaque, uint32_t events)
     int fd = accept4(console->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
     (void)events;
-    if (fd < 0)
+    if (fd < 0) {
+        /* The connection stays pending and the socket readable: pause instead of spinning. */
+        if (errno == EMFILE || errno == ENFILE) {
+            event_modify(console->listener, 0);
+            event_timer_set(console->resume, ACCEPT_PAUSE_MS);
+        }
         return;
+    }
     for (unsigned int i = 0; i < CLIENTS_MAX; i++) {
         struct console_client *client = &console->client[i];
 
@@ -84,6 +92,13 @@ static void on_connect(void *opaque, uint32_t events)
         return;
     }
     close(fd);
+}
+
+static void on_resume(void *opaque)
+{
+    struct console_log *console = opaque;
+
+    event_modify(console->listener, EPOLLIN);
 }
 
 struct console_log *console_log_new(struct event_loop *loop, const char *dir,
@@ -113,7 +128,8 @@ struct console_log *console_log_new(struct event_loop *loop, const char *dir,
     if (console->listen_fd < 0)
         goto fail;
     console->listener = event_add(loop, console->listen_fd, EPOLLIN, on_connect, console);
-    if (console->listener == NULL) {
+    console->resume = event_timer_add(loop, on_resume, console);
+    if (console->listener == NULL || console->resume == NULL) {
         crosh_error_errno(err, "console");
         goto fail;
     }
@@ -132,6 +148,7 @@ void console_log_free(struct console_log *console)
             client_drop(&console->client[i]);
     }
     event_remove(console->listener);
+    event_remove(console->resume);
     if (console->listen_fd >= 0) {
         close(console->listen_fd);
         (void)unlink(console->socket_path);

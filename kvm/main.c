@@ -2,10 +2,25 @@
 /* crosh-vm: reads the command line and runs one VM. */
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "kvm/launcher.h"
 #include "kvm/options.h"
+
+#define DESCRIPTORS 4096
+
+/* Each of the guest's streams may cost a descriptor, and the control socket must not run short
+   of them. */
+static void allow_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < DESCRIPTORS) {
+        limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
 
 int main(int argc, char **argv)
 {
@@ -16,6 +31,7 @@ int main(int argc, char **argv)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     (void)signal(SIGPIPE, SIG_IGN);
+    allow_descriptors();
     ret = options_parse(argc, argv, &config, &err);
     if (ret < 0) {
         fprintf(stderr, "crosh-vm: %s\n", err.message);
