@@ -304,6 +304,8 @@ static void stop_next_step(struct launcher *l)
 {
     uint32_t timeout = l->stop_timeout_ms;
 
+    if (l->machine == NULL)
+        return; /* a reboot has just failed, and the loop is about to return */
     if (timeout == 0)
         timeout = l->backend == &machine_kvm ? STOP_TIMEOUT_KVM_MS : STOP_TIMEOUT_TCG_MS;
     if (l->stop_step == STOP_NONE && guest_link_shutdown(l->link)) {

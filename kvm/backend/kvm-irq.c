@@ -96,8 +96,13 @@ static int msi_attach(void *vm, int line, uint64_t address, uint32_t data, int f
     pthread_mutex_lock(&machine->irq_lock);
     /* Setting routes is slow (it waits for all readers): masking and unmasking need none. */
     if (memcmp(&machine->route[line], &route, sizeof(route)) != 0) {
+        struct kvm_irq_routing_entry old = machine->route[line];
+
         machine->route[line] = route;
         code = set_routes(machine);
+        /* One that KVM refuses must not spoil every later table. */
+        if (code < 0)
+            machine->route[line] = old;
     }
     if (code == 0)
         code = set_irqfd(machine, (unsigned int)line, fd, 0);
