@@ -11,6 +11,7 @@ crosh_libshell_la_SOURCES = \
 	crosh/builtin-watch.c \
 	crosh/builtins.c crosh/builtins.h \
 	crosh/complete-line.c crosh/complete-line.h \
+	crosh/dump.c crosh/dump.h \
 	crosh/config.c crosh/config.h \
 	crosh/history.c crosh/history.h \
 	crosh/jobs.c crosh/jobs.h \

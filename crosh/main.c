@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "crosh/dump.h"
 #include "crosh/repl.h"
 #include "crosh/shell.h"
 #include "crosh/signals.h"
@@ -44,6 +45,24 @@ static const struct crosh_param main_params[] = {
         .name = "no-modules",
         .type = CROSH_TYPE_FLAG,
         .summary = "Load no modules: built-in commands only",
+    },
+    {
+        .name = "complete",
+        .flags = CROSH_PARAM_HIDDEN,
+        .type = CROSH_TYPE_STRING,
+        .value_name = "LINE",
+        .summary = "Print what can complete this line; for the completion of other shells",
+    },
+    {
+        .name = "dump-commands",
+        .type = CROSH_TYPE_FLAG,
+        .summary = "Print all commands, their arguments and options as JSON and leave",
+    },
+    {
+        .name = "dump-man",
+        .type = CROSH_TYPE_STRING,
+        .value_name = "COMMAND",
+        .summary = "Print the manual page of a command and leave",
     },
     {
         .name = "version",
@@ -121,7 +140,21 @@ static int run(struct shell *shell, const struct crosh_args *args)
     return shell_run_stdin(shell);
 }
 
-static int start_and_run(const struct crosh_args *args, struct crosh_error *err)
+/* Everything that needs the commands. A status, or negative with err filled. */
+static int run_or_dump(struct shell *shell, const struct command *main_table,
+                       const struct crosh_args *args, struct crosh_error *err)
+{
+    if (crosh_args_has(args, "complete"))
+        return dump_completion(shell, crosh_args_string(args, "complete"), main_table, stdout);
+    if (crosh_args_has(args, "dump-commands"))
+        return dump_commands(shell, stdout, err);
+    if (crosh_args_has(args, "dump-man"))
+        return dump_man(shell, crosh_args_string(args, "dump-man"), stdout, err);
+    return run(shell, args);
+}
+
+static int start_and_run(const struct command *main_table, const struct crosh_args *args,
+                         struct crosh_error *err)
 {
     static const char *const none[] = {NULL};
     static const char *const built_in[] = {CROSH_MODULEDIR, NULL};
@@ -138,7 +171,7 @@ static int start_and_run(const struct crosh_args *args, struct crosh_error *err)
         dirs = crosh_args_all(args, "module-dir");
     r = shell_init(&shell, dirs, err);
     if (r == 0)
-        r = run(&shell, args);
+        r = run_or_dump(&shell, main_table, args, err);
     shell_fini(&shell);
     return r;
 }
@@ -165,7 +198,7 @@ int main(int argc, char **argv)
         (void)printf("crosh %s\n", PACKAGE_VERSION);
         r = 0;
     } else {
-        r = start_and_run(args, &err);
+        r = start_and_run(command, args, &err);
     }
     if (r < 0) {
         struct source source = {0};

@@ -40,7 +40,9 @@ lib_libcrosh_la_SOURCES = \
 	lib/command/command.c lib/command/command.h \
 	lib/command/complete.c lib/command/complete.h \
 	lib/command/context.c lib/command/context.h \
+	lib/command/dump-json.c lib/command/dump-json.h \
 	lib/command/help.c lib/command/help.h \
+	lib/command/man.c lib/command/man.h \
 	lib/command/matches.c lib/command/matches.h \
 	lib/command/suggest.c lib/command/suggest.h \
 	lib/command/table.c \

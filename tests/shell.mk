@@ -4,6 +4,7 @@ shell_scripts = \
 	tests/shell/commands.py \
 	tests/shell/jobs.py \
 	tests/shell/language.py \
+	tests/shell/drift.py \
 	tests/shell/example.py \
 	tests/shell/repl.py
 TESTS += $(shell_scripts)

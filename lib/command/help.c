@@ -105,8 +105,24 @@ static void print_entry(FILE *out, const char *name, const char *summary, size_t
     crosh_priv_text_wrap(out, summary, NAME_COLUMNS, NAME_COLUMNS, width);
 }
 
-/* The summary with what the table knows besides: choices, default, repetition. */
-static void describe_param(const struct crosh_param *param, char *buf, size_t size)
+void crosh_priv_help_param_name(const struct crosh_param *param, char *buf, size_t size)
+{
+    FILE *out = fmemopen(buf, size, "w");
+
+    buf[0] = '\0';
+    if (out == NULL)
+        return;
+    if (!param_is_argument(param)) {
+        if (param->short_name != 0)
+            (void)fprintf(out, "-%c, ", param->short_name);
+        (void)fprintf(out, "--%s%s", param->name, param->type == CROSH_TYPE_FLAG ? "" : "=");
+    }
+    if (param->type != CROSH_TYPE_FLAG)
+        print_value_name(out, param);
+    (void)fclose(out);
+}
+
+void crosh_priv_help_param_summary(const struct crosh_param *param, char *buf, size_t size)
 {
     size_t used = (size_t)snprintf(buf, size, "%s", param->summary != NULL ? param->summary : "");
 
@@ -129,7 +145,6 @@ static void print_params(FILE *out, const struct command *command, int arguments
     for (size_t i = 0; i < command->param_count; i++) {
         const struct crosh_param *param = &command->params[i];
         char name[160], summary[512];
-        FILE *f;
 
         if (param_is_argument(param) != (arguments != 0) || !is_shown(param))
             continue;
@@ -137,18 +152,8 @@ static void print_params(FILE *out, const struct command *command, int arguments
             (void)fprintf(out, "\n%s%s%s\n", style->bold, arguments ? "Arguments" : "Options",
                           style->plain);
         any = 1;
-        f = fmemopen(name, sizeof(name), "w");
-        if (f == NULL)
-            return;
-        if (!arguments) {
-            if (param->short_name != 0)
-                (void)fprintf(f, "-%c, ", param->short_name);
-            (void)fprintf(f, "--%s%s", param->name, param->type == CROSH_TYPE_FLAG ? "" : "=");
-        }
-        if (param->type != CROSH_TYPE_FLAG)
-            print_value_name(f, param);
-        (void)fclose(f);
-        describe_param(param, summary, sizeof(summary));
+        crosh_priv_help_param_name(param, name, sizeof(name));
+        crosh_priv_help_param_summary(param, summary, sizeof(summary));
         print_entry(out, name, summary, width);
     }
 }

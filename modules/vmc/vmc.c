@@ -12,29 +12,29 @@ static const char *const accelerators[] = {"auto", "kvm", "tcg", NULL};
 /* clang-format off */
 #define VM_PARAM(completer)                                                                        \
     {.name = "vm", .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED,                           \
-     .type = CROSH_TYPE_STRING, .value_name = "NAME", .summary = "the VM", .complete = (completer)}
+     .type = CROSH_TYPE_STRING, .value_name = "NAME", .summary = "The VM", .complete = (completer)}
 
 static const struct crosh_param start_params[] = {
     VMC_CONFIG_PARAMS,
     {.name = "accel", .type = CROSH_TYPE_CHOICE, .choices = accelerators, .default_value = "auto",
-     .value_name = "HOW", .summary = "run on KVM, on software emulation, or on what works"},
-    {.name = "no-shell", .type = CROSH_TYPE_FLAG, .summary = "do not open a shell in the VM"},
+     .value_name = "HOW", .summary = "Run on KVM, on software emulation, or on what works"},
+    {.name = "no-shell", .type = CROSH_TYPE_FLAG, .summary = "Do not open a shell in the VM"},
     {.name = "user", .type = CROSH_TYPE_STRING, .value_name = "USER",
-     .summary = "open the shell as this user of the VM"},
+     .summary = "Open the shell as this user of the VM"},
     {.name = "timeout", .type = CROSH_TYPE_SECONDS, .min = 1, .max = 86400,
      .default_value = "120", .value_name = "SECONDS",
-     .summary = "give up when the VM is not ready by then"},
+     .summary = "Give up when the VM is not ready by then"},
     VM_PARAM(crosh_complete_vm_stopped),
     {.name = NULL},
 };
 
 static const struct crosh_param stop_params[] = {
     {.name = "force", .short_name = 'f', .type = CROSH_TYPE_FLAG,
-     .summary = "end it at once, as by pulling the plug"},
+     .summary = "End it at once, as by pulling the plug"},
     {.name = "timeout", .type = CROSH_TYPE_SECONDS, .min = 1, .max = 86400,
-     .value_name = "SECONDS", .summary = "end it by force when it has not stopped by then"},
+     .value_name = "SECONDS", .summary = "End it by force when it has not stopped by then"},
     {.name = "vm", .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED | CROSH_PARAM_REPEATED,
-     .type = CROSH_TYPE_STRING, .value_name = "NAME", .summary = "the VMs",
+     .type = CROSH_TYPE_STRING, .value_name = "NAME", .summary = "The VMs",
      .complete = crosh_complete_vm_running},
     {.name = NULL},
 };
@@ -42,35 +42,35 @@ static const struct crosh_param stop_params[] = {
 static const struct crosh_param create_params[] = {
     VMC_CONFIG_PARAMS,
     {.name = "vm", .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED,
-     .type = CROSH_TYPE_STRING, .value_name = "NAME", .summary = "the new VM's name"},
+     .type = CROSH_TYPE_STRING, .value_name = "NAME", .summary = "The new VM's name"},
     {.name = NULL},
 };
 
 static const struct crosh_param destroy_params[] = {
-    {.name = "yes", .short_name = 'y', .type = CROSH_TYPE_FLAG, .summary = "do not ask"},
+    {.name = "yes", .short_name = 'y', .type = CROSH_TYPE_FLAG, .summary = "Do not ask"},
     VM_PARAM(crosh_complete_vm_stopped),
     {.name = NULL},
 };
 
 static const struct crosh_param list_params[] = {
-    {.name = "json", .type = CROSH_TYPE_FLAG, .summary = "print JSON, for programs"},
+    {.name = "json", .type = CROSH_TYPE_FLAG, .summary = "Print JSON, for programs"},
     {.name = NULL},
 };
 
 static const struct crosh_param status_params[] = {
-    {.name = "json", .type = CROSH_TYPE_FLAG, .summary = "print JSON, for programs"},
+    {.name = "json", .type = CROSH_TYPE_FLAG, .summary = "Print JSON, for programs"},
     VM_PARAM(crosh_complete_vm),
     {.name = NULL},
 };
 
 static const struct crosh_param logs_params[] = {
     {.name = "follow", .short_name = 'f', .type = CROSH_TYPE_FLAG,
-     .summary = "go on with what is added, until the VM ends"},
+     .summary = "Go on with what is added, until the VM ends"},
     {.name = "launcher", .type = CROSH_TYPE_FLAG,
-     .summary = "the launcher's messages instead of the guest's console"},
+     .summary = "The launcher's messages instead of the guest's console"},
     VM_PARAM(crosh_complete_vm),
     {.name = "file", .flags = CROSH_PARAM_ARGUMENT, .type = CROSH_TYPE_PATH, .value_name = "FILE",
-     .summary = "write to this new file instead of the terminal"},
+     .summary = "Write to this new file instead of the terminal"},
     {.name = NULL},
 };
 
@@ -82,7 +82,7 @@ static const struct crosh_param console_params[] = {
 static const struct crosh_command start_command = {
     CROSH_COMMAND_HEADER,
     .name = "start",
-    .summary = "start a VM, made first when it is new, and open a shell in it",
+    .summary = "Start a VM, made first when it is new, and open a shell in it",
     .help = "Boots the VM and shows each stage with the time it took: the launcher until the "
             "guest's first instruction, the kernel until its drivers run, the agent until "
             "sessions can be opened. Then opens a shell in it, as \"vsh NAME\" does. Without a "
@@ -104,7 +104,7 @@ static const struct crosh_command start_command = {
 static const struct crosh_command stop_command = {
     CROSH_COMMAND_HEADER,
     .name = "stop",
-    .summary = "stop running VMs",
+    .summary = "Stop running VMs",
     .help = "Asks the guest to power off, then presses its power button, then ends it by force; "
             "each when the one before it did not help in time.",
     .examples = "vmc stop termina\tshut it down\n"
@@ -116,7 +116,7 @@ static const struct crosh_command stop_command = {
 static const struct crosh_command create_command = {
     CROSH_COMMAND_HEADER,
     .name = "create",
-    .summary = "make a VM without starting it",
+    .summary = "Make a VM without starting it",
     .help = "The VM keeps the options given; it boots from the default image.",
     .examples = "vmc create --cpus 2 --memory 2G work\ta VM to be started later\n",
     .params = create_params,
@@ -126,7 +126,7 @@ static const struct crosh_command create_command = {
 static const struct crosh_command destroy_command = {
     CROSH_COMMAND_HEADER,
     .name = "destroy",
-    .summary = "remove a stopped VM and all its data",
+    .summary = "Remove a stopped VM and all its data",
     .help = "Asks first, unless -y is given; where nobody can be asked (no terminal, or "
             "VMC_NONINTERACTIVE is set) -y is needed. Disks attached with --extra-disk stay.",
     .examples = "vmc destroy -y old\tremove it without a question\n",
@@ -137,7 +137,7 @@ static const struct crosh_command destroy_command = {
 static const struct crosh_command list_command = {
     CROSH_COMMAND_HEADER,
     .name = "list",
-    .summary = "list the VMs and what they do",
+    .summary = "List the VMs and what they do",
     .help = "The state is stopped, starting, running, stopping or paused; hung when the launcher does "
             "not answer, crashed when the last run ended by the guest's failure, killed when "
             "something ended the launcher. With "
@@ -152,7 +152,7 @@ static const struct crosh_command list_command = {
 static const struct crosh_command status_command = {
     CROSH_COMMAND_HEADER,
     .name = "status",
-    .summary = "show all about one VM",
+    .summary = "Show all about one VM",
     .params = status_params,
     .run = vmc_status,
 };
@@ -160,7 +160,7 @@ static const struct crosh_command status_command = {
 static const struct crosh_command logs_command = {
     CROSH_COMMAND_HEADER,
     .name = "logs",
-    .summary = "show what the guest wrote to its console",
+    .summary = "Show what the guest wrote to its console",
     .help = "The log of the run under way or of the last one. On a terminal, control characters "
             "are left out; into a pipe or FILE goes every byte. FILE must not exist and is "
             "readable by its owner only.",
@@ -174,7 +174,7 @@ static const struct crosh_command logs_command = {
 static const struct crosh_command console_command = {
     CROSH_COMMAND_HEADER,
     .name = "console",
-    .summary = "use the guest's serial console",
+    .summary = "Use the guest's serial console",
     .help = "For guests whose agent cannot be reached. ~. at the start of a line leaves; ~~ types "
             "a tilde.",
     .params = console_params,
@@ -191,7 +191,7 @@ static const struct crosh_command *const subcommands[] = {
 static const struct crosh_command vmc_command = {
     CROSH_COMMAND_HEADER,
     .name = "vmc",
-    .summary = "make, start, stop and look after VMs",
+    .summary = "Make, start, stop and look after VMs",
     .help = "A VM is named by lower-case letters, digits and dashes.",
     .subcommands = subcommands,
 };

@@ -140,24 +140,24 @@ static int run_vsh(struct crosh_context *ctx, const struct crosh_args *args,
 /* clang-format off */
 static const struct crosh_param vsh_params[] = {
     {.name = "user", .short_name = 'u', .type = CROSH_TYPE_STRING, .value_name = "USER",
-     .summary = "be this user of the VM"},
+     .summary = "Be this user of the VM"},
     {.name = "cwd", .type = CROSH_TYPE_STRING, .value_name = "DIR",
-     .summary = "start in this directory of the VM"},
+     .summary = "Start in this directory of the VM"},
     {.name = "env", .short_name = 'e', .flags = CROSH_PARAM_REPEATED, .type = CROSH_TYPE_STRING,
-     .value_name = "NAME=VALUE", .summary = "set a variable of the environment"},
+     .value_name = "NAME=VALUE", .summary = "Set a variable of the environment"},
     {.name = "terminal", .short_name = 't', .type = CROSH_TYPE_FLAG,
-     .summary = "give the command a terminal even if we have none"},
+     .summary = "Give the command a terminal even if we have none"},
     {.name = "no-terminal", .short_name = 'T', .type = CROSH_TYPE_FLAG,
-     .summary = "give the command pipes even if we have a terminal"},
+     .summary = "Give the command pipes even if we have a terminal"},
     {.name = "vm", .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED,
-     .type = CROSH_TYPE_STRING, .value_name = "VM", .summary = "the VM",
+     .type = CROSH_TYPE_STRING, .value_name = "VM", .summary = "The VM",
      .complete = crosh_complete_vm_running},
     {.name = "container", .flags = CROSH_PARAM_ARGUMENT, .type = CROSH_TYPE_STRING,
-     .value_name = "CONTAINER", .summary = "a container in it, instead of the VM itself"},
+     .value_name = "CONTAINER", .summary = "A container in it, instead of the VM itself"},
     {.name = "command",
      .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REPEATED | CROSH_PARAM_VERBATIM,
      .type = CROSH_TYPE_STRING, .value_name = "COMMAND",
-     .summary = "what to run, behind \"--\"; without it, the user's login shell"},
+     .summary = "What to run, behind \"--\"; without it, the user's login shell"},
     {.name = NULL},
 };
 /* clang-format on */
@@ -165,7 +165,7 @@ static const struct crosh_param vsh_params[] = {
 static const struct crosh_command vsh_command = {
     CROSH_COMMAND_HEADER,
     .name = "vsh",
-    .summary = "open a shell or run a command in a VM",
+    .summary = "Open a shell or run a command in a VM",
     .help = "Opens a login shell in a running VM, or runs one command there. Between terminals "
             "the command gets a terminal of its own; else its input, output and error output "
             "are passed on as they are, so that it can stand in pipes and redirections.\n\n"
