@@ -8,6 +8,7 @@
 
 #include "crosh/history.h"
 #include "crosh/shell.h"
+#include "crosh/topics.h"
 #include "lib/command/help.h"
 #include "lib/command/text.h"
 
@@ -32,6 +33,8 @@ static void complete_help(struct crosh_context *ctx, const struct crosh_args *ar
             command = shell->registry.entries[i].command;
             crosh_match_add(matches, command->entry.name, command->entry.summary);
         }
+        for (const struct topic *topic = topics(); topic->name != NULL; topic++)
+            crosh_match_add(matches, topic->name, topic->summary);
         return;
     }
     entry = registry_find(&shell->registry, words[0]);
@@ -47,8 +50,13 @@ static int help_for(struct crosh_context *ctx, const char *const *words, struct 
 {
     const struct registry_entry *entry = shell_find(shell_of(ctx), words[0]);
     const struct command *command = entry != NULL ? entry->command : NULL;
+    const struct topic *topic = topic_find(words[0]);
     char quoted[128];
 
+    if (command == NULL && topic != NULL && words[1] == NULL) {
+        (void)fputs(topic->text, crosh_stdout(ctx));
+        return 0;
+    }
     if (command == NULL) {
         (void)crosh_error_set(err, -ENOENT, "there is no command %s",
                               crosh_priv_text_quote(words[0], quoted, sizeof(quoted)));
@@ -201,6 +209,7 @@ static const struct crosh_command help_command = {
     CROSH_COMMAND_HEADER,
     .name = "help",
     .summary = "Show the commands, or the help of one",
+    .help = "\"help language\" explains quotes, pipes, redirections, variables, jobs and scripts.",
     .examples = "help\tlists the commands\n"
                 "help vmc start\texplains \"vmc start\"\n",
     .params = help_params,

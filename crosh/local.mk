@@ -31,7 +31,8 @@ crosh_libshell_la_SOURCES = \
 	crosh/script/syntax.c crosh/script/syntax.h \
 	crosh/settings.c crosh/settings.h \
 	crosh/shell.c crosh/shell.h \
-	crosh/signals.c crosh/signals.h
+	crosh/signals.c crosh/signals.h \
+	crosh/topics.c crosh/topics.h
 crosh_libshell_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 crosh_libshell_la_LIBADD = lib/libcrosh.la $(JANSSON_LIBS) $(LTDL_LIBS)
 

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import subprocess
-import time
+from pathlib import Path
 
 from harness import CROSH, case, contains, equal, main, wait_for
 from shell import Shell
@@ -205,6 +205,23 @@ def settings():
         equal(rows[0].split(), ["NAME", "VALUE", "MEANING"])
         equal([row.split()[0] for row in rows[1:-1]], sorted(found))
         contains(rows, 'prompt        "crosh> "  The text in front of the line typed')
+
+
+@case
+def documented():
+    """What the shell has is in its manual and its help."""
+    with Shell() as home:
+        manual = (Path(__file__).parents[2] / "doc" / "man" / "crosh.1").read_text()
+        for setting in json.loads(home.crosh("-c", "set --json")[1]):
+            default = setting["default"]
+            shown = f'\\(dq{default}\\(dq' if " " in default else default
+            contains(manual, f'.BR {setting["name"]}\\~ "({shown})"\n')
+        status, text, err = home.crosh("-c", "help language")
+        equal((status, err), (0, ""))
+        for part in ("2>&1", "${NAME:-W}", "A || B", "A &  ", "set errexit off"):
+            contains(text, part)
+        equal([line for line in text.split("\n") if len(line) > 78], [])
+        equal(home.crosh("-c", "help language more")[0], 3)
 
 
 @case
