@@ -242,7 +242,10 @@ static void print_notices(void)
 static void take_keys(void)
 {
     hide_hint();
-    edit_library_take_keys(); /* may take the hint */
+    edit_library_take_keys();
+    /* In the middle of a sequence that may be the one to take the hint. */
+    if (!editor.has_line && !edit_library_is_plain())
+        return;
     forget_hint();
     if (!editor.has_line)
         show_hint();

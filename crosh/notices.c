@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/command/text.h"
 
 /* A source that always has more must not keep the prompt from coming. */
 #define ROUNDS_MAX 64
@@ -58,7 +59,9 @@ void notices_free(struct notices *notices)
 void notices_post(struct notices *notices, const char *fmt, ...)
 {
     cleanup_free char *line = NULL;
-    char *joined;
+    cleanup_free char *old = NULL;
+    size_t size = 0;
+    FILE *out;
     va_list ap;
     int r;
 
@@ -73,10 +76,17 @@ void notices_post(struct notices *notices, const char *fmt, ...)
     }
     if (notices->text != NULL && strlen(notices->text) > TEXT_SIZE_MAX)
         return;
-    if (asprintf(&joined, "%s%s\n", notices->text != NULL ? notices->text : "", line) < 0)
+    old = move_ptr(notices->text);
+    out = open_memstream(&notices->text, &size);
+    if (out == NULL)
         return;
-    free(notices->text);
-    notices->text = joined;
+    if (old != NULL)
+        (void)fputs(old, out);
+    /* What was typed or what a file says is not for the terminal as it stands. */
+    crosh_priv_text_print(out, line);
+    (void)fputc('\n', out);
+    if (fclose(out) != 0)
+        free(move_ptr(notices->text));
 }
 
 /* A place in the table; places stay where they are, the kernel hands back their numbers. */

@@ -204,6 +204,7 @@ int repl_run(struct shell *shell)
         edit_set_history(shell->history);
     shell->is_interactive = true;
     shell_run_croshrc(shell);
+    tell(&repl);
     (void)printf("crosh %s: \"help\" lists the commands, Ctrl-D leaves.\n", PACKAGE_VERSION);
     status = read_and_run(&repl);
     (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &repl.modes);

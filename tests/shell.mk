@@ -5,6 +5,7 @@ shell_scripts = \
 	tests/shell/jobs.py \
 	tests/shell/language.py \
 	tests/shell/drift.py \
+	tests/shell/editing.py \
 	tests/shell/example.py \
 	tests/shell/repl.py
 TESTS += $(shell_scripts)
