@@ -273,6 +273,32 @@ static void update_variables(void)
     input.wants_update = false;
 }
 
+static struct edit_place place_of(size_t length)
+{
+    return edit_place_of(edit_library_prompt(), rl_line_buffer, length, edit_columns());
+}
+
+void edit_library_undraw(void)
+{
+    size_t row = place_of((size_t)rl_point).row;
+
+    if (row > 0)
+        (void)fprintf(stdout, "\033[%zuA", row);
+    (void)fputs("\r\033[J", stdout);
+    (void)fflush(stdout);
+}
+
+static void on_line(char *line);
+
+/* Begins anew with an empty line, there being no function that empties it; nothing is drawn. */
+static void empty_line(void)
+{
+    rl_callback_handler_remove();
+    rl_callback_handler_install(edit_library_prompt(), on_line);
+    rl_point = rl_end = 0;
+    edit_library_undraw();
+}
+
 /* libedit takes any line that ends in a line break for entered, also one that was pasted so. */
 static void on_line(char *line)
 {
@@ -281,8 +307,7 @@ static void on_line(char *line)
         return;
     }
     edit_library_undraw();
-    rl_callback_handler_remove();
-    rl_callback_handler_install(input.prompt, on_line);
+    empty_line();
     if (line[0] != '\0')
         (void)rl_insert_text(line);
     rl_forced_update_display();
@@ -327,11 +352,6 @@ void edit_library_take_keys(void)
 bool edit_library_is_plain(void)
 {
     return true; /* a search keeps the control until it ends */
-}
-
-static struct edit_place place_of(size_t length)
-{
-    return edit_place_of(edit_library_prompt(), rl_line_buffer, length, edit_columns());
 }
 
 static void go_to_end(void)
@@ -401,12 +421,10 @@ static void put_line(const char *before, const char *after)
 void edit_library_set_line(const char *text)
 {
     edit_library_undraw();
-    if (text[0] != '\0') {
+    if (text[0] != '\0')
         put_line(text, "");
-    } else {
-        rl_callback_handler_remove();
-        rl_callback_handler_install(edit_library_prompt(), on_line);
-    }
+    else
+        empty_line();
     rl_forced_update_display();
 }
 
@@ -434,16 +452,6 @@ void edit_library_leave(void)
 {
     go_to_end();
     (void)fputc('\n', stdout);
-}
-
-void edit_library_undraw(void)
-{
-    size_t row = place_of((size_t)rl_point).row;
-
-    if (row > 0)
-        (void)fprintf(stdout, "\033[%zuA", row);
-    (void)fputs("\r\033[J", stdout);
-    (void)fflush(stdout);
 }
 
 void edit_library_draw(void)
