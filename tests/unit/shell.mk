@@ -3,12 +3,14 @@
 
 if HAVE_CMOCKA
 shell_tests = \
+	tests/unit/test-aliases \
 	tests/unit/test-args \
 	tests/unit/test-command \
 	tests/unit/test-elf-note \
 	tests/unit/test-history \
 	tests/unit/test-loader \
 	tests/unit/test-script \
+	tests/unit/test-settings \
 	tests/unit/test-shell-text
 check_PROGRAMS += $(shell_tests)
 TESTS += $(shell_tests)
@@ -36,4 +38,10 @@ tests_unit_test_script_LDADD = $(shell_test_ldadd)
 tests_unit_test_shell_text_SOURCES = tests/unit/test-shell-text.c
 tests_unit_test_shell_text_CPPFLAGS = $(shell_test_cppflags)
 tests_unit_test_shell_text_LDADD = $(shell_test_ldadd)
+tests_unit_test_aliases_SOURCES = tests/unit/test-aliases.c
+tests_unit_test_aliases_CPPFLAGS = $(shell_test_cppflags)
+tests_unit_test_aliases_LDADD = $(shell_test_ldadd)
+tests_unit_test_settings_SOURCES = tests/unit/test-settings.c
+tests_unit_test_settings_CPPFLAGS = $(shell_test_cppflags)
+tests_unit_test_settings_LDADD = $(shell_test_ldadd)
 endif
