@@ -13,6 +13,7 @@ crosh_libshell_la_SOURCES = \
 	crosh/complete-line.c crosh/complete-line.h \
 	crosh/dump.c crosh/dump.h \
 	crosh/config.c crosh/config.h \
+	crosh/external.c crosh/external.h \
 	crosh/history.c crosh/history.h \
 	crosh/jobs.c crosh/jobs.h \
 	crosh/loader/elf-note.c crosh/loader/elf-note.h \
@@ -36,8 +37,9 @@ crosh_libshell_la_SOURCES = \
 crosh_libshell_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 crosh_libshell_la_LIBADD = lib/libcrosh.la $(JANSSON_LIBS) $(LTDL_LIBS)
 
-bin_PROGRAMS += crosh/crosh
-crosh_crosh_SOURCES = \
+# The terminal's side and main(), once for all programs that are the shell.
+noinst_LTLIBRARIES += crosh/libfront.la
+crosh_libfront_la_SOURCES = \
 	crosh/candidates.c crosh/candidates.h \
 	crosh/edit.c crosh/edit.h \
 	crosh/edit-layout.c crosh/edit-layout.h \
@@ -48,12 +50,21 @@ crosh_crosh_SOURCES = \
 	crosh/repl.c crosh/repl.h \
 	crosh/vm-watch.c crosh/vm-watch.h
 if WITH_EDITLINE
-crosh_crosh_SOURCES += crosh/edit-editline.c
+crosh_libfront_la_SOURCES += crosh/edit-editline.c
 else
-crosh_crosh_SOURCES += crosh/edit-readline.c
+crosh_libfront_la_SOURCES += crosh/edit-readline.c
 endif
-crosh_crosh_CPPFLAGS = $(AM_CPPFLAGS) $(READLINE_CFLAGS)
-crosh_crosh_LDADD = crosh/libshell.la lib/libcrosh.la $(READLINE_LIBS)
+crosh_libfront_la_CPPFLAGS = $(AM_CPPFLAGS) $(READLINE_CFLAGS)
+crosh_libfront_la_LIBADD = crosh/libshell.la lib/libcrosh.la $(READLINE_LIBS)
+
+bin_PROGRAMS += crosh/crosh
+crosh_crosh_SOURCES = crosh/no-preloaded.c crosh/preloaded.h
+crosh_crosh_LDADD = crosh/libfront.la
+
+# The same with vmc and vsh in it: one program for valgrind, nothing is loaded.
+noinst_PROGRAMS += crosh/crosh-preloaded
+crosh_crosh_preloaded_SOURCES = crosh/preloaded.h crosh/with-preloaded.c
+crosh_crosh_preloaded_LDADD = crosh/libfront.la modules/vmc/libvmc.la modules/vsh/libvsh.la
 
 dist_man_MANS += doc/man/crosh.1
 EXTRA_DIST += doc/module-api.md

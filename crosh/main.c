@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "crosh/dump.h"
+#include "crosh/preloaded.h"
 #include "crosh/repl.h"
 #include "crosh/shell.h"
 #include "crosh/signals.h"
@@ -153,11 +154,31 @@ static int run_or_dump(struct shell *shell, const struct command *main_table,
     return run(shell, args);
 }
 
+/* $XDG_DATA_HOME/crosh/modules, when there is one; heap memory. */
+static char *user_module_dir(void)
+{
+    const char *base = getenv("XDG_DATA_HOME");
+    const char *home = getenv("HOME");
+    char *path = NULL;
+    int r = -1;
+
+    if (base != NULL && base[0] == '/')
+        r = asprintf(&path, "%s/crosh/modules", base);
+    else if (home != NULL && home[0] == '/')
+        r = asprintf(&path, "%s/.local/share/crosh/modules", home);
+    if (r >= 0 && access(path, F_OK) == 0)
+        return path;
+    if (r >= 0)
+        free(path);
+    return NULL;
+}
+
 static int start_and_run(const struct command *main_table, const struct crosh_args *args,
                          struct crosh_error *err)
 {
     static const char *const none[] = {NULL};
-    static const char *const built_in[] = {CROSH_MODULEDIR, NULL};
+    const char *built_in[] = {CROSH_MODULEDIR, NULL, NULL};
+    cleanup_free char *user_dir = NULL;
     const char *const *dirs = built_in;
     struct shell shell;
     int r;
@@ -170,6 +191,10 @@ static int start_and_run(const struct command *main_table, const struct crosh_ar
     else if (crosh_args_has(args, "module-dir"))
         dirs = crosh_args_all(args, "module-dir");
     r = shell_init(&shell, dirs, err);
+    loader_preload(&shell.loader, preloaded_modules());
+    /* Only the configuration file can say so, and it has been read by now. */
+    if (r == 0 && dirs == built_in && settings_flag(&shell.settings, "modules.user"))
+        built_in[1] = user_dir = user_module_dir();
     if (r == 0)
         r = run_or_dump(&shell, main_table, args, err);
     shell_fini(&shell);

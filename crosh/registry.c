@@ -31,8 +31,8 @@ const struct registry_entry *registry_find(const struct registry *registry, cons
     return NULL;
 }
 
-int registry_add(struct registry *registry, struct command *command, const char *module,
-                 struct crosh_error *err)
+int registry_add_program(struct registry *registry, struct command *command, const char *module,
+                         const char *program, struct crosh_error *err)
 {
     const struct registry_entry *old = registry_find(registry, command->entry.name);
     struct registry_entry *grown;
@@ -53,9 +53,15 @@ int registry_add(struct registry *registry, struct command *command, const char 
     registry->entries = grown;
     i = lower_bound(registry, command->entry.name);
     memmove(&grown[i + 1], &grown[i], (registry->count - i) * sizeof(*grown));
-    grown[i] = (struct registry_entry){.command = command, .module = module};
+    grown[i] = (struct registry_entry){.command = command, .module = module, .program = program};
     registry->count++;
     return 0;
+}
+
+int registry_add(struct registry *registry, struct command *command, const char *module,
+                 struct crosh_error *err)
+{
+    return registry_add_program(registry, command, module, NULL, err);
 }
 
 void registry_clear(struct registry *registry)

@@ -8,6 +8,7 @@
 struct registry_entry {
     struct command *command; /* owned */
     const char *module;      /* its module's name; NULL: built in */
+    const char *program;     /* the file to run it with; NULL: the command runs in the shell */
 };
 
 struct registry {
@@ -19,6 +20,9 @@ const struct registry_entry *registry_find(const struct registry *registry, cons
 /* Takes the command over. -EEXIST when there is one of that name (the command is then freed). */
 int registry_add(struct registry *registry, struct command *command, const char *module,
                  struct crosh_error *err);
+/* As registry_add(), for a command that the executable file program is. */
+int registry_add_program(struct registry *registry, struct command *command, const char *module,
+                         const char *program, struct crosh_error *err);
 void registry_clear(struct registry *registry);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -151,6 +152,25 @@ static int unknown_command(struct shell *shell, const char *name, struct crosh_e
     return SHELL_ENOCOMMAND;
 }
 
+/* A program gets even "--help" and "--" as they stand: an inserted "--" ends our own options. */
+static struct crosh_args *parse_verbatim(const struct command *command, const char *const *words,
+                                         struct crosh_error *err)
+{
+    cleanup_free const char **marked = NULL;
+    size_t count = 0;
+
+    while (words[count] != NULL)
+        count++;
+    marked = calloc(count + 2, sizeof(*marked));
+    if (marked == NULL) {
+        (void)crosh_error_set(err, -ENOMEM, "out of memory");
+        return NULL;
+    }
+    marked[0] = "--";
+    memcpy(marked + 1, words, count * sizeof(*marked));
+    return crosh_priv_args_parse(command, marked, err);
+}
+
 int shell_dispatch(struct crosh_context *ctx, const char *const *argv,
                    const struct command **command, struct crosh_error *err)
 {
@@ -166,7 +186,8 @@ int shell_dispatch(struct crosh_context *ctx, const char *const *argv,
     r = crosh_priv_command_resolve(command, argv, &rest, err);
     if (r < 0)
         return r;
-    args = crosh_priv_args_parse(*command, rest, err);
+    args = entry->program != NULL ? parse_verbatim(*command, rest, err)
+                                  : crosh_priv_args_parse(*command, rest, err);
     if (args == NULL)
         return err != NULL && err->code < 0 ? err->code : CROSH_EUSAGE;
     if (args->wants_help) {

@@ -7,8 +7,10 @@ shell_scripts = \
 	tests/shell/drift.py \
 	tests/shell/editing.py \
 	tests/shell/example.py \
+	tests/shell/memory.py \
+	tests/shell/modules.py \
 	tests/shell/repl.py
 TESTS += $(shell_scripts)
-EXTRA_DIST += $(shell_scripts) tests/shell/shell.py \
+EXTRA_DIST += $(shell_scripts) tests/shell/shell.py tests/shell/valgrind.supp \
 	examples/hello-module/Makefile examples/hello-module/README.md \
 	examples/hello-module/hello.c

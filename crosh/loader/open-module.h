@@ -13,4 +13,7 @@
 int open_module(int fd, const char *path, const char *name, struct crosh_module *descriptor,
                 struct crosh_error *err);
 
+/* The same for a module that is linked into this program, which libltdl knows as NAME.a. */
+int open_preloaded(const char *name, struct crosh_module *descriptor, struct crosh_error *err);
+
 #endif
