@@ -73,6 +73,7 @@ static int run_list(struct crosh_context *ctx, const struct crosh_args *args,
                        or_empty(module->descriptor.version),
                        or_empty(module->reason != NULL ? module->reason : summary_of(module))});
     }
+    crosh_page_output(ctx);
     crosh_table_print(table, ctx);
     crosh_table_free(table);
     return 0;

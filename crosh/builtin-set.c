@@ -90,6 +90,7 @@ static void print_table(struct crosh_context *ctx, const struct settings *settin
                                                      shown(settings_get(settings, setting->name),
                                                            quoted, sizeof(quoted)),
                                                      setting->summary});
+    crosh_page_output(ctx);
     crosh_table_print(table, ctx);
     crosh_table_free(table);
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Built-in commands: help, exit, history, version and a few small ones. */
+/* Built-in commands: help, exit, version and a few small ones. */
 #include "crosh/builtins.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "crosh/history.h"
 #include "crosh/shell.h"
 #include "crosh/topics.h"
 #include "lib/command/help.h"
@@ -54,6 +53,7 @@ static int help_for(struct crosh_context *ctx, const char *const *words, struct 
     char quoted[128];
 
     if (command == NULL && topic != NULL && words[1] == NULL) {
+        crosh_page_output(ctx);
         (void)fputs(topic->text, crosh_stdout(ctx));
         return 0;
     }
@@ -79,10 +79,12 @@ static int help_for(struct crosh_context *ctx, const char *const *words, struct 
 static void list_commands(struct crosh_context *ctx, bool all)
 {
     struct shell *shell = shell_of(ctx);
-    FILE *out = crosh_stdout(ctx);
     size_t width = crosh_priv_help_width(ctx);
     size_t column = 0;
+    FILE *out;
 
+    crosh_page_output(ctx);
+    out = crosh_stdout(ctx);
     loader_load_all(&shell->loader);
     for (size_t i = 0; i < shell->registry.count; i++) {
         size_t length = strlen(shell->registry.entries[i].command->entry.name);
@@ -130,29 +132,6 @@ static int run_exit(struct crosh_context *ctx, const struct crosh_args *args,
     (void)err;
     shell->is_exiting = true;
     return (int)crosh_args_number(args, "status", shell->last_status);
-}
-
-static int run_history(struct crosh_context *ctx, const struct crosh_args *args,
-                       struct crosh_error *err)
-{
-    struct history *history = shell_of(ctx)->history;
-    size_t count, first = 0;
-
-    if (history == NULL)
-        return crosh_error_set(err, -ENOTSUP, "only an interactive shell has a history");
-    if (crosh_args_has(args, "clear"))
-        return history_clear(history, err);
-    count = history_count(history);
-    if (crosh_args_has(args, "count")) {
-        size_t wanted = (size_t)crosh_args_number(args, "count", 0);
-
-        first = count > wanted ? count - wanted : 0;
-    }
-    for (size_t i = first; i < count; i++) {
-        (void)fprintf(crosh_stdout(ctx), "%5zu  ", i + 1);
-        (void)fprintf(crosh_stdout(ctx), "%s\n", history_line(history, i));
-    }
-    return 0;
 }
 
 static int run_version(struct crosh_context *ctx, const struct crosh_args *args,
@@ -245,32 +224,6 @@ static const struct crosh_command quit_command = {
     .params = exit_params, .run = run_exit,
 };
 
-static const struct crosh_param history_params[] = {
-    {
-        .name = "clear",
-        .type = CROSH_TYPE_FLAG,
-        .summary = "Forget all lines, in the file too",
-    },
-    {
-        .name = "count",
-        .flags = CROSH_PARAM_ARGUMENT,
-        .type = CROSH_TYPE_INT,
-        .summary = "How many lines, from the last one back",
-        .min = 1,
-        .max = HISTORY_MAX,
-    },
-    {0},
-};
-
-static const struct crosh_command history_command = {
-    CROSH_COMMAND_HEADER,
-    .name = "history",
-    .summary = "Show the lines typed before",
-    .help = "A line that begins with a space is not remembered.",
-    .params = history_params,
-    .run = run_history,
-};
-
 static const struct crosh_command version_command = {
     CROSH_COMMAND_HEADER,
     .name = "version",
@@ -309,7 +262,7 @@ static const struct crosh_command false_command = {
 const struct crosh_command *const *builtin_commands(void)
 {
     static const struct crosh_command *const commands[] = {
-        &help_command,    &help_advanced_command, &exit_command, &quit_command,   &history_command,
+        &help_command,    &help_advanced_command, &exit_command, &quit_command,   &builtin_history,
         &version_command, &builtin_alias,         &builtin_jobs, &builtin_module, &builtin_set,
         &builtin_unalias, &builtin_unset,         &builtin_wait, &builtin_watch,  &echo_command,
         &true_command,    &false_command,         NULL,

@@ -6,6 +6,7 @@
 #include <crosh/command.h>
 
 extern const struct crosh_command builtin_alias;   /* "alias" */
+extern const struct crosh_command builtin_history; /* "history" */
 extern const struct crosh_command builtin_jobs;    /* "jobs" */
 extern const struct crosh_command builtin_module;  /* "module" */
 extern const struct crosh_command builtin_set;     /* "set" */

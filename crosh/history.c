@@ -26,6 +26,7 @@ struct lines {
 
 struct history {
     char *path;
+    size_t size; /* the most lines to keep */
     struct lines lines;
 };
 
@@ -46,7 +47,7 @@ static void drop(struct lines *lines, size_t index)
 }
 
 /* Appends, without a duplicate and within bounds. Takes line over; false for lack of memory. */
-static bool append(struct lines *lines, char *line)
+static bool append(struct lines *lines, char *line, size_t size)
 {
     if (lines->items == NULL)
         lines->items = calloc(HISTORY_MAX + 1, sizeof(*lines->items));
@@ -60,9 +61,9 @@ static bool append(struct lines *lines, char *line)
             break;
         }
     }
-    if (lines->count == HISTORY_MAX)
-        drop(lines, 0);
     lines->items[lines->count++] = line;
+    while (lines->count > size)
+        drop(lines, 0);
     return true;
 }
 
@@ -118,7 +119,7 @@ static int read_file(const char *path, struct lines *lines, struct crosh_error *
             length--;
         if (length == 0 || length > LINE_SIZE_MAX || memchr(line, '\0', (size_t)length) != NULL)
             continue;
-        if (!append(lines, unescape(line, (size_t)length)))
+        if (!append(lines, unescape(line, (size_t)length), HISTORY_MAX))
             return crosh_error_set(err, -ENOMEM, "out of memory");
     }
     return 0;
@@ -199,7 +200,7 @@ static int update(struct history *history, const char *added, struct crosh_error
     }
     if (added != NULL) {
         r = read_file(history->path, &merged, err);
-        if (r == 0 && !append(&merged, strdup(added)))
+        if (r == 0 && !append(&merged, strdup(added), history->size))
             r = crosh_error_set(err, -ENOMEM, "out of memory");
     }
     if (r == 0)
@@ -219,6 +220,7 @@ struct history *history_new(const char *path, struct crosh_error *err)
 
     if (history == NULL)
         return NULL;
+    history->size = HISTORY_MAX;
     if (path != NULL) {
         history->path = strdup(path);
         if (history->path == NULL) {
@@ -238,6 +240,11 @@ void history_free(struct history *history)
     lines_clear(&history->lines);
     free(history->path);
     free(history);
+}
+
+void history_set_size(struct history *history, size_t size)
+{
+    history->size = size < HISTORY_MAX ? size : HISTORY_MAX;
 }
 
 char *history_default_path(void)
@@ -263,7 +270,7 @@ int history_add(struct history *history, const char *line, struct crosh_error *e
     if (line[0] == ' ' || line[strspn(line, " \t\n")] == '\0' || length > LINE_SIZE_MAX)
         return 0;
     r = history->path != NULL ? update(history, line, err) : -ENOENT;
-    if (r < 0 && !append(&history->lines, strdup(line)))
+    if (r < 0 && !append(&history->lines, strdup(line), history->size))
         return crosh_error_set(err, -ENOMEM, "out of memory");
     return r < 0 && history->path != NULL ? r : 1;
 }

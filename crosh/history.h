@@ -20,6 +20,9 @@ struct history;
 struct history *history_new(const char *path, struct crosh_error *err);
 void history_free(struct history *history);
 
+/* How many lines to keep from the next one on, at most HISTORY_MAX; 0: none. */
+void history_set_size(struct history *history, size_t size);
+
 /* $XDG_STATE_HOME/crosh/history or ~/.local/state/crosh/history; heap, NULL when there is no home.
  */
 char *history_default_path(void);

@@ -5,6 +5,7 @@ noinst_LTLIBRARIES += crosh/libshell.la
 crosh_libshell_la_SOURCES = \
 	crosh/aliases.c crosh/aliases.h \
 	crosh/builtin-alias.c \
+	crosh/builtin-history.c \
 	crosh/builtin-jobs.c \
 	crosh/builtin-module.c \
 	crosh/builtin-set.c \
@@ -21,6 +22,7 @@ crosh_libshell_la_SOURCES = \
 	crosh/loader/open-module.c crosh/loader/open-module.h \
 	crosh/loader/secure-path.c crosh/loader/secure-path.h \
 	crosh/notices.c crosh/notices.h \
+	crosh/pager.c crosh/pager.h \
 	crosh/registry.c crosh/registry.h \
 	crosh/run-list.c \
 	crosh/run-pipeline.c crosh/run-pipeline.h \

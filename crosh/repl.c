@@ -76,6 +76,7 @@ static void remember(struct shell *shell, const char *line)
 
     if (shell->history == NULL)
         return;
+    history_set_size(shell->history, (size_t)settings_number(&shell->settings, "history.size"));
     r = history_add(shell->history, line, &err);
     if (r < 0 && !has_warned) {
         has_warned = true;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "crosh/config.h"
+#include "crosh/pager.h"
 #include "crosh/signals.h"
 #include "lib/base/cleanup.h"
 #include "lib/command/args.h"
@@ -92,6 +93,7 @@ int shell_init(struct shell *shell, const char *const *module_dirs, struct crosh
         .in_fd = STDIN_FILENO,
         .interrupt_fd = signals_interrupt_fd(),
         .run_words = run_words,
+        .page = pager_begin,
         .shell = shell,
     };
     for (builtin = builtin_commands(); *builtin != NULL; builtin++) {
@@ -177,6 +179,7 @@ int shell_dispatch(struct crosh_context *ctx, const char *const *argv,
     const struct registry_entry *entry = shell_find(ctx->shell, argv[0]);
     cleanup(args_free_p) struct crosh_args *args = NULL;
     const char *const *rest;
+    bool is_paged;
     int r;
 
     *command = NULL;
@@ -190,9 +193,13 @@ int shell_dispatch(struct crosh_context *ctx, const char *const *argv,
                                   : crosh_priv_args_parse(*command, rest, err);
     if (args == NULL)
         return err != NULL && err->code < 0 ? err->code : CROSH_EUSAGE;
-    if (args->wants_help) {
+    is_paged = ctx->pager != NULL;
+    if (args->wants_help)
         crosh_priv_help_print(ctx, *command);
-        return 0;
-    }
-    return (*command)->entry.run(ctx, args, err);
+    else
+        r = (*command)->entry.run(ctx, args, err);
+    /* What an outer command has begun is that one's to end. */
+    if (!is_paged)
+        pager_end(ctx);
+    return r;
 }

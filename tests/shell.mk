@@ -9,7 +9,8 @@ shell_scripts = \
 	tests/shell/example.py \
 	tests/shell/memory.py \
 	tests/shell/modules.py \
-	tests/shell/repl.py
+	tests/shell/repl.py \
+	tests/shell/session.py
 TESTS += $(shell_scripts)
 EXTRA_DIST += $(shell_scripts) tests/shell/shell.py tests/shell/valgrind.supp \
 	examples/hello-module/Makefile examples/hello-module/README.md \

@@ -131,6 +131,13 @@ FILE *crosh_stderr(struct crosh_context *ctx);
 int crosh_stdin_fd(struct crosh_context *ctx);
 int crosh_stdout_fd(struct crosh_context *ctx);
 int crosh_stderr_fd(struct crosh_context *ctx);
+/*
+ * To be called before the first output of a command whose whole output is at
+ * hand at once: on the terminal of an interactive shell it may then go through
+ * the user's pager, if it is taller than the terminal. Such a command writes to
+ * crosh_stdout() only, not to its descriptor.
+ */
+void crosh_page_output(struct crosh_context *ctx);
 /* Whether a question may be asked: a terminal on stdin and stderr, VMC_NONINTERACTIVE unset. */
 int crosh_is_interactive(struct crosh_context *ctx);
 /* Whether results may carry colour: a terminal on stdout, and NO_COLOR unset. */

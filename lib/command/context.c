@@ -20,6 +20,18 @@ FILE *crosh_stderr(struct crosh_context *ctx)
     return ctx->err;
 }
 
+void crosh_page_output(struct crosh_context *ctx)
+{
+    if (ctx->page != NULL)
+        ctx->page(ctx);
+}
+
+/* Where the output ends up, also while it is held back for the pager. */
+static int output_fd(const struct crosh_context *ctx)
+{
+    return fileno(ctx->terminal != NULL ? ctx->terminal : ctx->out);
+}
+
 int crosh_stdin_fd(struct crosh_context *ctx)
 {
     return ctx->in_fd;
@@ -29,7 +41,7 @@ int crosh_stdin_fd(struct crosh_context *ctx)
 int crosh_stdout_fd(struct crosh_context *ctx)
 {
     (void)fflush(ctx->out);
-    return fileno(ctx->out);
+    return output_fd(ctx);
 }
 
 int crosh_stderr_fd(struct crosh_context *ctx)
@@ -54,7 +66,7 @@ int crosh_use_colour(struct crosh_context *ctx)
 {
     const char *term = getenv("TERM");
 
-    return isatty(fileno(ctx->out)) && !env_is_set("NO_COLOR") && env_is_set("TERM") &&
+    return isatty(output_fd(ctx)) && !env_is_set("NO_COLOR") && env_is_set("TERM") &&
            strcmp(term, "dumb") != 0;
 }
 

@@ -21,6 +21,10 @@ struct crosh_context {
     /* Runs words as a command line in this context, for crosh_run_words(). */
     int (*run_words)(struct crosh_context *ctx, const char *const *argv, struct crosh_error *err);
     void *shell; /* for run_words and the built-in commands */
+    /* For crosh_page_output(); NULL: nothing is paged. */
+    void (*page)(struct crosh_context *ctx);
+    void *pager;    /* while out is held back for it, else NULL */
+    FILE *terminal; /* what out was before; NULL: out is not held back */
 };
 
 #endif

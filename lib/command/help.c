@@ -26,7 +26,7 @@ size_t crosh_priv_help_width(struct crosh_context *ctx)
 {
     struct winsize size;
 
-    if (ioctl(fileno(crosh_stdout(ctx)), TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
+    if (ioctl(crosh_stdout_fd(ctx), TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
         return 80;
     if (size.ws_col < 40)
         return 40;
@@ -195,10 +195,12 @@ static void print_examples(FILE *out, const char *examples, const struct style *
 
 void crosh_priv_help_print(struct crosh_context *ctx, const struct command *command)
 {
-    FILE *out = crosh_stdout(ctx);
     struct style style = style_of(ctx);
     size_t width = crosh_priv_help_width(ctx);
+    FILE *out;
 
+    crosh_page_output(ctx);
+    out = crosh_stdout(ctx);
     crosh_priv_help_usage(out, command);
     (void)fputs("\n\n", out);
     crosh_priv_text_wrap(out, command->entry.summary, 0, 0, width);

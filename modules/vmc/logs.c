@@ -137,8 +137,7 @@ int vmc_logs(struct crosh_context *ctx, const struct crosh_args *args, struct cr
                             .vm = crosh_args_string(args, "vm"),
                             .log =
                                 crosh_args_has(args, "launcher") ? "launcher.log" : "console.log",
-                            .to = -1,
-                            .out = crosh_stdout(ctx)};
+                            .to = -1};
     cleanup_close int runtime_fd = -1;
     cleanup_close int output = -1;
     int rc = crosh_priv_vm_require(copy.vm, err);
@@ -148,6 +147,9 @@ int vmc_logs(struct crosh_context *ctx, const struct crosh_args *args, struct cr
     runtime_fd = crosh_priv_vm_runtime_find(copy.vm, err);
     if (runtime_fd < 0)
         return runtime_fd == -ENOENT ? no_log(copy.vm, err) : runtime_fd;
+    if (path == NULL && !crosh_args_has(args, "follow"))
+        crosh_page_output(ctx);
+    copy.out = crosh_stdout(ctx);
     copy.runtime_fd = runtime_fd;
     copy.from = openat(runtime_fd, copy.log, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (copy.from < 0)

@@ -209,11 +209,13 @@ int vmc_list(struct crosh_context *ctx, const struct crosh_args *args, struct cr
     if (as_json)
         return print_json(ctx, list, err);
     json_decref(list);
-    if (i > 0)
+    if (i > 0) {
+        crosh_page_output(ctx);
         crosh_table_print(table, ctx);
-    else
+    } else {
         (void)fprintf(crosh_stderr(ctx),
                       "There are no VMs yet. Make and start one: vmc start NAME\n");
+    }
     crosh_table_free(table);
     return 0;
 }
