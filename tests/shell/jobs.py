@@ -149,6 +149,20 @@ def interrupt_ends_waiting_only():
 
 
 @case
+def interrupt_cancels_pipelines():
+    with Shell("hello") as home, home.screen() as screen:
+        screen.prompt()
+        mark = home.path / "mark"
+        screen.keys(f"A=1 hello wait | sh -c 'echo $$ > {mark}; exec sleep 100'; echo not this\r")
+        pid = number_in(mark)
+        screen.keys(CTRL_C)
+        screen.until(lambda rows: rows[-1] == "crosh>", "the prompt")
+        equal(is_gone(pid), True)
+        screen.keys("echo $? ${A-unset}\r")
+        screen.last("crosh> echo $? ${A-unset}", "130 unset", "crosh>")
+
+
+@case
 def job_is_told_when_it_starts():
     with Shell("hello") as home, home.screen() as screen:
         screen.prompt()
