@@ -9,6 +9,7 @@
 
 #include "crosh/script/expand.h"
 #include "lib/base/cleanup.h"
+#include "lib/command/args.h"
 #include "lib/command/complete.h"
 
 /* The words of the command that the cursor is in, before the word under it. */
@@ -208,27 +209,85 @@ static void complete_scene(struct shell *shell, struct scene *scene, struct cros
         complete_arguments(shell, scene, matches);
 }
 
+/* Reads the line up to the word at its end, and makes the list that candidates go to. False when
+ * there can be none. */
+static bool completion_begin(const char *line, struct scene *scene, struct completion *completion)
+{
+    cleanup_free char *prefix = NULL;
+
+    memset(completion, 0, sizeof(*completion));
+    read_scene(line, scene);
+    for (size_t i = 0; i < scene->current.count; i++)
+        scene->is_hopeless = scene->is_hopeless || scene->current.parts[i].kind != PART_LITERAL;
+    if (!scene->is_hopeless)
+        prefix = expand_word(&scene->current, 0);
+    if (prefix != NULL)
+        completion->matches = crosh_priv_matches_new(prefix);
+    completion->start = scene->start;
+    completion->quote = scene->quote;
+    return completion->matches != NULL;
+}
+
 void complete_line(struct shell *shell, const char *line, size_t point,
                    struct completion *completion)
 {
     cleanup_free char *text = strndup(line, point);
-    cleanup_free char *prefix = NULL;
-    struct scene scene = {0};
+    struct scene scene;
 
     memset(completion, 0, sizeof(*completion));
     if (text == NULL)
         return;
-    read_scene(text, &scene);
-    for (size_t i = 0; i < scene.current.count; i++)
-        scene.is_hopeless = scene.is_hopeless || scene.current.parts[i].kind != PART_LITERAL;
-    if (!scene.is_hopeless)
-        prefix = expand_word(&scene.current, 0);
-    if (prefix != NULL)
-        completion->matches = crosh_priv_matches_new(prefix);
-    if (completion->matches != NULL) {
-        completion->start = scene.start;
-        completion->quote = scene.quote;
+    if (completion_begin(text, &scene, completion)) {
         complete_scene(shell, &scene, completion->matches);
+        crosh_priv_matches_sort(completion->matches);
+    }
+    scene_clear(&scene);
+}
+
+/* What stands first after crosh's own options: a command or a script. */
+static void complete_first(struct shell *shell, struct crosh_matches *matches)
+{
+    if (strchr(matches->prefix, '/') == NULL)
+        complete_command(shell, matches);
+    if (matches->count == 0)
+        crosh_priv_complete_path(matches->prefix, matches);
+}
+
+static void complete_own(struct shell *shell, const struct command *own, struct scene *scene,
+                         struct crosh_matches *matches)
+{
+    char **words = expand_words(scene->words, scene->count, 0);
+    struct args_position position;
+    struct crosh_args *args;
+    const char *const *rest;
+
+    if (words == NULL)
+        return;
+    args = crosh_priv_args_parse_partial(own, (const char *const *)words, &position);
+    if (args != NULL) {
+        rest = crosh_args_all(args, "arguments");
+        if (rest[0] != NULL)
+            complete_words(shell, rest, matches);
+        else if (position.option_value == NULL &&
+                 (matches->prefix[0] != '-' || !position.options_allowed))
+            complete_first(shell, matches);
+        else
+            crosh_priv_complete_words(&shell->context, own, (const char *const *)words, matches);
+    }
+    crosh_priv_args_free(args);
+    expanded_free(words);
+}
+
+void complete_arguments_of_crosh(struct shell *shell, const struct command *own, const char *line,
+                                 struct completion *completion)
+{
+    struct scene scene;
+
+    if (completion_begin(line, &scene, completion)) {
+        if (scene.in_file || scene.in_program)
+            crosh_priv_complete_path(completion->matches->prefix, completion->matches);
+        else
+            complete_own(shell, own, &scene, completion->matches);
         crosh_priv_matches_sort(completion->matches);
     }
     scene_clear(&scene);

@@ -19,6 +19,13 @@ void completion_clear(struct completion *completion);
 void complete_line(struct shell *shell, const char *line, size_t point,
                    struct completion *completion);
 
+/*
+ * The same for a line of another shell, beginning after the word "crosh": its
+ * own options by their table, then a command and what follows it, or a script.
+ */
+void complete_arguments_of_crosh(struct shell *shell, const struct command *own, const char *line,
+                                 struct completion *completion);
+
 /* The candidates for the word after words: a command, or what may follow one. */
 void complete_words(struct shell *shell, const char *const *words, struct crosh_matches *matches);
 

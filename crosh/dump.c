@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "crosh/complete-line.h"
-#include "lib/command/complete.h"
 #include "lib/command/dump-json.h"
 #include "lib/command/man.h"
 #include "lib/command/text.h"
@@ -64,25 +63,10 @@ static void print_matches(FILE *out, const struct crosh_matches *matches)
 
 int dump_completion(struct shell *shell, const char *line, const struct command *self, FILE *out)
 {
-    static const char *const words[] = {"crosh", NULL};
     struct completion completion;
-    struct crosh_matches *matches;
 
-    line += strspn(line, " \t");
-    if (line[0] != '-') {
-        complete_line(shell, line, strlen(line), &completion);
-        print_matches(out, completion.matches);
-        completion_clear(&completion);
-        return 0;
-    }
-    if (strpbrk(line, " \t") != NULL)
-        return 0; /* behind an option of crosh's own: a text or a file that we cannot guess */
-    matches = crosh_priv_matches_new(line);
-    if (matches != NULL) {
-        crosh_priv_complete(&shell->context, self, words, matches);
-        crosh_priv_matches_sort(matches);
-        print_matches(out, matches);
-        crosh_priv_matches_free(matches);
-    }
+    complete_arguments_of_crosh(shell, self, line, &completion);
+    print_matches(out, completion.matches);
+    completion_clear(&completion);
     return 0;
 }

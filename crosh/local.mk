@@ -70,3 +70,16 @@ crosh_crosh_preloaded_LDADD = crosh/libfront.la modules/vmc/libvmc.la modules/vs
 
 dist_man_MANS += doc/man/crosh.1
 EXTRA_DIST += doc/module-api.md
+
+# Completion of "crosh ..." in other shells, where these look for it.
+bashcompletiondir = $(datadir)/bash-completion/completions
+zshcompletiondir = $(datadir)/zsh/site-functions
+fishcompletiondir = $(datadir)/fish/vendor_completions.d
+bashcompletion_DATA = completions/crosh
+dist_zshcompletion_DATA = completions/_crosh
+dist_fishcompletion_DATA = completions/crosh.fish
+CLEANFILES += completions/crosh
+EXTRA_DIST += completions/crosh.bash
+completions/crosh: completions/crosh.bash
+	@$(MKDIR_P) completions
+	$(AM_V_GEN)cp $(srcdir)/completions/crosh.bash $@

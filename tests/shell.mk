@@ -3,6 +3,7 @@
 shell_scripts = \
 	tests/shell/abi.py \
 	tests/shell/commands.py \
+	tests/shell/completions.py \
 	tests/shell/jobs.py \
 	tests/shell/language.py \
 	tests/shell/drift.py \

@@ -137,9 +137,6 @@ void crosh_priv_complete(struct crosh_context *ctx, const struct command *comman
                          const char *const *words, struct crosh_matches *matches)
 {
     const char *const *rest;
-    cleanup(args_free_p) struct crosh_args *args = NULL;
-    struct args_position position;
-    const char *prefix = matches->prefix;
 
     (void)crosh_priv_command_resolve(&command, words, &rest, NULL);
     if (command->subcommand_count > 0) {
@@ -148,7 +145,17 @@ void crosh_priv_complete(struct crosh_context *ctx, const struct command *comman
                             command->subcommands[i]->entry.summary);
         return;
     }
-    args = crosh_priv_args_parse_partial(command, rest, &position);
+    crosh_priv_complete_words(ctx, command, rest, matches);
+}
+
+void crosh_priv_complete_words(struct crosh_context *ctx, const struct command *command,
+                               const char *const *words, struct crosh_matches *matches)
+{
+    struct args_position position;
+    cleanup(args_free_p) struct crosh_args *args =
+        crosh_priv_args_parse_partial(command, words, &position);
+    const char *prefix = matches->prefix;
+
     if (args == NULL)
         return;
     if (position.option_value != NULL)

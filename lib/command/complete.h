@@ -13,6 +13,10 @@
 void crosh_priv_complete(struct crosh_context *ctx, const struct command *command,
                          const char *const *words, struct crosh_matches *matches);
 
+/* The same for a command that has no sub-commands; words begin after its name. */
+void crosh_priv_complete_words(struct crosh_context *ctx, const struct command *command,
+                               const char *const *words, struct crosh_matches *matches);
+
 /* Adds the files of the host that begin with the prefix; directories end with "/". */
 void crosh_priv_complete_path(const char *prefix, struct crosh_matches *matches);
 
