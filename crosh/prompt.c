@@ -161,6 +161,7 @@ static const char *print_escape(FILE *out, const struct shell *shell, const stru
 char *prompt_render(const struct shell *shell, const struct vm_watch *vms)
 {
     const char *format = settings_get(&shell->settings, "prompt");
+    bool is_default = !settings_is_changed(&shell->settings, "prompt");
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
@@ -173,12 +174,16 @@ char *prompt_render(const struct shell *shell, const struct vm_watch *vms)
         print_vms(out, vms);
         (void)fputs("] ", out);
     }
+    if (is_default)
+        print_colour(out, shell, "status", strlen("status"));
     for (const char *p = format; *p != '\0'; p++) {
         if (*p == '\\')
             p = print_escape(out, shell, vms, p + 1);
         else if ((unsigned char)*p >= ' ')
             (void)fputc(*p, out);
     }
+    if (is_default && shell->last_status != 0)
+        print_colour(out, shell, "", 0);
     if (fclose(out) != 0) {
         free(text);
         return NULL;

@@ -13,7 +13,8 @@
  * setting, \v is the VMs that run, \V their number, \? the last status, \u the
  * user, \h the host, \w the directory, \t the time, \\ a backslash; \{NAME}
  * begins a colour (red, green, yellow, blue, magenta, cyan, grey, bold, or
- * status: red after a failure) and \{} ends it.
+ * status: red after a failure) and \{} ends it. The default prompt has the
+ * colour of the status.
  */
 char *prompt_render(const struct shell *shell, const struct vm_watch *vms);
 

@@ -7,6 +7,31 @@
 
 static const struct topic table[] = {
     {
+        .name = "editing",
+        .summary = "Keys, completion, hints, the history and the prompt",
+        .text = "  TAB                   complete, or list what is possible here\n"
+                "  Up, Down              older and newer lines that begin with what was typed\n"
+                "  Ctrl-R                search the history as you type\n"
+                "  Right, End, Ctrl-E    take the grey hint (the last such line) into the line\n"
+                "  Ctrl-C                clear the line, or cancel the command that runs\n"
+                "  Ctrl-L                clear the screen\n"
+                "  Ctrl-D                leave, on an empty line\n"
+                "\n"
+                "The other keys are those of the line editor: readline (~/.inputrc) or libedit\n"
+                "(~/.editrc), whichever crosh was built with. Several lines that are pasted at\n"
+                "once are not run before Enter is pressed.\n"
+                "\n"
+                "In the prompt (set prompt TEXT):\n"
+                "  \\v   the VMs that run        \\V   how many\n"
+                "  \\?   the last status         \\w   the directory\n"
+                "  \\u   the user                \\h   the host\n"
+                "  \\t   the time                \\\\   a backslash\n"
+                "  \\{COLOUR} ... \\{}  red, green, yellow, blue, magenta, cyan, grey, bold, or\n"
+                "                      status: red after a failure\n"
+                "\n"
+                "See also: help history, help set; the settings hints, notices, pager, bell.\n",
+    },
+    {
         .name = "language",
         .summary = "Quotes, pipes, redirections, variables, jobs and scripts",
         .text = "Words and quotes are as in sh; # begins a comment.\n"
