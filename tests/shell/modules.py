@@ -161,6 +161,20 @@ def user_directory():
 
 
 @case
+def one_command_opens_one_module():
+    with Shell() as home:
+        for words, wanted in ((["-c", "vmc list"], ["vmc.so"]), (["vmc", "list"], ["vmc.so"]),
+                              (["-c", "vmc list; vsh --help"], ["vmc.so", "vsh.so"]),
+                              (["--version"], []), (["-c", "true"], [])):
+            done = home.run(*words, env={"LD_DEBUG": "files"})
+            equal(done.returncode, 0, done.stderr)
+            contains(done.stderr, "libcrosh.so")
+            opened = {line.split("/crosh/modules/")[1].split()[0]
+                      for line in done.stderr.splitlines() if "/crosh/modules/" in line}
+            equal(sorted(opened), wanted, str(words))
+
+
+@case
 def completion():
     with Shell("hello") as home:
         program(home, "crosh-report")
