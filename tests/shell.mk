@@ -19,4 +19,4 @@ EXTRA_DIST += $(shell_scripts) tests/shell/shell.py tests/shell/valgrind.supp \
 	tests/abi/v1/crosh/command.h tests/abi/v1/crosh/error.h \
 	tests/abi/v1/crosh/module.h tests/abi/v1/crosh/vm.h \
 	examples/hello-module/Makefile examples/hello-module/README.md \
-	examples/hello-module/hello.c
+	examples/hello-module/hello.c examples/hello-module/test.sh

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The example module, built against the installed headers and library alone."""
 
+import json
 import os
 import shutil
 import subprocess
 from pathlib import Path
 
-from harness import PREFIX, Skip, case, equal, main
+from harness import CROSH, PREFIX, Skip, case, equal, main
 from shell import Shell
 
 SOURCE = Path(os.environ.get("top_srcdir", ".")) / "examples" / "hello-module"
@@ -33,14 +34,68 @@ def builds_and_runs():
     with Shell() as home:
         directory = str(make(home))
         os.chmod(Path(directory) / "hello.so", 0o755)
-        for words, text in ((["hello"], "Hello, world!\n"),
-                            (["hello", "-lde", "Welt"], "Hallo, Welt!\n"),
-                            (["hello", "--language=fr"], "Bonjour, world!\n")):
+        for words, text in ((["hello", "say"], "Hello, world!\n"),
+                            (["hello", "say", "-lde", "Welt"], "Hallo, Welt!\n"),
+                            (["hello", "list"], "LANGUAGE  WORD\nen        Hello\n"
+                             "de        Hallo\nfr        Bonjour\n")):
             done = home.run("--module-dir", directory, *words)
             equal((done.returncode, done.stdout, done.stderr), (0, text, ""))
-        done = home.run("--module-dir", directory, "hello", "--language=es")
-        equal((done.returncode, done.stderr),
-              (2, 'hello: --language: "es" is none of: en, de, fr\nhint: see "help hello"\n'))
+        equal(json.loads(home.run("--module-dir", directory, "hello", "list", "--json").stdout)[1],
+              {"language": "de", "word": "Hallo"})
+        done = home.run("--module-dir", directory, "hello", "say", "--language=es")
+        equal((done.returncode, done.stderr), (2, 'hello say: --language: "es" is none of: en, de, fr\n'
+                                               'hint: see "help hello say"\n'))
+
+
+@case
+def shows_progress_to_a_person():
+    with Shell() as home:
+        directory = make(home)
+        os.chmod(directory / "hello.so", 0o755)
+        shutil.copyfile(directory / "hello.so", home.modules / "hello.so")
+        (home.modules / "hello.so").chmod(0o755)
+        with home.screen("hello", "count", "5") as screen:
+            screen.last("counted 5 of 5 (100%)", "5")
+            equal(screen.ends(), 0)
+        with home.screen("hello", "count", "900") as screen:
+            screen.terminal.expect("counted 2 of 900")
+            screen.keys("\x03")
+            equal(screen.ends(), 130)
+
+
+@case
+def passes_its_own_test():
+    with Shell() as home:
+        home.env["CROSH"] = str(CROSH)
+        directory = make(home)
+        os.chmod(directory / "hello.so", 0o755)
+        done = subprocess.run(["./test.sh"], cwd=directory, env=home.env, timeout=60, check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        equal((done.returncode, "FAILED" in done.stdout, done.stdout.count("ok ") > 5),
+              (0, False, True), done.stdout)
+        # It is able to fail.
+        os.unlink(directory / "hello.so")
+        done = subprocess.run(["./test.sh"], cwd=directory, env=home.env, timeout=60, check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        equal((done.returncode, "FAILED" in done.stdout), (1, True))
+
+
+@case
+def package_file():
+    if shutil.which("pkg-config") is None:
+        raise Skip("no pkg-config")
+
+    def ask(*arguments):
+        return subprocess.run(["pkg-config", *arguments, "crosh"], timeout=20, check=True, text=True,
+                              env={**os.environ, "PKG_CONFIG_PATH": f"{PREFIX}/lib/pkgconfig"},
+                              stdout=subprocess.PIPE).stdout.split()
+
+    equal(ask("--validate"), [])
+    equal(ask("--variable=moduledir"), [f"{PREFIX}/lib/crosh/modules"])
+    equal(ask("--cflags"), [f"-I{PREFIX}/include"])
+    equal(ask("--libs"), [f"-L{PREFIX}/lib", "-lcrosh"])
+    equal(subprocess.run([str(CROSH), "--version"], stdout=subprocess.PIPE, text=True, timeout=20,
+                         check=True).stdout.split(), ["crosh", *ask("--modversion")])
 
 
 @case
