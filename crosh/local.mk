@@ -6,6 +6,7 @@ crosh_libshell_la_SOURCES = \
 	crosh/aliases.c crosh/aliases.h \
 	crosh/builtin-alias.c \
 	crosh/builtin-history.c \
+	crosh/builtin-host.c \
 	crosh/builtin-jobs.c \
 	crosh/builtin-module.c \
 	crosh/builtin-set.c \
@@ -15,6 +16,7 @@ crosh_libshell_la_SOURCES = \
 	crosh/dump.c crosh/dump.h \
 	crosh/config.c crosh/config.h \
 	crosh/external.c crosh/external.h \
+	crosh/foreground.c crosh/foreground.h \
 	crosh/history.c crosh/history.h \
 	crosh/jobs.c crosh/jobs.h \
 	crosh/loader/elf-note.c crosh/loader/elf-note.h \
@@ -83,3 +85,10 @@ EXTRA_DIST += completions/crosh.bash
 completions/crosh: completions/crosh.bash
 	@$(MKDIR_P) completions
 	$(AM_V_GEN)cp $(srcdir)/completions/crosh.bash $@
+
+# The desktop's menu.
+applicationsdir = $(datadir)/applications
+iconsdir = $(datadir)/icons/hicolor/scalable/apps
+dist_applications_DATA = share/applications/crosh.desktop
+dist_icons_DATA = share/icons/hicolor/scalable/apps/crosh.svg
+EXTRA_DIST += doc/desktop.md

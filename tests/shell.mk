@@ -4,6 +4,8 @@ shell_scripts = \
 	tests/shell/abi.py \
 	tests/shell/commands.py \
 	tests/shell/completions.py \
+	tests/shell/desktop.py \
+	tests/shell/host.py \
 	tests/shell/jobs.py \
 	tests/shell/language.py \
 	tests/shell/drift.py \
