@@ -384,6 +384,9 @@ def resize_while_editing():
         screen.keys("w" * 20)
         screen.last("crosh> echo " + "w" * 38, "w" * 12)
         equal(screen.cursor(), 12)
+        screen.keys("\x01true;")
+        screen.last("crosh> true;echo " + "w" * 33, "w" * 17)
+        equal(screen.cursor(), 12)
         enter(screen, "", "w" * 50)
 
 
