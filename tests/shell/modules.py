@@ -60,14 +60,15 @@ def program_reads_and_is_interrupted():
 @case
 def program_has_the_terminal():
     with Shell() as home:
-        program(home, "crosh-tty", "#!/bin/sh\nstty -echo -icanon\ntest -t 0 && test -t 1 && stty size\n")
+        program(home, "crosh-tty", "#!/bin/sh\ntest -t 0 && test -t 1 && stty size\n"
+                "stty -a | grep -c -e -icanon\nstty -echo -icanon\n")
         with home.screen(rows=24, columns=80) as screen:
             screen.prompt()
             screen.keys("tty\r")
-            screen.last("24 80", "crosh>")
-            # It left the terminal raw; the shell did not.
-            screen.keys("echo back\r")
-            screen.last("crosh> echo back", "back", "crosh>")
+            screen.last("24 80", "0", "crosh>")
+            # It left the terminal raw; the shell has mended that.
+            screen.keys("tty\r")
+            screen.last("crosh> tty", "24 80", "0", "crosh>")
             screen.keys("exit\r")
             equal(screen.ends(), 0)
 
