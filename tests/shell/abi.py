@@ -6,6 +6,7 @@ published. They are never edited: a module that was built from them must load fo
 """
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -108,6 +109,17 @@ def symbols_stay():
     wanted = {f"{name}@@CROSH_0" for name in (ABI / "v1" / "symbols").read_text().split()}
     equal(sorted(wanted - exported), [])
     equal(len(wanted) > 30, True)
+
+
+@case
+def every_function_is_documented():
+    text = (ABI.parent.parent / "doc" / "module-api.md").read_text()
+    symbols = (ABI.parent.parent / "lib" / "libcrosh.map").read_text().split("CROSH_PRIVATE")[0]
+    names = re.findall(r"^    (crosh_\w+);$", symbols, re.M)
+    equal([name for name in names if f"`{name}" not in text], [])
+    equal(len(names) > 30, True)
+    declared = "".join(path.read_text() for path in (PREFIX / "include" / "crosh").glob("*.h"))
+    equal([name for name in names if not re.search(rf"\b{name}\b", declared)], [])
 
 
 @case
