@@ -64,7 +64,9 @@ static void put(struct edit_place *place, size_t width, size_t columns)
     }
 }
 
-static void put_text(struct edit_place *place, const char *text, size_t length, size_t columns)
+/* Marks, of which only prompts have some, enclose what takes no room. */
+static void put_text(struct edit_place *place, const char *text, size_t length, size_t columns,
+                     bool has_marks)
 {
     mbstate_t state = {0};
     bool is_hidden = false;
@@ -73,7 +75,7 @@ static void put_text(struct edit_place *place, const char *text, size_t length, 
         size_t width;
 
         n = next_char(text + i, length - i, &state, &width);
-        if (text[i] == '\001' || text[i] == '\002') {
+        if (has_marks && (text[i] == '\001' || text[i] == '\002')) {
             is_hidden = text[i] == '\001';
         } else if (text[i] == '\n') {
             place->row++;
@@ -90,8 +92,8 @@ struct edit_place edit_place_of(const char *prompt, const char *line, size_t len
 {
     struct edit_place place = {0};
 
-    put_text(&place, prompt, strlen(prompt), columns);
-    put_text(&place, line, length, columns);
+    put_text(&place, prompt, strlen(prompt), columns, true);
+    put_text(&place, line, length, columns, false);
     return place;
 }
 

@@ -17,6 +17,7 @@ crosh_libshell_la_SOURCES = \
 	crosh/config.c crosh/config.h \
 	crosh/external.c crosh/external.h \
 	crosh/foreground.c crosh/foreground.h \
+	crosh/edit-layout.c crosh/edit-layout.h \
 	crosh/history.c crosh/history.h \
 	crosh/jobs.c crosh/jobs.h \
 	crosh/loader/elf-note.c crosh/loader/elf-note.h \
@@ -46,7 +47,6 @@ noinst_LTLIBRARIES += crosh/libfront.la
 crosh_libfront_la_SOURCES = \
 	crosh/candidates.c crosh/candidates.h \
 	crosh/edit.c crosh/edit.h \
-	crosh/edit-layout.c crosh/edit-layout.h \
 	crosh/edit-library.h \
 	crosh/hints.c crosh/hints.h \
 	crosh/main.c \

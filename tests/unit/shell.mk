@@ -6,6 +6,7 @@ shell_tests = \
 	tests/unit/test-aliases \
 	tests/unit/test-args \
 	tests/unit/test-command \
+	tests/unit/test-edit-layout \
 	tests/unit/test-elf-note \
 	tests/unit/test-history \
 	tests/unit/test-loader \
@@ -23,6 +24,9 @@ tests_unit_test_args_LDADD = $(shell_test_ldadd)
 tests_unit_test_command_SOURCES = tests/unit/test-command.c
 tests_unit_test_command_CPPFLAGS = $(shell_test_cppflags)
 tests_unit_test_command_LDADD = $(shell_test_ldadd)
+tests_unit_test_edit_layout_SOURCES = tests/unit/test-edit-layout.c
+tests_unit_test_edit_layout_CPPFLAGS = $(shell_test_cppflags)
+tests_unit_test_edit_layout_LDADD = $(shell_test_ldadd)
 tests_unit_test_elf_note_SOURCES = tests/unit/test-elf-note.c
 tests_unit_test_elf_note_CPPFLAGS = $(shell_test_cppflags)
 tests_unit_test_elf_note_LDADD = $(shell_test_ldadd)
