@@ -59,8 +59,8 @@ need_packages() {
 
 # What building and running need.
 run_packages='gcc libc6-dev make autoconf automake libtool pkg-config libltdl-dev libreadline-dev
-libjansson-dev libprotobuf-c-dev protobuf-c-compiler liblz4-dev libzstd-dev liblzma-dev zlib1g-dev
-qemu-system-x86 busybox-static cpio kmod'
+libjansson-dev libprotobuf-c-dev protobuf-c-compiler libseccomp-dev liblz4-dev libzstd-dev
+liblzma-dev zlib1g-dev qemu-system-x86 busybox-static cpio kmod'
 
 # Whether something in the source tree is newer than the file $1 (or the file is not there).
 is_stale() {

@@ -23,9 +23,11 @@
 #include <unistd.h>
 
 #include "kvm/backend/choose.h"
+#include "kvm/confine.h"
 #include "kvm/console-log.h"
 #include "kvm/control/server.h"
 #include "kvm/guest-link.h"
+#include "kvm/kept-files.h"
 #include "kvm/virtio/vsock.h"
 #include "kvm/x86/boot.h"
 #include "lib/base/cleanup.h"
@@ -486,7 +488,8 @@ static int set_up(struct launcher *l, struct crosh_error *err)
         return err->code;
     if (l->notice[0] != '\0')
         send_notice(l);
-    return machine_up(l, err);
+    ret = confine(l->config, l->backend, err);
+    return ret < 0 ? ret : machine_up(l, err);
 }
 
 static const struct {
@@ -567,6 +570,7 @@ int launcher_run(const struct launcher_config *config, uint64_t start_us)
         l.end_error = err;
     }
     tear_down(&l);
+    kept_files_close();
     close(l.lock_fd);
     return end_reasons[l.end_reason].status;
 }

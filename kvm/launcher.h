@@ -19,6 +19,7 @@ struct launcher_config {
     uint32_t cid;
     int control_fd; /* -1: none */
     bool no_reboot;
+    bool no_sandbox;
 };
 
 /*

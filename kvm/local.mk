@@ -2,8 +2,8 @@
 # crosh-vm, the launcher: one process is one VM. All but main() is a library for the tests' sake.
 
 noinst_LTLIBRARIES += kvm/libkvm.la
-kvm_libkvm_la_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS) $(JANSSON_CFLAGS)
-kvm_libkvm_la_LIBADD = lib/libwire.la lib/libbase.la $(JANSSON_LIBS)
+kvm_libkvm_la_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS) $(JANSSON_CFLAGS) $(SECCOMP_CFLAGS)
+kvm_libkvm_la_LIBADD = lib/libwire.la lib/libbase.la $(JANSSON_LIBS) $(SECCOMP_LIBS)
 kvm_libkvm_la_SOURCES = \
 	kvm/event-loop.c kvm/event-loop.h \
 	kvm/guest-memory.c kvm/guest-memory.h \
@@ -19,6 +19,7 @@ kvm_libkvm_la_SOURCES = \
 	kvm/backend/qemu-args.c kvm/backend/qemu-args.h \
 	kvm/backend/qmp.c kvm/backend/qmp.h
 
+include kvm/sandbox.mk
 include kvm/virtio.mk
 include kvm/x86.mk
 

@@ -31,6 +31,7 @@ enum option_id {
     OPT_CID,
     OPT_CONTROL_FD,
     OPT_NO_REBOOT,
+    OPT_NO_SANDBOX,
     OPT_HELP,
     OPT_VERSION,
 };
@@ -55,6 +56,7 @@ static const struct {
     {"cid", "N", OPT_CID, "vsock context id of the guest (3)"},
     {"control-fd", "FD", OPT_CONTROL_FD, "a connected stream to serve as a subscribed client"},
     {"no-reboot", NULL, OPT_NO_REBOOT, "end with status 10 when the guest reboots"},
+    {"no-sandbox", NULL, OPT_NO_SANDBOX, "do not confine the launcher (for debugging it)"},
     {"help", NULL, OPT_HELP, "show this"},
     {"version", NULL, OPT_VERSION, "show the version"},
 };
@@ -174,6 +176,9 @@ static int parse_option(int id, struct launcher_config *config, struct crosh_err
         break;
     case OPT_NO_REBOOT:
         config->no_reboot = true;
+        break;
+    case OPT_NO_SANDBOX:
+        config->no_sandbox = true;
         break;
     default:
         ret = crosh_error_set(err, CROSH_EUSAGE, "unknown option");

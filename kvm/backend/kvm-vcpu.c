@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "kvm/backend/kvm-machine.h"
+#include "kvm/sandbox/sandbox.h"
 #include "kvm/x86/cpu.h"
 
 #define KICK_SIGNAL SIGRTMIN
@@ -155,6 +156,8 @@ static void *vcpu_thread(void *opaque)
     sigemptyset(&kick);
     sigaddset(&kick, KICK_SIGNAL);
     (void)pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+    if (sandbox_enter_thread(SANDBOX_THREAD_VCPU) < 0)
+        kvm_machine_end(machine, MACHINE_END_CRASH, "vcpu %u cannot be confined", vcpu->index);
 
     while (!atomic_load(&machine->stopping)) {
         if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "kvm/kept-files.h"
 #include "lib/base/cleanup.h"
 
 #define CHUNK_BYTES ((size_t)8 << 20)
@@ -32,7 +33,7 @@ static int lock(int fd, const char *path, bool read_only, struct crosh_error *er
 int raw_disk_open(struct raw_disk *disk, const char *path, bool read_only, struct crosh_error *err)
 {
     cleanup_close int fd =
-        open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        kept_files_open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     struct stat st;
     uint64_t size;
     int code;

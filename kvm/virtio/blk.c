@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "kvm/disk/raw.h"
+#include "kvm/sandbox/sandbox.h"
 
 enum {
     QUEUE_SIZE = 128,
@@ -149,7 +150,10 @@ static void *worker_thread(void *opaque)
 {
     struct virtio_blk *blk = opaque;
 
+    bool is_confined;
+
     (void)pthread_setname_np(pthread_self(), "blk");
+    is_confined = sandbox_enter_thread(SANDBOX_THREAD_DISK) == 0;
     pthread_mutex_lock(&blk->lock);
     while (!blk->is_ending) {
         struct blk_request *request = list_take(&blk->waiting);
@@ -160,7 +164,7 @@ static void *worker_thread(void *opaque)
         }
         blk->is_busy = true;
         pthread_mutex_unlock(&blk->lock);
-        request->code = serve(blk, request);
+        request->code = is_confined ? serve(blk, request) : -EPERM;
         pthread_mutex_lock(&blk->lock);
         blk->is_busy = false;
         pthread_cond_signal(&blk->idle);

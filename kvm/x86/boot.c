@@ -17,6 +17,7 @@
 #include "kvm/x86/acpi.h"
 #include "kvm/x86/kernel-image.h"
 #include "kvm/x86/layout.h"
+#include "kvm/kept-files.h"
 #include "lib/base/cleanup.h"
 
 enum {
@@ -50,7 +51,7 @@ static int read_at(int fd, uint64_t offset, void *buffer, uint64_t size)
 /* Opens a regular file for reading and tells its size. The descriptor, or negative. */
 static int open_file(const char *what, const char *path, uint64_t *size, struct crosh_error *err)
 {
-    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    cleanup_close int fd = kept_files_open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     struct stat st;
 
     if (fd < 0 || fstat(fd, &st) < 0)

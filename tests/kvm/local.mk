@@ -8,7 +8,8 @@ kvm_tests = \
 	tests/kvm/test-blk \
 	tests/kvm/test-board \
 	tests/kvm/test-cpuid \
-	tests/kvm/test-machine
+	tests/kvm/test-machine \
+	tests/kvm/test-sandbox
 check_PROGRAMS += $(kvm_tests)
 TESTS += $(kvm_tests)
 
@@ -24,6 +25,8 @@ tests_kvm_test_cpuid_SOURCES = tests/kvm/test-cpuid.c
 tests_kvm_test_cpuid_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_machine_SOURCES = tests/kvm/test-machine.c tests/kvm/guest-programs.h
 tests_kvm_test_machine_LDADD = $(launcher_test_ldadd)
+tests_kvm_test_sandbox_SOURCES = tests/kvm/test-sandbox.c tests/kvm/guest-programs.h
+tests_kvm_test_sandbox_LDADD = $(launcher_test_ldadd)
 endif
 
 # A tool for trying the backend by hand, in the lab for instance.

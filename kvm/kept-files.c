@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* Implements kept files: a table of the process's, as descriptors are. */
+#include "kvm/kept-files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kvm/machine.h"
+
+/* Kernel, initrd, disks. */
+#define KEPT_MAX (2 + MACHINE_MAX_DISKS)
+
+static struct {
+    const char *path; /* as long as the launcher's arguments */
+    int fd;
+} kept[KEPT_MAX];
+static size_t kept_count;
+
+int kept_files_add(const char *path, int fd)
+{
+    if (kept_count == KEPT_MAX) {
+        (void)close(fd);
+        return -ENOSPC;
+    }
+    kept[kept_count].path = path;
+    kept[kept_count++].fd = fd;
+    return 0;
+}
+
+int kept_files_open(const char *path, int flags)
+{
+    for (size_t i = 0; i < kept_count; i++) {
+        if (strcmp(kept[i].path, path) == 0 &&
+            ((fcntl(kept[i].fd, F_GETFL) ^ flags) & O_ACCMODE) == 0)
+            return fcntl(kept[i].fd, F_DUPFD_CLOEXEC, 0);
+    }
+    return open(path, flags);
+}
+
+void kept_files_close(void)
+{
+    while (kept_count > 0)
+        (void)close(kept[--kept_count].fd);
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* Brings the parts of the confinement into their order. */
+
+/*
+ * Theory of operation
+ *
+ * A guest that takes the launcher over by an error in a device shall have gained
+ * nothing: the memory it had, the disks it had, the streams it had.
+ *
+ * The layers, in the order in which they are put on:
+ *  1. Namespaces (namespaces.c): no network, no System V IPC, mounts of its own. The
+ *     only layer that a host may forbid to users; the others do not rest on it.
+ *     Not processes: a process that asked for a namespace of processes can make no
+ *     more threads, and a child in one would have another id than vmc knows.
+ *     That nothing can be signalled or traced is seen to by the filters and Landlock.
+ *  2. No capabilities, no new ones, no core dumps, not traceable. (After 1, which
+ *     needs to write to /proc/self and has capabilities in its user namespace.)
+ *  3. Landlock (landlock.c): files below the runtime directory (sockets, console.log,
+ *     `ended`), and /dev/kvm for the machine of a reboot. Kernel, initrd and disks
+ *     are open already and stay so (kept-files.h): a reboot finds the files that
+ *     the VM was started with, also when their paths lead elsewhere by then.
+ *  4. System calls (seccomp.c): one list for each kind of thread. The loop's thread has
+ *     the longest, as it builds the machine anew at a reboot; what it makes
+ *     inherits that list and adds its own, shorter one. So a machine is always
+ *     built under the same rules, at the start as well as at a reboot, and a call
+ *     that is missing is noticed at once.
+ *
+ * A forbidden call ends the process with SIGSYS; the kernel's log names the call.
+ */
+#include "kvm/sandbox/sandbox.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <malloc.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "kvm/sandbox/landlock.h"
+#include "kvm/sandbox/namespaces.h"
+#include "kvm/sandbox/seccomp.h"
+
+/* The filters belong to the process; written once, before there are threads. */
+static struct seccomp_filter filters[SANDBOX_THREAD_COUNT];
+static bool is_entered;
+
+int sandbox_harden(struct crosh_error *err)
+{
+    struct rlimit none = {0};
+
+    if (setrlimit(RLIMIT_CORE, &none) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+        return crosh_error_errno(err, "sandbox: core dumps");
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return crosh_error_errno(err, "sandbox: no_new_privs");
+    return 0;
+}
+
+static int drop_capabilities(struct crosh_error *err)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+
+    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    /* Fails without CAP_SETPCAP: then nothing can be gained from the set either. */
+    for (int capability = 0; prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0; capability++)
+        ;
+    if (syscall(SYS_capset, &header, none) < 0)
+        return crosh_error_errno(err, "sandbox: capabilities");
+    return 0;
+}
+
+int sandbox_enter(const char *runtime_dir, struct crosh_error *err)
+{
+    int code;
+
+    /* One arena: a second would have malloc ask for the number of processors, in /sys. */
+    (void)mallopt(M_ARENA_MAX, 1);
+    code = namespaces_enter();
+    if (code == -EIO)
+        return crosh_error_set(err, code, "sandbox: the namespaces could not be set up");
+    if (code < 0)
+        fprintf(stderr, "crosh-vm: this host allows no namespaces (%s): going on without\n",
+                strerror(-code));
+    for (unsigned int i = 0; i < SANDBOX_THREAD_COUNT; i++) {
+        code = seccomp_filter_init(&filters[i], (enum sandbox_thread)i);
+        if (code < 0)
+            return crosh_error_set(err, code, "sandbox: system call filter: %s",
+                                   strerror(-code));
+    }
+    code = sandbox_harden(err);
+    if (code == 0)
+        code = drop_capabilities(err);
+    if (code < 0)
+        return code;
+    code = landlock_enter(runtime_dir);
+    if (code == -ENOSYS || code == -EOPNOTSUPP)
+        fprintf(stderr, "crosh-vm: this host has no Landlock: going on without\n");
+    else if (code < 0)
+        return crosh_error_set(err, code, "sandbox: Landlock: %s", strerror(-code));
+    is_entered = true;
+    return 0;
+}
+
+int sandbox_enter_thread(enum sandbox_thread thread)
+{
+    return is_entered ? seccomp_filter_apply(&filters[thread]) : 0;
+}

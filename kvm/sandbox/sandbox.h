@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* Confines the launcher before its guest's first instruction. */
+#ifndef KVM_SANDBOX_SANDBOX_H
+#define KVM_SANDBOX_SANDBOX_H
+
+#include <crosh/error.h>
+
+/* What a thread does decides which system calls are left to it. */
+enum sandbox_thread {
+    SANDBOX_THREAD_LOOP, /* the event loop; builds machines, makes threads */
+    SANDBOX_THREAD_VCPU,
+    SANDBOX_THREAD_DISK,
+    SANDBOX_THREAD_COUNT,
+};
+
+/*
+ * What programs that are run later inherit without harm, QEMU for one: no new
+ * privileges; no core dumps, neither of this process nor of them; nobody may trace
+ * this one.
+ */
+int sandbox_harden(struct crosh_error *err);
+
+/*
+ * The whole of it, while there is one thread only. From then on no program can be
+ * run, no file reached but those in runtime_dir and /dev/kvm, and every thread has
+ * to call sandbox_enter_thread(). What the host does not offer (namespaces,
+ * Landlock) is named in a line on stderr; the rest is an error.
+ */
+int sandbox_enter(const char *runtime_dir, struct crosh_error *err);
+
+/*
+ * Leaves the calling thread the system calls of its part, and ends the process at
+ * any other. Without sandbox_enter() before: does nothing. Threads that this one
+ * makes later have at most its own calls. 0 or a negative errno.
+ */
+int sandbox_enter_thread(enum sandbox_thread thread);
+
+#endif

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/* Implements the lists of system calls (seccomp(2)), compiled by libseccomp. */
+#include "kvm/sandbox/seccomp.h"
+
+#include <errno.h>
+#include <linux/fs.h>
+#include <linux/kvm.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/base/cleanup.h"
+
+#define COUNT(array)   (sizeof(array) / sizeof((array)[0]))
+#define VCPU_CALLS_MAX 40
+
+/* What the C library needs in any thread: memory, locks, signals, clocks, its end. */
+static const int common_calls[] = {
+    SCMP_SYS(futex),         SCMP_SYS(read),           SCMP_SYS(write),
+    SCMP_SYS(munmap),        SCMP_SYS(mremap),         SCMP_SYS(brk),
+    SCMP_SYS(madvise),       SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(sigaltstack),   SCMP_SYS(sched_yield),    SCMP_SYS(restart_syscall),
+    SCMP_SYS(clock_gettime), SCMP_SYS(gettid),         SCMP_SYS(getpid),
+    SCMP_SYS(exit),          SCMP_SYS(exit_group),
+};
+
+/* Beside KVM_RUN and what device registers do to the machine (see vcpu_ioctls): the pending bits
+   of MSI-X are read by poll(2). */
+static const int vcpu_calls[] = {SCMP_SYS(poll)};
+
+/* Those with rules of their own (add_bounded) and ioctl: mmap, mprotect, tgkill, ioctl. */
+enum { BOUNDED_CALLS = 4 };
+_Static_assert(COUNT(common_calls) + COUNT(vcpu_calls) + BOUNDED_CALLS <= VCPU_CALLS_MAX,
+               "a vcpu thread has few system calls");
+
+static const unsigned long vcpu_ioctls[] = {
+    KVM_RUN,
+    KVM_IRQFD,           /* MSI-X vectors masked and unmasked */
+    KVM_SET_GSI_ROUTING, /* and given other messages */
+    KVM_IOEVENTFD,       /* doorbells that move with their BAR */
+    KVM_GET_IRQCHIP,     /* whether a reset was an orderly one */
+    KVM_GET_REGS,        /* the report of a crash */
+    KVM_GET_SREGS,
+};
+
+static const int disk_calls[] = {
+    SCMP_SYS(preadv),   SCMP_SYS(pwritev),   SCMP_SYS(pread64),
+    SCMP_SYS(pwrite64), SCMP_SYS(fdatasync), SCMP_SYS(fallocate),
+};
+
+/* Streams, the console's log, the machine made anew, threads made and joined. Those of the other
+   threads are among them, as a thread keeps the list of the one that made it. */
+static const int loop_calls[] = {
+    /* descriptors */
+    SCMP_SYS(close),
+    SCMP_SYS(fcntl),
+    SCMP_SYS(lseek),
+    SCMP_SYS(readv),
+    SCMP_SYS(writev),
+    SCMP_SYS(poll),
+    SCMP_SYS(eventfd2),
+    SCMP_SYS(epoll_ctl),
+    SCMP_SYS(epoll_wait),
+    SCMP_SYS(epoll_pwait),
+    SCMP_SYS(timerfd_create),
+    SCMP_SYS(timerfd_settime),
+    /* files, those that Landlock leaves */
+    SCMP_SYS(openat),
+    SCMP_SYS(open),
+    SCMP_SYS(fstat),
+    SCMP_SYS(lstat),
+    SCMP_SYS(newfstatat),
+    SCMP_SYS(fchmod),
+    SCMP_SYS(unlink),
+    SCMP_SYS(rename),
+    /* sockets, of the unix family */
+    SCMP_SYS(bind),
+    SCMP_SYS(listen),
+    SCMP_SYS(accept4),
+    SCMP_SYS(connect),
+    SCMP_SYS(shutdown),
+    SCMP_SYS(sendto),
+    SCMP_SYS(sendmsg),
+    SCMP_SYS(recvfrom),
+    SCMP_SYS(recvmsg),
+    SCMP_SYS(getsockopt),
+    /* threads */
+    SCMP_SYS(set_robust_list),
+    SCMP_SYS(rseq),
+    SCMP_SYS(seccomp),
+    SCMP_SYS(rt_sigaction),
+    SCMP_SYS(sched_getaffinity),
+    /* the rest */
+    SCMP_SYS(getrandom),
+    SCMP_SYS(clock_nanosleep),
+    SCMP_SYS(gettimeofday),
+    SCMP_SYS(time),
+    SCMP_SYS(sysinfo),
+};
+
+static const unsigned long loop_ioctls[] = {
+    BLKGETSIZE64, 0x5401, /* TCGETS: stdio asks whether stderr is a terminal */
+};
+
+static int add_calls(scmp_filter_ctx ctx, const int *calls, size_t count)
+{
+    int code = 0;
+
+    for (size_t i = 0; i < count && code == 0; i++)
+        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, calls[i], 0);
+    return code;
+}
+
+static int add_ioctls(scmp_filter_ctx ctx, const unsigned long *requests, size_t count)
+{
+    int code = seccomp_syscall_priority(ctx, SCMP_SYS(ioctl), 255);
+
+    for (size_t i = 0; i < count && code == 0; i++)
+        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                                SCMP_A1_32(SCMP_CMP_EQ, (uint32_t)requests[i]));
+    return code;
+}
+
+/* Calls whose arguments matter, for every thread: no code is made, nobody else is signalled. */
+static int add_bounded(scmp_filter_ctx ctx)
+{
+    int code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+                                SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+
+    if (code == 0)
+        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+                                SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    if (code == 0)
+        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+                                SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+    return code;
+}
+
+static int add_loop(scmp_filter_ctx ctx)
+{
+    int code = add_calls(ctx, loop_calls, COUNT(loop_calls));
+
+    if (code == 0)
+        code = add_calls(ctx, disk_calls, COUNT(disk_calls));
+    if (code == 0)
+        code = add_ioctls(ctx, loop_ioctls, COUNT(loop_ioctls));
+    /* All of KVM's: their type is 0xae. */
+    if (code == 0)
+        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                                SCMP_A1(SCMP_CMP_MASKED_EQ, 0xff00, KVMIO << 8));
+    if (code == 0)
+        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+                                SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+    if (code == 0)
+        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
+                                SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+    if (code == 0)
+        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
+                                SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
+    /* Threads, no processes. The flags of clone3() are behind a pointer: libc falls back. */
+    if (code == 0)
+        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+                                SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
+    if (code == 0)
+        code = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+    return code;
+}
+
+/* The compiled filter, out of the file that libseccomp writes it to. */
+static int export_filter(scmp_filter_ctx ctx, struct seccomp_filter *filter)
+{
+    cleanup_close int fd = memfd_create("filter", MFD_CLOEXEC);
+    cleanup_free struct sock_filter *code = NULL;
+    struct stat st;
+    int ret;
+
+    if (fd < 0)
+        return -errno;
+    ret = seccomp_export_bpf(ctx, fd);
+    if (ret < 0)
+        return ret;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    code = malloc((size_t)st.st_size);
+    if (code == NULL || pread(fd, code, (size_t)st.st_size, 0) != st.st_size)
+        return -EIO;
+    filter->program.len = (unsigned short)((size_t)st.st_size / sizeof(*code));
+    filter->program.filter = move_ptr(code);
+    return 0;
+}
+
+int seccomp_filter_init(struct seccomp_filter *filter, enum sandbox_thread thread)
+{
+    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+    int code;
+
+    if (ctx == NULL)
+        return -ENOMEM;
+    code = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+    if (code == 0)
+        code = add_calls(ctx, common_calls, COUNT(common_calls));
+    if (code == 0)
+        code = add_bounded(ctx);
+    if (code == 0 && thread == SANDBOX_THREAD_LOOP)
+        code = add_loop(ctx);
+    if (code == 0 && thread == SANDBOX_THREAD_DISK)
+        code = add_calls(ctx, disk_calls, COUNT(disk_calls));
+    if (code == 0 && thread == SANDBOX_THREAD_VCPU) {
+        code = add_calls(ctx, vcpu_calls, COUNT(vcpu_calls));
+        if (code == 0)
+            code = add_ioctls(ctx, vcpu_ioctls, COUNT(vcpu_ioctls));
+    }
+    if (code == 0)
+        code = export_filter(ctx, filter);
+    seccomp_release(ctx);
+    return code;
+}
+
+int seccomp_filter_apply(const struct seccomp_filter *filter)
+{
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter->program) < 0 ? -errno : 0;
+}

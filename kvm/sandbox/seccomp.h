@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* The system calls that each kind of thread has. */
+#ifndef KVM_SANDBOX_SECCOMP_H
+#define KVM_SANDBOX_SECCOMP_H
+
+#include <linux/filter.h>
+
+#include "kvm/sandbox/sandbox.h"
+
+struct seccomp_filter {
+    struct sock_fprog program;
+};
+
+/* Compiles the list of a kind of thread. It is kept until the process ends. */
+int seccomp_filter_init(struct seccomp_filter *filter, enum sandbox_thread thread);
+/* Puts it on the calling thread. Needs no_new_privs. */
+int seccomp_filter_apply(const struct seccomp_filter *filter);
+
+#endif

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/* Attacks the sandbox from inside: what a device that was taken over would try, and its end. */
+
+/*
+ * Each attack is a child that is confined as a launcher is. Some attack from plain
+ * threads; the last ones from a device: a port of a real machine whose write does what
+ * the injected code would do, once a guest on KVM touches it.
+ */
+#include "tests/unit/cmocka-prelude.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/landlock.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kvm/backend/kvm-machine.h"
+#include "kvm/sandbox/sandbox.h"
+#include "tests/kvm/guest-programs.h"
+
+enum { LOAD = 0x100000, ATTACK_PORT = 0x510, LIMIT_S = 20, SURVIVED = 42 };
+
+static void attack_open(void)
+{
+    (void)!open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+}
+
+static void attack_connect(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/run/dbus/system_bus_socket"};
+
+    /* The descriptor is one that the launcher has anyway: making one is refused before. */
+    (void)connect(0, (struct sockaddr *)&address, sizeof(address));
+}
+
+static void attack_socket(void)
+{
+    (void)socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+}
+
+static void attack_execve(void)
+{
+    char *argv[] = {(char *)"/bin/true", NULL};
+
+    (void)execve(argv[0], argv, NULL);
+}
+
+static void attack_ptrace(void)
+{
+    (void)ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+}
+
+static void attack_fork(void)
+{
+    if (fork() == 0)
+        _exit(0);
+}
+
+static void attack_code(void)
+{
+    (void)mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static void attack_kill(void)
+{
+    (void)kill(getppid(), 0);
+}
+
+static void no_attack(void)
+{
+}
+
+typedef void attack_fn(void);
+
+static const struct {
+    const char *name;
+    attack_fn *fn;
+} attacks[] = {
+    {"open", attack_open},     {"connect", attack_connect}, {"socket", attack_socket},
+    {"execve", attack_execve}, {"ptrace", attack_ptrace},   {"fork", attack_fork},
+    {"code", attack_code},     {"kill", attack_kill},
+};
+#define ATTACKS (sizeof(attacks) / sizeof(attacks[0]))
+
+/* Runs fn in a child; its wait status. */
+static int status_of(void (*fn)(void *opaque), void *opaque)
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        alarm(LIMIT_S);
+        fn(opaque);
+        _exit(SURVIVED);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static bool is_killed(int status)
+{
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS;
+}
+
+static bool has_survived(int status)
+{
+    return WIFEXITED(status) && WEXITSTATUS(status) == SURVIVED;
+}
+
+/* ---- From plain threads ---- */
+
+struct thread_attack {
+    enum sandbox_thread thread;
+    attack_fn *fn;
+};
+
+static void *attacking_thread(void *opaque)
+{
+    const struct thread_attack *attack = opaque;
+
+    if (sandbox_enter_thread(attack->thread) < 0)
+        _exit(1);
+    attack->fn();
+    return NULL;
+}
+
+static void confined(void)
+{
+    struct crosh_error err = {0};
+
+    if (sandbox_enter("/tmp", &err) < 0 || sandbox_enter_thread(SANDBOX_THREAD_LOOP) < 0)
+        _exit(1);
+}
+
+static void run_thread(void *opaque)
+{
+    pthread_t thread;
+
+    confined();
+    if (pthread_create(&thread, NULL, attacking_thread, opaque) != 0)
+        _exit(1);
+    (void)pthread_join(thread, NULL);
+}
+
+static void test_threads(void **state)
+{
+    static const enum sandbox_thread threads[] = {SANDBOX_THREAD_VCPU, SANDBOX_THREAD_DISK};
+
+    (void)state;
+    for (unsigned int t = 0; t < 2; t++) {
+        struct thread_attack attack = {.thread = threads[t], .fn = no_attack};
+
+        assert_true(has_survived(status_of(run_thread, &attack)));
+        for (size_t i = 0; i < ATTACKS; i++) {
+            int status;
+
+            attack.fn = attacks[i].fn;
+            status = status_of(run_thread, &attack);
+            if (!is_killed(status))
+                fail_msg("thread kind %u may %s (status %#x)", t, attacks[i].name, status);
+        }
+    }
+}
+
+/* ---- From the loop's thread: it may open, connect and make sockets, but only its own. ---- */
+
+static void run_in_loop(void *opaque)
+{
+    confined();
+    (*(attack_fn *const *)opaque)();
+}
+
+static void check_loop_files(void *opaque)
+{
+    char path[64];
+    int fd;
+
+    (void)opaque;
+    confined();
+    if (open("/etc/passwd", O_RDONLY | O_CLOEXEC) >= 0 || errno != EACCES)
+        _exit(2);
+    if (open("/etc/crosh-attack", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0 || errno != EACCES)
+        _exit(3);
+    (void)snprintf(path, sizeof(path), "/tmp/crosh-sandbox-%d", (int)getpid());
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || close(fd) < 0 || unlink(path) < 0)
+        _exit(4);
+}
+
+static void test_loop(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ATTACKS; i++) {
+        int status;
+
+        if (attacks[i].fn == attack_open || attacks[i].fn == attack_connect)
+            continue;
+        status = status_of(run_in_loop, (void *)&attacks[i].fn);
+        if (!is_killed(status))
+            fail_msg("the loop's thread may %s (status %#x)", attacks[i].name, status);
+    }
+    if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) < 0)
+        print_message("this host has no Landlock: files are not looked at\n");
+    else
+        assert_int_equal(status_of(check_loop_files, NULL), SURVIVED << 8);
+}
+
+/* ---- From a device, at the hands of a guest ---- */
+
+GUEST_PROGRAM(touch_the_device, GUEST_WRITE_PORT(0x510, 1) GUEST_POWER_OFF);
+
+static void device_write(void *opaque, uint64_t offset, uint64_t value, unsigned int size)
+{
+    (void)offset, (void)value, (void)size;
+    (*(attack_fn *const *)opaque)();
+}
+
+static void on_ended(void *opaque, enum machine_end end, const char *detail)
+{
+    (void)detail;
+    if (end != MACHINE_END_POWEROFF)
+        _exit(5);
+    event_loop_quit(opaque);
+}
+
+/* The program as an ELF kernel that is loaded and entered at LOAD. */
+static void write_kernel(int fd, const struct guest_program *program)
+{
+    size_t size = (size_t)(program->end - program->start);
+    const Elf64_Ehdr header = {
+        .e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+        .e_type = ET_EXEC,
+        .e_machine = EM_X86_64,
+        .e_entry = LOAD,
+        .e_phoff = sizeof(header),
+        .e_phentsize = sizeof(Elf64_Phdr),
+        .e_phnum = 1,
+    };
+    const Elf64_Phdr segment = {.p_type = PT_LOAD,
+                                .p_offset = sizeof(header) + sizeof(segment),
+                                .p_paddr = LOAD,
+                                .p_filesz = size,
+                                .p_memsz = size};
+
+    if (write(fd, &header, sizeof(header)) < 0 || write(fd, &segment, sizeof(segment)) < 0 ||
+        write(fd, program->start, size) < 0)
+        _exit(6);
+}
+
+static void run_device(void *opaque)
+{
+    static const struct bus_ops ops = {.write = device_write};
+    char path[] = "/tmp/crosh-guest-XXXXXX";
+    int fd = mkstemp(path);
+    struct machine_config config = {
+        .name = "test", .kernel = path, .vcpus = 1, .memory_bytes = 64 << 20};
+    struct crosh_error err = {0};
+    struct machine_host host = {.ended = on_ended};
+    struct machine *machine;
+
+    write_kernel(fd, &touch_the_device);
+    (void)close(fd);
+    host.loop = host.opaque = event_loop_new(&err);
+    confined();
+    machine = machine_kvm.create(&config, &host, &err);
+    (void)unlink(path);
+    if (machine == NULL || bus_add(&machine->ports, ATTACK_PORT, 1, &ops, opaque) < 0 ||
+        machine_kvm.start(machine, &err) < 0 || event_loop_run(host.loop, &err) < 0)
+        _exit(7);
+    machine_kvm.destroy(machine);
+}
+
+static void test_device(void **state)
+{
+    attack_fn *none = no_attack;
+    int status;
+
+    (void)state;
+    if (access("/dev/kvm", R_OK | W_OK) < 0) {
+        print_message("skipped: /dev/kvm: %s\n", strerror(errno));
+        skip();
+    }
+    /* The same machine, its device well-behaved: runs to its end and is taken apart. */
+    status = status_of(run_device, &none);
+    if (!has_survived(status))
+        fail_msg("a confined machine does not run (status %#x)", status);
+    for (size_t i = 0; i < ATTACKS; i++) {
+        status = status_of(run_device, (void *)&attacks[i].fn);
+        if (!is_killed(status))
+            fail_msg("a device may %s (status %#x)", attacks[i].name, status);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_loop),
+        cmocka_unit_test(test_device),
+    };
+
+    return cmocka_run_group_tests_name("sandbox", tests, NULL, NULL);
+}

@@ -1,0 +1,66 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# On KVM: every thread of the launcher is confined while its guest runs, and a reboot still works.
+# shellcheck source=tests/lab/inside.sh
+. "$(dirname "$0")/inside.sh"
+
+status() { # status FIELD FILE
+    sed -n "s/^$1:[[:space:]]*//p" "$2"
+}
+
+truncate -s 16M /tmp/disk
+check "a VM starts" start vm --cpus 2 --extra-disk /tmp/disk
+[ "$failed" -eq 0 ] || finish
+pid=$(cat "$(runtime vm)/pid")
+equal "nothing was left out" "$(grep -c 'going on without' "$(runtime vm)/launcher.log")" 0
+
+threads=0
+for task in "/proc/$pid/task"/*; do
+    name=$(cat "$task/comm")
+    threads=$((threads + 1))
+    equal "$name: no new privileges" "$(status NoNewPrivs "$task/status")" 1
+    equal "$name: a system call filter" "$(status Seccomp "$task/status")" 2
+    for set in CapInh CapPrm CapEff CapBnd CapAmb; do
+        equal "$name: no $set" "$(status "$set" "$task/status")" 0000000000000000
+    done
+done
+equal "loop, 2 vcpus and a disk" "$threads" 4
+for space in user mnt ipc net uts; do
+    check "another $space namespace" \
+        test "$(readlink "/proc/$pid/ns/$space")" != "$(readlink "/proc/self/ns/$space")"
+done
+equal "no network but its own" "$(grep -c : "/proc/$pid/net/dev")" 1
+equal "no core dumps" "$(sed -n 's/^Max core file size *//p' "/proc/$pid/limits" | tr -s ' ')" \
+    "0 0 bytes "
+
+# A reboot builds the whole machine anew under the same rules, from the files it was started with.
+boot_id=$(run_in vm cat /proc/sys/kernel/random/boot_id)
+run_in vm reboot
+check "a reboot inside comes back" within 60 sh -c "
+    new=\$(crosh vsh vm -- cat /proc/sys/kernel/random/boot_id) && [ \"\$new\" != '$boot_id' ]"
+equal "in the same process" "$(cat "$(runtime vm)/pid")" "$pid"
+equal "its disk is there" "$(run_in vm cat /sys/block/vda/size)" 32768
+for task in "/proc/$pid/task"/*; do
+    equal "$(cat "$task/comm"): still confined" "$(status Seccomp "$task/status")" 2
+done
+
+# The console's log is renamed and made anew at 4 MiB.
+run_in vm sh -c 'dd if=/dev/zero bs=1M count=5 2>/dev/null | tr "\0" x >/dev/hvc0'
+check "console.log turns over" within 30 test -s "$(runtime vm)/console.log.old"
+check "the VM runs on" run_in vm true
+check "an orderly stop" stop vm
+equal "is a power-off" "$(ended vm)" "poweroff 0"
+equal "no socket is left" "$(find "$(runtime vm)" -type s)" ""
+
+# Off only when asked, and not in silence.
+mkdir -m 700 /tmp/bare
+"$(dirname "$(command -v crosh)")/../libexec/crosh/crosh-vm" --no-sandbox --accel kvm --name bare \
+    --runtime-dir /tmp/bare --kernel /images/micro/vmlinux --initrd /images/micro/initramfs \
+    2>/tmp/bare.log &
+check "without a sandbox it runs as well" within 30 test -S /tmp/bare/vsock.sock
+contains "and warns" "$(cat /tmp/bare.log)" "warning: --no-sandbox"
+equal "and is not confined" "$(status Seccomp "/proc/$!/status")" 0
+kill $!
+kill $!
+wait
+finish
