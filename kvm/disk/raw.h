@@ -17,7 +17,7 @@ struct raw_disk {
     int fd; /* -1: not open */
     bool is_read_only;
     atomic_bool is_cancelled; /* set from any thread: transfers end soon, with -ECANCELED */
-    uint64_t sectors; /* whole ones */
+    uint64_t sectors;         /* whole ones */
 };
 
 /*

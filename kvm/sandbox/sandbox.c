@@ -88,8 +88,7 @@ int sandbox_enter(const char *runtime_dir, struct crosh_error *err)
     for (unsigned int i = 0; i < SANDBOX_THREAD_COUNT; i++) {
         code = seccomp_filter_init(&filters[i], (enum sandbox_thread)i);
         if (code < 0)
-            return crosh_error_set(err, code, "sandbox: system call filter: %s",
-                                   strerror(-code));
+            return crosh_error_set(err, code, "sandbox: system call filter: %s", strerror(-code));
     }
     code = sandbox_harden(err);
     if (code == 0)

@@ -8,7 +8,7 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
-#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -111,6 +111,19 @@ static const unsigned long loop_ioctls[] = {
     BLKGETSIZE64, 0x5401, /* TCGETS: stdio asks whether stderr is a terminal */
 };
 
+/* Whether the bits of an argument that are in mask are those of value. */
+static struct scmp_arg_cmp bits(unsigned int arg, uint64_t mask, uint64_t value)
+{
+    return (struct scmp_arg_cmp){
+        .arg = arg, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value};
+}
+
+/* Whether an int argument has a value; the kernel does not look at its upper half. */
+static struct scmp_arg_cmp equals(unsigned int arg, uint32_t value)
+{
+    return bits(arg, UINT32_MAX, value);
+}
+
 static int add_calls(scmp_filter_ctx ctx, const int *calls, size_t count)
 {
     int code = 0;
@@ -126,22 +139,20 @@ static int add_ioctls(scmp_filter_ctx ctx, const unsigned long *requests, size_t
 
     for (size_t i = 0; i < count && code == 0; i++)
         code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-                                SCMP_A1_32(SCMP_CMP_EQ, (uint32_t)requests[i]));
+                                equals(1, (uint32_t)requests[i]));
     return code;
 }
 
 /* Calls whose arguments matter, for every thread: no code is made, nobody else is signalled. */
 static int add_bounded(scmp_filter_ctx ctx)
 {
-    int code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
-                                SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    int code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, bits(2, PROT_EXEC, 0));
 
     if (code == 0)
-        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
-                                SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, bits(2, PROT_EXEC, 0));
     if (code == 0)
         code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-                                SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+                                equals(0, (uint32_t)getpid()));
     return code;
 }
 
@@ -155,21 +166,18 @@ static int add_loop(scmp_filter_ctx ctx)
         code = add_ioctls(ctx, loop_ioctls, COUNT(loop_ioctls));
     /* All of KVM's: their type is 0xae. */
     if (code == 0)
-        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-                                SCMP_A1(SCMP_CMP_MASKED_EQ, 0xff00, KVMIO << 8));
+        code =
+            seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, bits(1, 0xff00, KVMIO << 8));
     if (code == 0)
-        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-                                SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, equals(0, AF_UNIX));
     if (code == 0)
-        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
-                                SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1, equals(0, AF_UNIX));
     if (code == 0)
-        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-                                SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
+        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, equals(0, PR_SET_NAME));
     /* Threads, no processes. The flags of clone3() are behind a pointer: libc falls back. */
     if (code == 0)
         code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-                                SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
+                                bits(0, CLONE_THREAD, CLONE_THREAD));
     if (code == 0)
         code = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
     return code;
