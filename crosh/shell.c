@@ -81,6 +81,16 @@ static void load_config(struct shell *shell)
     config_load(&shell->settings, path, shell_warn);
 }
 
+static int colour_set(struct crosh_context *ctx)
+{
+    const struct shell *shell = ctx->shell;
+    const char *value = settings_get(&shell->settings, "colour");
+
+    if (strcmp(value, "always") == 0)
+        return 1;
+    return strcmp(value, "never") == 0 ? 0 : -1;
+}
+
 int shell_init(struct shell *shell, const char *const *module_dirs, struct crosh_error *err)
 {
     const struct crosh_command *const *builtin;
@@ -94,6 +104,7 @@ int shell_init(struct shell *shell, const char *const *module_dirs, struct crosh
         .interrupt_fd = signals_interrupt_fd(),
         .run_words = run_words,
         .page = pager_begin,
+        .colour = colour_set,
         .shell = shell,
     };
     for (builtin = builtin_commands(); *builtin != NULL; builtin++) {

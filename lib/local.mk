@@ -44,6 +44,7 @@ lib_libcrosh_la_SOURCES = \
 	lib/command/help.c lib/command/help.h \
 	lib/command/man.c lib/command/man.h \
 	lib/command/matches.c lib/command/matches.h \
+	lib/command/progress.c lib/command/progress.h \
 	lib/command/suggest.c lib/command/suggest.h \
 	lib/command/table.c \
 	lib/command/text.c lib/command/text.h \
@@ -67,6 +68,7 @@ croshinclude_HEADERS = \
 	include/crosh/command.h \
 	include/crosh/error.h \
 	include/crosh/module.h \
+	include/crosh/progress.h \
 	include/crosh/vm.h
 
 pkgconfigdir = $(libdir)/pkgconfig

@@ -13,6 +13,7 @@ shell_scripts = \
 	tests/shell/example.py \
 	tests/shell/memory.py \
 	tests/shell/modules.py \
+	tests/shell/output.py \
 	tests/shell/repl.py \
 	tests/shell/session.py
 TESTS += $(shell_scripts)

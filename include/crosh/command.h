@@ -140,7 +140,7 @@ int crosh_stderr_fd(struct crosh_context *ctx);
 void crosh_page_output(struct crosh_context *ctx);
 /* Whether a question may be asked: a terminal on stdin and stderr, VMC_NONINTERACTIVE unset. */
 int crosh_is_interactive(struct crosh_context *ctx);
-/* Whether results may carry colour: a terminal on stdout, and NO_COLOR unset. */
+/* Whether results may carry colour: as the user has set it, else on a terminal unless NO_COLOR. */
 int crosh_use_colour(struct crosh_context *ctx);
 /* Asks "question (y/N) " on stderr; 1 for yes, 0 for no, end of file, or when not interactive. */
 int crosh_confirm(struct crosh_context *ctx, const char *question);

@@ -65,7 +65,10 @@ int crosh_is_interactive(struct crosh_context *ctx)
 int crosh_use_colour(struct crosh_context *ctx)
 {
     const char *term = getenv("TERM");
+    int set = ctx->colour != NULL ? ctx->colour(ctx) : -1;
 
+    if (set >= 0)
+        return set;
     return isatty(output_fd(ctx)) && !env_is_set("NO_COLOR") && env_is_set("TERM") &&
            strcmp(term, "dumb") != 0;
 }

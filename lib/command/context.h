@@ -20,6 +20,9 @@ struct crosh_context {
     int interrupt_fd;
     /* Runs words as a command line in this context, for crosh_run_words(). */
     int (*run_words)(struct crosh_context *ctx, const char *const *argv, struct crosh_error *err);
+    /* What the user has set: 1 colour always, 0 never, -1 by the terminal; NULL: by the terminal.
+     */
+    int (*colour)(struct crosh_context *ctx);
     void *shell; /* for run_words and the built-in commands */
     /* For crosh_page_output(); NULL: nothing is paged. */
     void (*page)(struct crosh_context *ctx);

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "lib/command/text.h"
 
@@ -54,8 +56,46 @@ void crosh_table_row(struct crosh_table *table, const char *const *cells)
     table->rows++;
 }
 
+/* No column is made narrower than that: less tells nothing. */
+#define COLUMN_MIN 8
+
+/* The terminal's width; 0 when the output is none and nothing needs to fit. */
+static size_t terminal_columns(struct crosh_context *ctx)
+{
+    struct winsize size = {0};
+    int fd = crosh_stdout_fd(ctx);
+
+    return isatty(fd) && ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+/* Takes from the widest columns what is too much for the terminal. */
+static void fit(size_t *widths, size_t count, size_t columns)
+{
+    size_t total = (count - 1) * COLUMN_GAP;
+
+    for (size_t i = 0; i < count; i++)
+        total += widths[i];
+    while (total > columns) {
+        size_t widest = 0;
+
+        for (size_t i = 1; i < count; i++)
+            widest = widths[i] > widths[widest] ? i : widest;
+        if (widths[widest] <= COLUMN_MIN)
+            return;
+        widths[widest]--;
+        total--;
+    }
+}
+
+static void cut_cells(struct crosh_table *table, const size_t *widths)
+{
+    for (size_t i = 0; i < table->rows * table->columns; i++)
+        crosh_priv_text_cut(table->cells[i], widths[i % table->columns]);
+}
+
 void crosh_table_print(struct crosh_table *table, struct crosh_context *ctx)
 {
+    size_t columns = terminal_columns(ctx);
     size_t widths[COLUMNS_MAX] = {0};
     FILE *out = crosh_stdout(ctx);
     int colour = crosh_use_colour(ctx);
@@ -67,6 +107,10 @@ void crosh_table_print(struct crosh_table *table, struct crosh_context *ctx)
 
         if (width > widths[i % table->columns])
             widths[i % table->columns] = width;
+    }
+    if (columns > 0 && table->columns > 0) {
+        fit(widths, table->columns, columns);
+        cut_cells(table, widths);
     }
     for (size_t row = 0; row < table->rows; row++) {
         char **cells = &table->cells[row * table->columns];

@@ -37,6 +37,30 @@ size_t crosh_priv_text_width(const char *text)
     return total;
 }
 
+void crosh_priv_text_cut(char *text, size_t columns)
+{
+    static const char dots[] = "...";
+    mbstate_t state = {0};
+    size_t total = 0, end = 0, length, width;
+    size_t room = columns > 2 * strlen(dots) ? columns - strlen(dots) : columns;
+
+    if (crosh_priv_text_width(text) <= columns)
+        return;
+    for (char *p = text; *p != '\0'; p += length) {
+        (void)next_char(p, &state, &length, &width);
+        total += width;
+        /* What has no width belongs to the character before it. */
+        if (total > room)
+            break;
+        end = (size_t)(p - text) + length;
+    }
+    text[end] = '\0';
+    /* As many bytes or more stood there: dots are as wide as they are long, and characters that
+     * are wider than that take more bytes than columns. */
+    if (room < columns)
+        memcpy(text + end, dots, sizeof(dots));
+}
+
 const char *crosh_priv_text_quote(const char *text, char *buf, size_t size)
 {
     static const char cut[] = "...\"";

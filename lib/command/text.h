@@ -9,6 +9,9 @@
 /* Columns that the text takes on a terminal; what cannot be decoded or shown counts as 1 a byte. */
 size_t crosh_priv_text_width(const char *text);
 
+/* Cuts text to columns columns in place, at a whole character, with "..." where there is room. */
+void crosh_priv_text_cut(char *text, size_t columns);
+
 /*
  * Writes "text" with its quotes into buf, with control and undecodable bytes as
  * \xNN and "..." where it is cut: safe to show whatever a user or file contained.

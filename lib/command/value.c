@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/command/suggest.h"
 #include "lib/command/text.h"
 
 /* The factor that a suffix stands for; 0 when it is none. */
@@ -114,16 +115,22 @@ static int check_number(const struct crosh_param *param, const char *quoted, con
 static int check_choice(const struct crosh_param *param, const char *quoted, const char *text,
                         struct crosh_error *err)
 {
+    struct suggestion suggestion;
     char list[256] = "";
     size_t used = 0;
 
+    crosh_priv_suggestion_init(&suggestion, text);
     for (size_t i = 0; param->choices[i] != NULL; i++) {
         if (strcmp(param->choices[i], text) == 0)
             return 0;
+        crosh_priv_suggestion_consider(&suggestion, param->choices[i]);
         if (used < sizeof(list))
             used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", i > 0 ? ", " : "",
                                      param->choices[i]);
     }
+    if (suggestion.best != NULL)
+        return crosh_error_set(err, CROSH_EUSAGE, "%s is none of: %s (did you mean \"%s\"?)",
+                               quoted, list, suggestion.best);
     return crosh_error_set(err, CROSH_EUSAGE, "%s is none of: %s", quoted, list);
 }
 

@@ -10,6 +10,7 @@ shell_tests = \
 	tests/unit/test-elf-note \
 	tests/unit/test-history \
 	tests/unit/test-loader \
+	tests/unit/test-progress \
 	tests/unit/test-script \
 	tests/unit/test-settings \
 	tests/unit/test-shell-text
@@ -36,6 +37,9 @@ tests_unit_test_history_LDADD = $(shell_test_ldadd)
 tests_unit_test_loader_SOURCES = tests/unit/test-loader.c
 tests_unit_test_loader_CPPFLAGS = $(shell_test_cppflags)
 tests_unit_test_loader_LDADD = $(shell_test_ldadd)
+tests_unit_test_progress_SOURCES = tests/unit/test-progress.c
+tests_unit_test_progress_CPPFLAGS = $(shell_test_cppflags)
+tests_unit_test_progress_LDADD = $(shell_test_ldadd)
 tests_unit_test_script_SOURCES = tests/unit/test-script.c
 tests_unit_test_script_CPPFLAGS = $(shell_test_cppflags)
 tests_unit_test_script_LDADD = $(shell_test_ldadd)
