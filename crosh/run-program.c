@@ -170,7 +170,8 @@ static void pass_on(const struct program *programs, size_t count, struct passed 
         signal_all(programs, count, passed->termination);
     } else if (passed->termination != 0 && now_ms() > passed->deadline) {
         signal_all(programs, count, SIGKILL);
-    } else if (signals_is_interrupted() && !passed->interrupt) {
+    } else if (passed->termination == 0 && signals_is_interrupted() && !passed->interrupt) {
+        /* A termination has made the descriptor readable too: that is no Ctrl-C. */
         passed->interrupt = true;
         if (signals_is_sent())
             signal_all(programs, count, SIGINT);
