@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Built-in commands: help, exit, version and a few small ones. */
+/* Built-in commands: help, exit and a few small ones. */
 #include "crosh/builtins.h"
 
 #include <errno.h>
@@ -134,15 +134,6 @@ static int run_exit(struct crosh_context *ctx, const struct crosh_args *args,
     return (int)crosh_args_number(args, "status", shell->last_status);
 }
 
-static int run_version(struct crosh_context *ctx, const struct crosh_args *args,
-                       struct crosh_error *err)
-{
-    (void)args;
-    (void)err;
-    (void)fprintf(crosh_stdout(ctx), "crosh %s\n", PACKAGE_VERSION);
-    return 0;
-}
-
 static int run_echo(struct crosh_context *ctx, const struct crosh_args *args,
                     struct crosh_error *err)
 {
@@ -224,13 +215,6 @@ static const struct crosh_command quit_command = {
     .params = exit_params, .run = run_exit,
 };
 
-static const struct crosh_command version_command = {
-    CROSH_COMMAND_HEADER,
-    .name = "version",
-    .summary = "Show the version of crosh",
-    .run = run_version,
-};
-
 static const struct crosh_param echo_params[] = {
     {
         .name = "word",
@@ -263,7 +247,7 @@ const struct crosh_command *const *builtin_commands(void)
 {
     static const struct crosh_command *const commands[] = {
         &help_command,    &help_advanced_command, &exit_command,  &quit_command,
-        &builtin_history, &version_command,       &builtin_alias, &builtin_jobs,
+        &builtin_history, &builtin_version,       &builtin_alias, &builtin_jobs,
         &builtin_module,  &builtin_set,           &builtin_dmesg, &builtin_free,
         &builtin_shell,   &builtin_top,           &builtin_uname, &builtin_uptime,
         &builtin_unalias, &builtin_unset,         &builtin_wait,  &builtin_watch,

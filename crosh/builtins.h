@@ -18,6 +18,7 @@ extern const struct crosh_command builtin_unalias; /* "unalias" */
 extern const struct crosh_command builtin_uname;   /* "uname" */
 extern const struct crosh_command builtin_unset;   /* "unset" */
 extern const struct crosh_command builtin_uptime;  /* "uptime" */
+extern const struct crosh_command builtin_version; /* "version" */
 extern const struct crosh_command builtin_wait;    /* "wait" */
 extern const struct crosh_command builtin_watch;   /* "watch" */
 

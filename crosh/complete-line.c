@@ -217,8 +217,12 @@ static bool completion_begin(const char *line, struct scene *scene, struct compl
 
     memset(completion, 0, sizeof(*completion));
     read_scene(line, scene);
-    for (size_t i = 0; i < scene->current.count; i++)
-        scene->is_hopeless = scene->is_hopeless || scene->current.parts[i].kind != PART_LITERAL;
+    for (size_t i = 0; i < scene->current.count; i++) {
+        enum part_kind kind = scene->current.parts[i].kind;
+
+        if (kind != PART_LITERAL && (kind != PART_HOME || i > 0))
+            scene->is_hopeless = true;
+    }
     if (!scene->is_hopeless)
         prefix = expand_word(&scene->current, 0);
     if (prefix != NULL)
@@ -226,6 +230,23 @@ static bool completion_begin(const char *line, struct scene *scene, struct compl
     completion->start = scene->start;
     completion->quote = scene->quote;
     return completion->matches != NULL;
+}
+
+/* Puts the "~" back where the word began with it: what was typed stays as it was typed. */
+static void contract_home(const struct scene *scene, struct crosh_matches *matches)
+{
+    const char *home = getenv("HOME");
+    size_t length = home != NULL ? strlen(home) : 0;
+
+    if (scene->current.count == 0 || scene->current.parts[0].kind != PART_HOME || length == 0 ||
+        strncmp(matches->prefix, home, length) != 0)
+        return;
+    for (size_t i = 0; i <= matches->count; i++) {
+        char *text = i < matches->count ? matches->items[i].text : matches->prefix;
+
+        text[0] = '~';
+        memmove(text + 1, text + length, strlen(text + length) + 1);
+    }
 }
 
 void complete_line(struct shell *shell, const char *line, size_t point,
@@ -240,6 +261,7 @@ void complete_line(struct shell *shell, const char *line, size_t point,
     if (completion_begin(text, &scene, completion)) {
         complete_scene(shell, &scene, completion->matches);
         crosh_priv_matches_sort(completion->matches);
+        contract_home(&scene, completion->matches);
     }
     scene_clear(&scene);
 }
@@ -289,6 +311,7 @@ void complete_arguments_of_crosh(struct shell *shell, const struct command *own,
         else
             complete_own(shell, own, &scene, completion->matches);
         crosh_priv_matches_sort(completion->matches);
+        contract_home(&scene, completion->matches);
     }
     scene_clear(&scene);
 }

@@ -11,6 +11,7 @@ crosh_libshell_la_SOURCES = \
 	crosh/builtin-module.c \
 	crosh/builtin-set.c \
 	crosh/builtin-watch.c \
+	crosh/builtin-version.c \
 	crosh/builtins.c crosh/builtins.h \
 	crosh/complete-line.c crosh/complete-line.h \
 	crosh/dump.c crosh/dump.h \

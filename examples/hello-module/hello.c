@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A whole crosh module: the command "hello", with completion, JSON and progress. */
 #include <crosh/module.h>
+#include <crosh/progress.h>
 
 #include <poll.h>
 #include <string.h>
@@ -109,20 +110,13 @@ static int run_count(struct crosh_context *ctx, const struct crosh_args *args,
 {
     struct pollfd interrupt = {.fd = crosh_interrupt_fd(ctx), .events = POLLIN};
     int to = (int)crosh_args_number(args, "to", 10);
-    int is_watched = crosh_is_interactive(ctx);
+    struct crosh_progress *progress = crosh_progress_new(ctx, "counting", "numbers", (uint64_t)to);
     int done = 0;
 
     (void)err;
-    while (done < to && poll(&interrupt, 1, 100) == 0) {
-        done++;
-        if (is_watched) {
-            (void)fprintf(crosh_stderr(ctx), "\rcounted %d of %d (%d%%)", done, to,
-                          done * 100 / to);
-            (void)fflush(crosh_stderr(ctx));
-        }
-    }
-    if (is_watched)
-        (void)fputc('\n', crosh_stderr(ctx));
+    while (done < to && poll(&interrupt, 1, 100) == 0)
+        crosh_progress_update(progress, (uint64_t)++done);
+    crosh_progress_finish(progress, done == to);
     if (done < to)
         return CROSH_EXIT_INTERRUPTED;
     (void)fprintf(crosh_stdout(ctx), "%d\n", done);

@@ -128,6 +128,14 @@ def name_that_breaks_lines_is_left_out():
 
 
 @case
+def home_stays_a_tilde():
+    with Home() as home:
+        (home.path / "some file").touch()
+        equal(lines(home.run("--complete", "vmc start --kernel ~/so")), {"~/some file": ""})
+        equal(lines(home.run("--complete", "vmc start --kernel '~/so")), {})
+
+
+@case
 def in_bash():
     with bash() as shell:
         shell.completes("crosh vmc start ter", "crosh vmc start termina ")
