@@ -31,7 +31,7 @@ de        Hallo
 fr        Bonjour' hello list
 expect 0 '[{"language": "en", "word": "Hello"}, {"language": "de", "word": "Hallo"}, {"language": "fr", "word": "Bonjour"}]' \
     hello list --json
-expect 0 3 hello count 3
+expect 0 3 -c 'hello count 3 2>/dev/null'
 expect 2 'hello count: TO: "0" is out of range: 1 to 1000 is allowed
 hint: see "help hello count"' hello count 0
 # What TAB offers: the candidates of the table and of complete_name(), with their descriptions.

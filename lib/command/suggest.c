@@ -49,7 +49,8 @@ void crosh_priv_suggestion_consider(struct suggestion *suggestion, const char *c
     size_t length = strlen(candidate);
     size_t distance, limit;
 
-    if (word_length == 0 || length == 0 || word_length > WORD_MAX || length > WORD_MAX)
+    /* Of two letters a slip leaves hardly anything: "es" is not nearly "en". */
+    if (word_length == 0 || length < 3 || word_length > WORD_MAX || length > WORD_MAX)
         return;
     distance = edit_distance(suggestion->word, word_length, candidate, length);
     /* One slip in short words, a third of the letters in longer ones. */

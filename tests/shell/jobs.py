@@ -221,7 +221,7 @@ def croshrc():
             for part in ("from rc", 'RC:4: unknown command "nonsense"',
                          'RC:6: a command is missing before ";"',
                          "RC:9: hello fail: there is no such thing",
-                         'RC:10: set: errexit: "of" is none of: on, off (did you mean "on"?)',
+                         'RC:10: set: errexit: "of" is none of: on, off (did you mean "off"?)',
                          "RC:11: a single quote is never closed"):
                 contains(text, part)
             screen.keys("hi $A; echo $?\r")

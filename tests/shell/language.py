@@ -119,7 +119,7 @@ def error_places():
              'script:3: cannot open "/nonexistent/x": No such file or directory\n'),
             ("true\n\n echo ) x\n", 2, 'script:3: ")" is not supported: quote it\n'),
             ("echo 'a\nb'\nfalse\n", 1, "script:3: false ended with status 1\n"),
-            ("set errexit of\n", 2, 'script:1: set: errexit: "of" is none of: on, off (did you mean "on"?)\n'),
+            ("set errexit of\n", 2, 'script:1: set: errexit: "of" is none of: on, off (did you mean "off"?)\n'),
         ):
             got, _, got_err = script(home, text)
             equal((got, got_err), (status, err), text)
