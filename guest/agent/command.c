@@ -2,8 +2,10 @@
 /* Starting the command of a session. */
 #include "guest/agent/command.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,6 +26,10 @@
 
 #define PATH_OF_ROOT  "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define PATH_OF_USERS "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
+
+/* Shells' exit statuses for what could not be executed (POSIX, Shell Command Language, 2.8.2). */
+#define STATUS_NOT_EXECUTABLE 126
+#define STATUS_NOT_FOUND      127
 
 static int set_environment(const Vsh__SetupConnectionRequest *request, const struct user *user,
                            bool has_terminal, struct crosh_error *err)
@@ -119,7 +125,8 @@ static int exec_words(const Vsh__SetupConnectionRequest *request, struct crosh_e
     return crosh_error_errno(err, "cannot run '%s'", argv[0]);
 }
 
-int command_exec(const Vsh__SetupConnectionRequest *request, int terminal, struct crosh_error *err)
+int command_exec(const Vsh__SetupConnectionRequest *request, int terminal, int *failure_status,
+                 struct crosh_error *err)
 {
     const struct target *target = target_find(request->target, err);
     struct user user;
@@ -154,6 +161,8 @@ int command_exec(const Vsh__SetupConnectionRequest *request, int terminal, struc
             r = crosh_error_errno(err, "cannot run %s", user.shell);
         } else
             r = exec_login_shell(&user, err);
+        if (failure_status != NULL)
+            *failure_status = r == -ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE;
     }
     user_fini(&user);
     return r;
@@ -199,31 +208,38 @@ static int plumb(struct plumbing *plumbing, const Vsh__SetupConnectionRequest *r
     return 0;
 }
 
+/* What the new process tells when it could not become the command. */
+struct exec_report {
+    struct crosh_error err;
+    int failure_status;
+};
+static_assert(sizeof(struct exec_report) <= PIPE_BUF, "a report arrives whole");
+
 /* The new process: becomes the command, or reports why not and ends. */
 static _Noreturn void run_child(const struct plumbing *plumbing,
                                 const Vsh__SetupConnectionRequest *request, int report)
 {
-    struct crosh_error err = {0};
+    struct exec_report told = {0};
 
     if (plumbing->pty.slave < 0) {
         (void)setsid();
         for (int i = 0; i < 3; i++) {
             if (dup2(plumbing->theirs[i], i) < 0)
-                (void)crosh_error_errno(&err, "cannot set up the standard descriptors");
+                (void)crosh_error_errno(&told.err, "cannot set up the standard descriptors");
         }
     }
-    if (err.code == 0)
-        (void)command_exec(request, plumbing->pty.slave, &err);
-    /* Less than PIPE_BUF, so it arrives whole; a parent that is gone needs no report. */
-    if (write(report, &err, sizeof(err)) < 0)
-        _exit(126);
-    _exit(127);
+    if (told.err.code == 0)
+        (void)command_exec(request, plumbing->pty.slave, &told.failure_status, &told.err);
+    /* A parent that is gone needs no report. */
+    if (write(report, &told, sizeof(told)) < 0)
+        _exit(STATUS_NOT_EXECUTABLE);
+    _exit(STATUS_NOT_FOUND);
 }
 
 /* Waits for the exec: 0, or the child's report. */
-static int await_exec(int report, struct crosh_error *err)
+static int await_exec(int report, int *failure_status, struct crosh_error *err)
 {
-    struct crosh_error theirs;
+    struct exec_report theirs;
     ssize_t n;
 
     do {
@@ -231,11 +247,12 @@ static int await_exec(int report, struct crosh_error *err)
     } while (n < 0 && errno == EINTR);
     if (n == 0)
         return 0;
-    if (n != (ssize_t)sizeof(theirs) || theirs.code >= 0)
+    if (n != (ssize_t)sizeof(theirs) || theirs.err.code >= 0)
         return crosh_error_set(err, -EIO, "the command did not start");
     if (err != NULL)
-        *err = theirs;
-    return theirs.code;
+        *err = theirs.err;
+    *failure_status = theirs.failure_status;
+    return theirs.err.code;
 }
 
 static int adopt(struct command *command, struct plumbing *plumbing, struct crosh_error *err)
@@ -281,7 +298,7 @@ int command_start(struct command *command, const Vsh__SetupConnectionRequest *re
         run_child(&plumbing, request, report_write);
 
     (void)close(move_fd(report_write));
-    r = await_exec(report_read, err);
+    r = await_exec(report_read, &command->failure_status, err);
     if (r == 0)
         r = adopt(command, &plumbing, err);
     if (r < 0) {

@@ -18,6 +18,8 @@ struct command {
     int output;
     int error_output; /* -1 with a terminal */
     int terminal;     /* the pty's master, or -1 */
+    /* After a start that failed at the exec: the status by which shells tell of it; else 0. */
+    int failure_status;
 };
 
 /*
@@ -39,8 +41,10 @@ int command_exit_status(int wait_status);
 /*
  * For a process of its own: executes what the request asks for. terminal: the
  * descriptor to take as controlling terminal, or -1 to leave fds 0 to 2 as they
- * are. Returns only on failure, negative with the reason.
+ * are. Returns only on failure, negative with the reason; failure_status (may be
+ * NULL) is then as in struct command.
  */
-int command_exec(const Vsh__SetupConnectionRequest *request, int terminal, struct crosh_error *err);
+int command_exec(const Vsh__SetupConnectionRequest *request, int terminal, int *failure_status,
+                 struct crosh_error *err);
 
 #endif

@@ -472,15 +472,23 @@ static void finish(struct session *s)
     linger(s->socket);
 }
 
-static int send_response(int fd, Vsh__ConnectionStatus status, pid_t pid, uint32_t window,
-                         const char *description)
+static int send_ready(int fd, pid_t pid, uint32_t window)
 {
     Vsh__SetupConnectionResponse response = VSH__SETUP_CONNECTION_RESPONSE__INIT;
 
-    response.status = status;
+    response.status = VSH__CONNECTION_STATUS__READY;
     response.pid = pid;
     response.stdin_window = window;
-    response.description = (char *)description;
+    return frame_send(fd, &response.base);
+}
+
+static int send_failed(int fd, int exit_status, const char *reason)
+{
+    Vsh__SetupConnectionResponse response = VSH__SETUP_CONNECTION_RESPONSE__INIT;
+
+    response.status = VSH__CONNECTION_STATUS__FAILED;
+    response.exit_status = (uint32_t)exit_status;
+    response.description = (char *)reason;
     return frame_send(fd, &response.base);
 }
 
@@ -489,7 +497,7 @@ void session_refuse(int fd, const char *reason)
     uint8_t scrap[FRAME_COMPAT_MAX];
 
     (void)fcntl(fd, F_SETFL, O_NONBLOCK);
-    (void)send_response(fd, VSH__CONNECTION_STATUS__FAILED, 0, 0, reason);
+    (void)send_failed(fd, 0, reason);
     (void)shutdown(fd, SHUT_WR);
     /* As in linger(), but the service itself waits for nobody. */
     (void)!read(fd, scrap, sizeof(scrap));
@@ -516,12 +524,11 @@ static int set_up(struct session *s)
     if (request != NULL)
         vsh__setup_connection_request__free_unpacked(request, NULL);
     if (r < 0) {
-        if (send_response(s->socket, VSH__CONNECTION_STATUS__FAILED, 0, 0, err.message) == 0)
+        if (send_failed(s->socket, s->command.failure_status, err.message) == 0)
             linger(s->socket);
         return r;
     }
-    if (send_response(s->socket, VSH__CONNECTION_STATUS__READY, s->command.pid,
-                      s->has_credit ? INPUT_WINDOW : 0, "") < 0)
+    if (send_ready(s->socket, s->command.pid, s->has_credit ? INPUT_WINDOW : 0) < 0)
         s->is_lost = true;
     return 0;
 }

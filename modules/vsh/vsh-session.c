@@ -62,6 +62,7 @@ struct session {
     bool is_left;      /* by "~." or by a signal that cannot be delivered */
     bool is_lost;      /* the stream has broken */
     int status;
+    int output_error;   /* why the result could not be written; 0: it could, or nobody reads it */
     char farewell[128]; /* what the guest said at the end */
     int64_t signal_deadline;
     int last_signal;
@@ -245,10 +246,12 @@ static void write_output(struct session *s, int index)
         queue->start += (size_t)n;
         return;
     }
-    /* Nobody reads the result any more: end as a local command would by SIGPIPE. */
     s->is_closed[index] = true;
     byte_queue_clear(queue);
-    if (index == 0 && !s->has_exited)
+    if (index == 0 && errno != EPIPE) {
+        s->output_error = errno;
+        leave(s, CROSH_EXIT_FAILURE);
+    } else if (index == 0 && !s->has_exited) /* end as a local command would by SIGPIPE */
         leave(s, 128 + SIGPIPE);
 }
 
@@ -389,11 +392,33 @@ static int lost(struct session *s, struct crosh_error *err)
     return crosh_error_set(err, CROSH_ELOST, "the connection was lost");
 }
 
+/* What became of a session that was set up: a status, or negative. */
+static int outcome(struct session *s, struct crosh_error *err)
+{
+    if (s->output_error != 0)
+        return crosh_error_set(err, -EIO, "cannot write the output: %s", strerror(s->output_error));
+    return s->is_lost && !s->is_left ? lost(s, err) : s->status;
+}
+
+/* The command does not run. A status when it was its own fault, as shells have it; or negative. */
+static int refused(const struct session *s, const Vsh__SetupConnectionResponse *response,
+                   struct crosh_error *err)
+{
+    char reason[256];
+
+    vsh_text_sanitize(reason, sizeof(reason), response->description);
+    if (response->exit_status == 126 || response->exit_status == 127) {
+        (void)dprintf(s->options->stderr_fd, "vsh: %s\n", reason);
+        return (int)response->exit_status;
+    }
+    return crosh_error_set(err, -EREMOTEIO, "%s",
+                           reason[0] != '\0' ? reason : "the guest gave no reason");
+}
+
 /* Waits for the answer to the request, or for a signal. 0 when the command runs. */
 static int await_ready(struct session *s, struct crosh_error *err)
 {
     Vsh__SetupConnectionResponse *response = NULL;
-    char reason[256];
     struct pollfd polls[2] = {{.fd = s->options->socket, .events = POLLIN},
                               {.fd = s->signals.fd, .events = POLLIN}};
     int r;
@@ -422,9 +447,7 @@ static int await_ready(struct session *s, struct crosh_error *err)
         s->window = response->stdin_window;
         r = 0;
     } else {
-        vsh_text_sanitize(reason, sizeof(reason), response->description);
-        r = crosh_error_set(err, -EREMOTEIO, "%s",
-                            reason[0] != '\0' ? reason : "the guest gave no reason");
+        r = refused(s, response, err);
     }
     vsh__setup_connection_response__free_unpacked(response, NULL);
     return r;
@@ -440,7 +463,7 @@ static int set_up(struct session *s, struct crosh_error *err)
     if (r < 0 && r != -EPIPE && r != -ECONNRESET)
         return crosh_error_set(err, CROSH_ELOST, "cannot send the request: %s", strerror(-r));
     r = await_ready(s, err);
-    if (r < 0)
+    if (r != 0)
         return r;
     if (s->options->is_raw)
         r = vsh_terminal_enter(&s->terminal, s->options->stdin_fd, err);
@@ -468,7 +491,7 @@ int vsh_session_run(const struct vsh_session_options *options, struct crosh_erro
     r = set_up(&s, err);
     if (r == 0) {
         relay(&s);
-        r = s.is_lost && !s.is_left ? lost(&s, err) : s.status;
+        r = outcome(&s, err);
     }
     vsh_terminal_leave(&s.terminal);
     say_farewell(&s);

@@ -19,9 +19,11 @@ struct vsh_session_options {
 };
 
 /*
- * Runs a session to its end. The remote exit status, or negative: CROSH_ELOST
- * when the stream broke, -EREMOTEIO when the other end refused, -EINTR. The
- * terminal and the signals are as before when it returns.
+ * Runs a session to its end. The remote exit status (127 for a command that is not
+ * there, 126 for one that cannot be executed, and the reason on stderr_fd); or
+ * negative: CROSH_ELOST when the stream broke, -EREMOTEIO when the other end
+ * refused, -EIO when the output could not be written, -EINTR. The terminal and the signals are as
+ * before when it returns.
  */
 int vsh_session_run(const struct vsh_session_options *options, struct crosh_error *err);
 

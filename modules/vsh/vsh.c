@@ -169,8 +169,9 @@ static const struct crosh_command vsh_command = {
     .help = "Opens a login shell in a running VM, or runs one command there. Between terminals "
             "the command gets a terminal of its own; else its input, output and error output "
             "are passed on as they are, so that it can stand in pipes and redirections.\n\n"
-            "The exit status is the command's: 128+N when signal N ended it, 1 when it could "
-            "not be started, 123 when the connection was lost.\n\n"
+            "The exit status is the command's: 128+N when signal N ended it, 127 when there is no "
+            "such command, 126 when it cannot be executed, 1 when the session could not be set "
+            "up, 123 when the connection was lost.\n\n"
             "On a terminal, typed right after a newline: \"~.\" ends the session, \"~?\" shows "
             "what else there is.",
     .examples = "vsh termina\topen a shell\n"

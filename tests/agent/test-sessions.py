@@ -85,6 +85,12 @@ def failure(agent, *argv, **kwargs):
         return description
 
 
+def failure_status(agent, *argv, **kwargs):
+    with agent.session() as s:
+        expect(s.setup(argv, **kwargs)[0], FAILED)
+        return s.exit_status
+
+
 def expect(value, wanted):
     assert value == wanted, "%r is not %r" % (value, wanted)
 
@@ -297,6 +303,12 @@ def test_missing_command(agent):
     expect(failure(agent, "no-such-command"),
            "cannot run 'no-such-command': No such file or directory")
     expect(failure(agent, "/etc/passwd"), "cannot run '/etc/passwd': Permission denied")
+    expect(failure_status(agent, "no-such-command"), 127)
+    expect(failure_status(agent, "/etc/passwd"), 126)
+    expect(failure_status(agent, "/etc"), 126)
+    # What failed before it was not the command's fault.
+    expect(failure_status(agent, "true", cwd="/no/such"), 0)
+    expect(failure_status(agent, "true", user="no-such-user"), 0)
 
 
 def test_unknown_target(agent):

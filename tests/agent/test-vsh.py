@@ -236,7 +236,8 @@ def options_reach_the_command():
 @case
 def failures_have_reasons_and_statuses():
     for args, status, text in (
-            (("alpha", "--", "/no/such"), 1, "cannot run '/no/such': No such file or directory"),
+            (("alpha", "--", "/no/such"), 127, "cannot run '/no/such': No such file or directory"),
+            (("alpha", "--", "/etc/passwd"), 126, "cannot run '/etc/passwd': Permission denied"),
             (("--user", "no-such-user", "alpha"), 1, "no such user 'no-such-user'"),
             (("--cwd", "/no/such", "alpha"), 1, "cannot enter '/no/such'"),
             (("alpha", "penguin"), 1, "no such container 'penguin'"),
@@ -256,9 +257,39 @@ def failures_have_reasons_and_statuses():
 
 
 @case
+def output_that_cannot_be_written_is_told():
+    for script in ("echo text", "echo text; sleep 1", "head -c 1000000 /dev/zero"):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            done = subprocess.run([str(CROSH), "vsh", "alpha", "--", "sh", "-c", script],
+                                  env=home.env, stdin=subprocess.DEVNULL, stdout=full,
+                                  stderr=subprocess.PIPE, text=True, timeout=20)
+        equal((done.returncode, done.stderr),
+              (1, "vsh: cannot write the output: No space left on device\n"), script)
+
+
+@case
+def standard_descriptors_that_are_closed():
+    def closed(redirection, *command):
+        return subprocess.run(["sh", "-c", f'exec "$@" {redirection}', "sh", str(CROSH), *command],
+                              env=home.env, stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=20)
+
+    done = closed("<&-", "vsh", "alpha", "--", "cat")
+    equal((done.returncode, done.stdout, done.stderr), (0, "", ""))
+    done = closed(">&-", "vsh", "alpha", "--", "echo", "text")
+    equal((done.returncode, done.stderr),
+          (1, "vsh: cannot write the output: Bad file descriptor\n"))
+    done = closed(">&-", "vmc", "list")
+    equal((done.returncode, done.stderr),
+          (1, "vmc list: cannot write the output: Bad file descriptor\n"))
+    done = closed("2>&-", "vsh", "alpha", "--", "sh", "-c", "echo out; echo err >&2; exit 3")
+    equal((done.returncode, done.stdout), (3, "out\n"))
+
+
+@case
 def reasons_carry_no_control_characters():
     done = vsh("\033[31mred\033]0;title\a")
-    equal(done.returncode, 1)
+    equal(done.returncode, 127)
     contains(done.stderr, "cannot run '?[31mred?]0;title?'")
 
 

@@ -103,6 +103,7 @@ class Session:
         self.code = None
         self.frames = []
         self.window = 0
+        self.exit_status = 0
         self.credit = 0
 
     def __enter__(self):
@@ -136,6 +137,7 @@ class Session:
             pass  # refused before it asked; the reason is there to be read
         fields = dict(self.receive())
         self.window = fields.get(100, 0)
+        self.exit_status = fields.get(101, 0)
         return fields.get(1, 0), fields.get(2, b"").decode(), fields.get(3, 0)
 
     def start(self, *args, **kwargs):

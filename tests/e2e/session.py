@@ -121,7 +121,7 @@ def environment_directory_and_user():
 def what_cannot_be_run_says_why():
     done = vsh("/no/such/program")
     equal((done.returncode, done.stderr),
-          (1, "vsh: cannot run '/no/such/program': No such file or directory\n"))
+          (127, "vsh: cannot run '/no/such/program': No such file or directory\n"))
     done = home.run("vsh", "no-such-vm", "--", "true")
     equal(done.returncode, 3)
     contains(done.stderr, "no-such-vm")
