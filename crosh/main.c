@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* crosh: reads its own options, then runs a command, a script or the interactive shell. */
 #include <errno.h>
+#include <fcntl.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <signal.h>
@@ -93,6 +94,21 @@ static const struct crosh_command main_command = {
     .params = main_params,
     .run = run_nothing,
 };
+
+/*
+ * Fills standard descriptors that were closed: whatever is opened first would take
+ * their place, and be read as input or written as output. Input is empty then, and
+ * output fails as it should.
+ */
+static void fill_standard_fds(void)
+{
+    static const int flags[] = {O_RDONLY, O_RDONLY, O_WRONLY};
+
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", flags[fd]) < 0)
+            return;
+    }
+}
 
 /* The user's locale, with UTF-8 where it says nothing: guests and files speak it. */
 static void set_locale(void)
@@ -210,6 +226,7 @@ int main(int argc, char **argv)
     int r = CROSH_EUSAGE;
 
     (void)argc;
+    fill_standard_fds();
     set_locale();
     command = crosh_priv_command_new(&main_command, &err);
     if (command != NULL && argv[0] != NULL)
