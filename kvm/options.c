@@ -12,7 +12,7 @@
 #include "lib/base/size.h"
 
 #define MIB             (UINT64_C(1) << 20)
-#define MEMORY_MIN      (64 * MIB)
+#define MEMORY_MIN      (96 * MIB) /* with less, stock kernels hang without a word */
 #define MEMORY_DEFAULT  (512 * MIB)
 #define MEMORY_ALIGN    (2 * MIB)
 #define GUEST_CID_FIRST 3
@@ -98,7 +98,7 @@ static int parse_memory(const char *text, uint64_t *bytes, struct crosh_error *e
         return crosh_error_set(err, CROSH_EUSAGE,
                                "--memory takes a size that is a multiple of 2M, not '%s'", text);
     if (*bytes < MEMORY_MIN)
-        return crosh_error_set(err, CROSH_EUSAGE, "a VM needs at least 64M of memory, not %s",
+        return crosh_error_set(err, CROSH_EUSAGE, "a VM needs at least 96M of memory, not %s",
                                text);
     if (*bytes > host)
         return crosh_error_set(err, CROSH_EUSAGE, "%s of memory is more than this host's %llu MiB",

@@ -11,7 +11,7 @@
 
 #define CROSH_VM_MAX_CPUS   8
 #define CROSH_VM_MAX_DISKS  15
-#define CROSH_VM_MIN_MEMORY (UINT64_C(64) << 20)
+#define CROSH_VM_MIN_MEMORY (UINT64_C(96) << 20)
 
 struct crosh_vm_disk {
     char *path;
