@@ -26,6 +26,8 @@
 /* What the launcher needs beyond the limits that it was given. */
 #define GRACE_MS     5000
 #define TERM_WAIT_MS 3000
+/* How long a VM that is being started may take to have a launcher that can be asked. */
+#define START_WAIT_MS 3000
 
 struct stop {
     struct crosh_context *ctx;
@@ -132,11 +134,46 @@ static void report(const struct stop *stop, int64_t began_ms)
                   (double)(deadline_now() - began_ms) / 1000.0);
 }
 
+static int being_started(const char *name, struct crosh_error *err)
+{
+    crosh_error_set(err, -EBUSY,
+                    "VM %s is not far enough to be stopped: its image is being made, "
+                    "or another command changes it",
+                    name);
+    return crosh_error_hint(err, "press Ctrl-C where it is being started, or try again later");
+}
+
+/* Finds the launcher, waiting a little for that of a VM that is only being started. */
+static int find_launcher(struct stop *stop, struct crosh_control **control, struct crosh_error *err)
+{
+    const int64_t deadline = deadline_now() + START_WAIT_MS;
+
+    for (;;) {
+        cleanup_close int runtime_fd = crosh_priv_vm_runtime_find(stop->name, NULL);
+
+        if (runtime_fd >= 0) {
+            *control = crosh_priv_control_open(stop->name, CONTROL_TIMEOUT_MS, NULL);
+            stop->pidfd = open_holder(runtime_fd, *control);
+        }
+        if (stop->pidfd >= 0)
+            return 0;
+        crosh_priv_control_close(*control);
+        *control = NULL;
+        /* Without a launcher and without anybody who makes one. */
+        if (runtime_fd < 0 || crosh_priv_vm_probe(stop->name) != CROSH_VM_CHANGING)
+            return not_running(stop->name, err);
+        if (crosh_is_interrupted(stop->ctx))
+            return crosh_error_set(err, -EINTR, "interrupted");
+        if (deadline_now() >= deadline)
+            return being_started(stop->name, err);
+        (void)poll(NULL, 0, TICK_MS);
+    }
+}
+
 static int stop_vm(struct stop *stop, struct crosh_error *err)
 {
     const int64_t began_ms = deadline_now();
-    cleanup_close int runtime_fd = -1;
-    struct crosh_control *control;
+    struct crosh_control *control = NULL;
     struct progress progress;
     int rc = crosh_priv_vm_require(stop->name, err);
 
@@ -144,19 +181,9 @@ static int stop_vm(struct stop *stop, struct crosh_error *err)
         return rc;
     if (crosh_priv_vm_probe(stop->name) == CROSH_VM_DEAD)
         return not_running(stop->name, err);
-    runtime_fd = crosh_priv_vm_runtime_find(stop->name, err);
-    if (runtime_fd < 0)
-        return runtime_fd;
-    control = crosh_priv_control_open(stop->name, CONTROL_TIMEOUT_MS, NULL);
-    stop->pidfd = open_holder(runtime_fd, control);
-    if (stop->pidfd < 0) {
-        crosh_priv_control_close(control);
-        /* Ended a moment ago, or a starting one whose launcher is not there yet. */
-        if (crosh_priv_vm_probe(stop->name) == CROSH_VM_CHANGING)
-            return crosh_error_set(err, -EBUSY, "VM %s is only being started; try again",
-                                   stop->name);
-        return not_running(stop->name, err);
-    }
+    rc = find_launcher(stop, &control, err);
+    if (rc < 0)
+        return rc;
     progress_init(&progress, stop->ctx);
     progress_begin(&progress, "stopping");
     rc = end_launcher(stop, control, &progress, err);
