@@ -297,8 +297,12 @@ static int start_vm(struct start *start, struct crosh_error *err)
 {
     int rc = acquire(start, err);
 
-    if (rc < 0)
+    if (rc < 0) {
+        /* Of a VM that did not come to be, nothing stays; its lock is still ours. */
+        if (start->operation_lock >= 0 && !crosh_vm_exists(start->name))
+            (void)crosh_priv_vm_destroy(start->name, NULL);
         return rc;
+    }
     (void)fprintf(crosh_stderr(start->ctx), "starting %s%s\n", start->name,
                   start->is_new ? " (new)" : "");
     rc = boot(start, err);
