@@ -133,6 +133,8 @@ char *crosh_runtime_dir(struct crosh_error *err)
         return NULL;
     }
     fd = crosh_priv_dir_open(path, err);
+    if (fd == -ENOENT)
+        (void)crosh_error_hint(err, "make the directory that XDG_RUNTIME_DIR names, or unset it");
     return fd >= 0 ? move_ptr(path) : NULL;
 }
 
