@@ -5,10 +5,20 @@
 #include <errno.h>
 #include <stdio.h>
 
+/* What is not there is a thing that the host cannot do, and no file that the user named. */
+static void blame_host(struct crosh_error *err)
+{
+    if (err->code == -ENOENT)
+        err->code = -EOPNOTSUPP;
+}
+
 static const struct machine_backend *probed(const struct machine_backend *backend,
                                             struct crosh_error *err)
 {
-    return backend->probe(err) < 0 ? NULL : backend;
+    if (backend->probe(err) == 0)
+        return backend;
+    blame_host(err);
+    return NULL;
 }
 
 const struct machine_backend *backend_choose(enum launcher_accel accel, char *notice, size_t size,
@@ -27,6 +37,7 @@ const struct machine_backend *backend_choose(enum launcher_accel accel, char *no
         crosh_error_set(err, kvm_err.code, "%s; and instead of KVM: %s", kvm_err.message,
                         qemu_err.message);
         crosh_error_hint(err, "%s; or %s", kvm_err.hint, qemu_err.hint);
+        blame_host(err);
         return NULL;
     }
     /* One line; the remedy is worth its room only where there is something to do. */
