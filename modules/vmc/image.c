@@ -33,6 +33,7 @@ struct builder_words {
     size_t used;
     char message[512];
     char hint[256];
+    char other[512]; /* whoever died without a message of ours may have said why */
 };
 
 void image_files_fini(struct image_files *files)
@@ -66,6 +67,8 @@ static void take_line(struct builder_words *words, struct progress *progress)
         progress_note(progress, line + 6);
     } else if (strncmp(line, "  ", 2) == 0) {
         (void)snprintf(words->hint, sizeof(words->hint), "%.255s", line + 2);
+    } else {
+        (void)snprintf(words->other, sizeof(words->other), "%s", line);
     }
 }
 
@@ -220,16 +223,47 @@ static int run_builder(struct crosh_context *ctx, struct progress *progress, con
         return rc;
     }
     progress_fail(progress);
-    crosh_error_set(err, -EIO, "cannot build the image: %s",
-                    words.message[0] != '\0' ? words.message : "the builder died");
+    if (words.message[0] != '\0')
+        crosh_error_set(err, -EIO, "cannot build the image: %s", words.message);
+    else
+        crosh_error_set(err, -EIO, "cannot build the image: the builder died%s%s",
+                        words.other[0] != '\0' ? "; its last words: " : "", words.other);
     if (words.hint[0] != '\0')
         (void)crosh_error_hint(err, "%s", words.hint);
     return -EIO;
 }
 
+static bool is_later(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec > b->tv_nsec;
+}
+
+/* Whether nobody has written to the image's files since its manifest was made or touched. */
+static bool is_untouched(const char *dir, const struct timespec *since)
+{
+    static const struct {
+        const char *name;
+        bool is_optional;
+    } files[] = {{"initramfs", false}, {"vmlinuz", false}, {"vmlinux", true}};
+    size_t i;
+
+    for (i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        cleanup_free char *path = NULL;
+        struct stat st;
+
+        if (asprintf(&path, "%s/%s", dir, files[i].name) < 0) {
+            path = NULL;
+            return false;
+        }
+        if (stat(path, &st) < 0 ? !files[i].is_optional : is_later(&st.st_mtim, since))
+            return false;
+    }
+    return true;
+}
+
 /*
- * Whether the image is younger than the programs that make it up, which is all
- * that the builder would find out, in a tenth of the time.
+ * Whether the image is younger than the programs that make it up and than its own
+ * files, which is all that the builder would find out, in a tenth of the time.
  */
 static bool is_fresh(const char *dir)
 {
@@ -248,7 +282,7 @@ static bool is_fresh(const char *dir)
         if (stat(programs[i], &program) < 0 || program.st_ctim.tv_sec >= image.st_mtim.tv_sec)
             return false;
     }
-    return true;
+    return is_untouched(dir, &image.st_mtim);
 }
 
 /* Notes that the builder found the image in order. */

@@ -195,6 +195,28 @@ def if_needed_builds_when_the_agent_changed_and_else_not():
 
 
 @case
+def if_needed_mends_what_was_cut_short():
+    output = top / "images/mended"
+    equal(build(output).returncode, 0)
+    sizes = json.loads((output / "manifest.json").read_text())["files"]
+    for name in ("initramfs", "vmlinux"):
+        with open(output / name, "r+b") as file:
+            file.truncate(1000)
+        done = build(output, "--if-needed")
+        equal(done.returncode, 0, done.stderr)
+        equal((output / name).stat().st_size, sizes[name]["size"], name)
+
+
+@case
+def no_home_is_no_obstacle():
+    env = {name: value for name, value in os.environ.items()
+           if name not in ("HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME")}
+    done = subprocess.run([str(MKIMAGE), "--help"], env=env, check=False, text=True,
+                          capture_output=True, timeout=20)
+    equal((done.returncode, done.stderr), (0, ""))
+
+
+@case
 def what_is_no_kernel_is_refused_and_leaves_the_old_image():
     output = top / "images/kept"
     equal(build(output).returncode, 0)
