@@ -23,13 +23,13 @@
 #include <unistd.h>
 
 #include "kvm/backend/choose.h"
+#include "kvm/boot-file.h"
 #include "kvm/confine.h"
 #include "kvm/console-log.h"
 #include "kvm/control/server.h"
 #include "kvm/guest-link.h"
 #include "kvm/kept-files.h"
 #include "kvm/virtio/vsock.h"
-#include "kvm/x86/boot.h"
 #include "lib/base/cleanup.h"
 #include "lib/wire/ports.h"
 

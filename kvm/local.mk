@@ -21,6 +21,7 @@ kvm_libkvm_la_SOURCES = \
 
 include kvm/sandbox.mk
 include kvm/virtio.mk
+include kvm/kvm.mk
 include kvm/x86.mk
 
 pkglibexec_PROGRAMS += crosh-vm

@@ -9,9 +9,7 @@
 
 static int map_bus(struct machine *machine, struct crosh_error *err)
 {
-    if (bus_add(&machine->ports, PCI_CONFIG_PORT, PCI_CONFIG_PORTS, &pci_port_bus_ops,
-                &machine->pci) < 0 ||
-        bus_add(&machine->mmio, LAYOUT_ECAM, LAYOUT_ECAM_SIZE, &pci_ecam_bus_ops, &machine->pci) <
+    if (bus_add(&machine->mmio, LAYOUT_ECAM, LAYOUT_ECAM_SIZE, &pci_ecam_bus_ops, &machine->pci) <
             0 ||
         bus_add(&machine->mmio, LAYOUT_PCI_WINDOW, LAYOUT_PCI_WINDOW_SIZE, &pci_window_bus_ops,
                 &machine->pci) < 0)

@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "kvm/backend/arch.h"
 #include "kvm/backend/kvm-machine.h"
 #include "lib/base/cleanup.h"
 
@@ -28,13 +29,9 @@ static int set_routes(struct machine *machine)
 
 int kvm_irq_init(struct machine *machine, struct crosh_error *err)
 {
-    for (unsigned int pin = 0; pin < LAYOUT_IOAPIC_PINS; pin++)
-        machine->route[pin] = (struct kvm_irq_routing_entry){
-            .gsi = pin,
-            .type = KVM_IRQ_ROUTING_IRQCHIP,
-            .u.irqchip = {.irqchip = KVM_IRQCHIP_IOAPIC, .pin = pin},
-        };
-    machine->line_count = LAYOUT_IOAPIC_PINS;
+    for (unsigned int pin = 0; pin < LAYOUT_PINS; pin++)
+        machine->route[pin] = arch_pin_route(pin);
+    machine->line_count = LAYOUT_PINS;
     if (set_routes(machine) < 0)
         return crosh_error_errno(err, "KVM_SET_GSI_ROUTING");
     return 0;
@@ -81,15 +78,18 @@ static int msi_alloc(void *vm)
     return line;
 }
 
-static int msi_attach(void *vm, int line, uint64_t address, uint32_t data, int fd)
+static int msi_attach(void *vm, int line, uint16_t requester, uint64_t address, uint32_t data,
+                      int fd)
 {
     struct machine *machine = vm;
     struct kvm_irq_routing_entry route = {
         .gsi = (uint32_t)line,
         .type = KVM_IRQ_ROUTING_MSI,
+        .flags = ARCH_MSI_FLAGS,
         .u.msi = {.address_lo = (uint32_t)address,
                   .address_hi = (uint32_t)(address >> 32),
-                  .data = data},
+                  .data = data,
+                  .devid = requester},
     };
     int code = 0;
 

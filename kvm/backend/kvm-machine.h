@@ -9,20 +9,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "kvm/backend/arch.h"
 #include "kvm/guest-memory.h"
 #include "kvm/hw/bus.h"
 #include "kvm/hw/pci.h"
-#include "kvm/hw/power.h"
 #include "kvm/hw/serial.h"
 #include "kvm/hw/vm-ops.h"
 #include "kvm/loop-call.h"
 #include "kvm/machine.h"
 #include "kvm/virtio/pci.h"
-#include "kvm/x86/layout.h"
 
 #define KVM_MAX_DEVICES (MACHINE_MAX_DISKS + 3) /* disks, vsock, console, rng */
-/* MSI lines follow the I/O APIC's pins. */
-#define KVM_MAX_LINES (LAYOUT_IOAPIC_PINS + KVM_MAX_DEVICES * (VIRTIO_DEVICE_MAX_QUEUES + 1))
+/* MSI lines follow the interrupt controller's pins. */
+#define KVM_MAX_LINES (LAYOUT_PINS + KVM_MAX_DEVICES * (VIRTIO_DEVICE_MAX_QUEUES + 1))
 
 struct kvm_vcpu {
     struct machine *machine;
@@ -50,7 +49,7 @@ struct machine {
     struct guest_memory memory;
     int kvm_fd, vm_fd;
     size_t run_size;
-    struct bus ports, mmio;
+    struct bus mmio;
     struct loop_call calls;
     atomic_bool stopping; /* vcpu threads leave at their next exit */
     bool stopped;         /* they are gone */
@@ -61,8 +60,7 @@ struct machine {
     struct kvm_output output;
     struct serial serial;
     int serial_irq_fd;
-    struct power power;
-    int power_irq_fd;
+    struct arch_board board; /* what only this architecture has */
 
     struct pci_bus pci;
     unsigned int transport_count;
@@ -72,7 +70,7 @@ struct machine {
     struct virtio_device *console, *rng;
     bool is_console_in_use; /* it spoke last, not the serial port: typing goes there */
 
-    /* Interrupt routing: the I/O APIC's pins, then one entry per MSI line. */
+    /* Interrupt routing: the interrupt controller's pins, then one entry per MSI line. */
     pthread_mutex_t irq_lock;
     int line_count;
     struct kvm_irq_routing_entry route[KVM_MAX_LINES];
@@ -96,7 +94,8 @@ void kvm_memory_fini(struct machine *machine);
 
 /* kvm-irq.c */
 int kvm_irq_init(struct machine *machine, struct crosh_error *err);
-/* An eventfd that raises a pin of the I/O APIC, edge-triggered. Negative with err filled. */
+/* An eventfd that raises a pin of the interrupt controller, edge-triggered. Negative with err
+ * filled. */
 int kvm_irq_pin(struct machine *machine, unsigned int pin, struct crosh_error *err);
 extern const struct vm_ops kvm_vm_ops; /* vm: struct machine */
 
@@ -111,12 +110,13 @@ void kvm_output_flush(struct machine *machine);
 void kvm_output_close(struct machine *machine);
 
 /* kvm-vcpu.c */
-int kvm_vcpu_init(struct machine *machine, unsigned int index, const struct kvm_cpuid2 *cpuid,
-                  struct crosh_error *err);
+int kvm_vcpu_init(struct machine *machine, unsigned int index, struct crosh_error *err);
 void kvm_vcpu_fini(struct kvm_vcpu *vcpu);
 int kvm_vcpu_start(struct kvm_vcpu *vcpu, struct crosh_error *err);
 /* Ends the thread if there is one, wherever it is; machine->stopping is set. */
 void kvm_vcpu_join(struct kvm_vcpu *vcpu);
+/* Ends the machine as crashed, with the vcpu's registers; on the vcpu's thread. */
+void kvm_vcpu_crash(struct kvm_vcpu *vcpu, const char *what);
 
 /* kvm-devices.c: the PCI bus and the virtio devices on it. */
 int kvm_devices_init(struct machine *machine, const struct machine_config *config,

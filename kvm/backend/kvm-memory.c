@@ -59,7 +59,8 @@ static int add_slot(struct machine *machine, uint64_t gpa, uint64_t size, uint8_
 
 int kvm_memory_init(struct machine *machine, uint64_t bytes, struct crosh_error *err)
 {
-    uint64_t low = bytes < LAYOUT_HOLE_START ? bytes : LAYOUT_HOLE_START;
+    uint64_t below = LAYOUT_HOLE_START - LAYOUT_RAM;
+    uint64_t low = bytes < below ? bytes : below;
     uint8_t *host;
     int code;
 
@@ -68,7 +69,7 @@ int kvm_memory_init(struct machine *machine, uint64_t bytes, struct crosh_error 
     host = map_aligned(bytes, err);
     if (host == NULL)
         return -ENOMEM;
-    code = add_slot(machine, 0, low, host, err);
+    code = add_slot(machine, LAYOUT_RAM, low, host, err);
     if (machine->memory.count == 0)
         (void)munmap(host, bytes);
     if (code == 0 && bytes > low)

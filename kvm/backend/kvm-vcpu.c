@@ -2,13 +2,11 @@
 /* One virtual CPU: its thread, its exits, and how it is stopped. */
 
 /*
- * A vcpu thread does nothing but KVM_RUN and the port and MMIO accesses that
- * leave it. To stop one, its kvm_run's immediate_exit is set and a signal sent:
- * the signal leaves KVM_RUN (or the handler runs and the next KVM_RUN returns at
- * once), so there is no moment at which the request is lost.
+ * A vcpu thread does nothing but KVM_RUN and the device accesses that leave it. To stop one, its
+ * kvm_run's immediate_exit is set and a signal sent: the signal leaves KVM_RUN (or the handler runs
+ * and the next KVM_RUN returns at once), so there is no moment at which the request is lost.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,9 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "kvm/backend/arch.h"
 #include "kvm/backend/kvm-machine.h"
 #include "kvm/sandbox/sandbox.h"
-#include "kvm/x86/cpu.h"
 
 #define KICK_SIGNAL SIGRTMIN
 
@@ -28,8 +26,7 @@ static void on_kick(int signal)
     (void)signal; /* its arrival is all that is wanted */
 }
 
-int kvm_vcpu_init(struct machine *machine, unsigned int index, const struct kvm_cpuid2 *cpuid,
-                  struct crosh_error *err)
+int kvm_vcpu_init(struct machine *machine, unsigned int index, struct crosh_error *err)
 {
     struct kvm_vcpu *vcpu = &machine->vcpu[index];
     void *run;
@@ -43,8 +40,6 @@ int kvm_vcpu_init(struct machine *machine, unsigned int index, const struct kvm_
     if (run == MAP_FAILED)
         return crosh_error_errno(err, "vcpu %u: mmap", index);
     vcpu->run = run;
-    if (cpu_setup(machine->kvm_fd, vcpu->fd, cpuid, index, machine->vcpu_count, err) < 0)
-        return crosh_error_wrap(err, "vcpu %u", index);
     return 0;
 }
 
@@ -58,40 +53,13 @@ void kvm_vcpu_fini(struct kvm_vcpu *vcpu)
     vcpu->fd = -1;
 }
 
-/* Ends the machine as crashed, with the registers a developer asks for first. */
-static void crash(struct kvm_vcpu *vcpu, const char *what)
+void kvm_vcpu_crash(struct kvm_vcpu *vcpu, const char *what)
 {
-    struct kvm_regs regs = {0};
-    struct kvm_sregs sregs = {0};
+    char registers[512];
 
-    (void)ioctl(vcpu->fd, KVM_GET_REGS, &regs);
-    (void)ioctl(vcpu->fd, KVM_GET_SREGS, &sregs);
-    kvm_machine_end(
-        vcpu->machine, MACHINE_END_CRASH,
-        "%s on vcpu %u (rip %#" PRIx64 " rsp %#" PRIx64 " rflags %#" PRIx64 " cs %#x cr0 %#" PRIx64
-        " cr2 %#" PRIx64 " cr3 %#" PRIx64 " cr4 %#" PRIx64 " efer %#" PRIx64 ")",
-        what, vcpu->index, (uint64_t)regs.rip, (uint64_t)regs.rsp, (uint64_t)regs.rflags,
-        sregs.cs.selector, (uint64_t)sregs.cr0, (uint64_t)sregs.cr2, (uint64_t)sregs.cr3,
-        (uint64_t)sregs.cr4, (uint64_t)sregs.efer);
-}
-
-static void handle_ports(struct kvm_vcpu *vcpu)
-{
-    struct kvm_run *run = vcpu->run;
-    const struct bus *ports = &vcpu->machine->ports;
-    uint8_t *data = (uint8_t *)run + run->io.data_offset;
-
-    for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
-        uint64_t value = 0;
-
-        if (run->io.direction == KVM_EXIT_IO_OUT) {
-            memcpy(&value, data, run->io.size);
-            bus_write(ports, run->io.port, value, run->io.size);
-        } else {
-            value = bus_read(ports, run->io.port, run->io.size);
-            memcpy(data, &value, run->io.size);
-        }
-    }
+    arch_describe_registers(vcpu, registers, sizeof(registers));
+    kvm_machine_end(vcpu->machine, MACHINE_END_CRASH, "%s on vcpu %u (%s)", what, vcpu->index,
+                    registers);
 }
 
 static void handle_mmio(struct kvm_vcpu *vcpu)
@@ -115,19 +83,10 @@ static void handle_exit(struct kvm_vcpu *vcpu)
     char what[96];
 
     switch (run->exit_reason) {
-    case KVM_EXIT_IO:
-        handle_ports(vcpu);
-        return;
     case KVM_EXIT_MMIO:
         handle_mmio(vcpu);
         return;
     case KVM_EXIT_INTR:
-        return;
-    case KVM_EXIT_SHUTDOWN:
-        crash(vcpu, "triple fault");
-        return;
-    case KVM_EXIT_SYSTEM_EVENT:
-        crash(vcpu, "the guest reports a crash to the hypervisor");
         return;
     case KVM_EXIT_INTERNAL_ERROR:
         (void)snprintf(what, sizeof(what), "KVM cannot go on (internal error %u)",
@@ -138,10 +97,12 @@ static void handle_exit(struct kvm_vcpu *vcpu)
                        (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
         break;
     default:
+        if (arch_handle_exit(vcpu))
+            return;
         (void)snprintf(what, sizeof(what), "unexpected exit %u from KVM", run->exit_reason);
         break;
     }
-    crash(vcpu, what);
+    kvm_vcpu_crash(vcpu, what);
 }
 
 static void *vcpu_thread(void *opaque)
@@ -166,7 +127,7 @@ static void *vcpu_thread(void *opaque)
             char what[96];
 
             (void)snprintf(what, sizeof(what), "KVM_RUN failed: %s", strerror(errno));
-            crash(vcpu, what);
+            kvm_vcpu_crash(vcpu, what);
         }
     }
     return NULL;

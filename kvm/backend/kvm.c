@@ -18,18 +18,10 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "kvm/backend/arch.h"
 #include "kvm/backend/kvm-machine.h"
 #include "kvm/virtio/console.h"
-#include "kvm/x86/boot.h"
-#include "kvm/x86/cpu.h"
 #include "lib/base/cleanup.h"
-
-/*
- * reboot=a: without EFI a hardware-reduced kernel would not think of the ACPI reset
- * register. panic=-1: a panic reboots at once, which ends the VM. cryptomgr.notests:
- * the crypto self-tests take longer than the rest of a boot.
- */
-#define BASE_CMDLINE "console=ttyS0 reboot=a panic=-1 quiet cryptomgr.notests"
 
 void kvm_machine_end(struct machine *machine, enum machine_end end, const char *fmt, ...)
 {
@@ -61,19 +53,6 @@ static void stop_vcpus(struct machine *machine)
         kvm_vcpu_join(&machine->vcpu[i]);
 }
 
-/*
- * A kernel that reboots in good order has masked every pin of the I/O APIC before it
- * resets the machine; one that panicked, or was told to reboot at once (SysRq), has
- * not. The event device's pin is unmasked from early in the boot on.
- */
-static bool is_orderly_reset(struct machine *machine)
-{
-    struct kvm_irqchip chip = {.chip_id = KVM_IRQCHIP_IOAPIC};
-
-    return ioctl(machine->vm_fd, KVM_GET_IRQCHIP, &chip) < 0 ||
-           chip.chip.ioapic.redirtbl[LAYOUT_GED_IRQ].fields.mask != 0;
-}
-
 static void on_end(void *opaque, uint32_t events)
 {
     struct machine *machine = opaque;
@@ -86,32 +65,8 @@ static void on_end(void *opaque, uint32_t events)
     machine->host.ended(machine->host.opaque, machine->end, machine->end_detail);
 }
 
-static void on_power_event(void *opaque, enum power_event event, const char *how)
-{
-    struct machine *machine = opaque;
-
-    switch (event) {
-    case POWER_EVENT_OFF:
-        kvm_machine_end(machine, MACHINE_END_POWEROFF, "the guest powered off (%s)", how);
-        break;
-    case POWER_EVENT_RESET:
-        if (is_orderly_reset(machine))
-            kvm_machine_end(machine, MACHINE_END_RESET, "the guest rebooted (%s)", how);
-        else
-            kvm_machine_end(machine, MACHINE_END_CRASH,
-                            "the guest reset itself without shutting down, as a kernel does that "
-                            "panics (%s)",
-                            how);
-        break;
-    case POWER_EVENT_PANIC:
-        kvm_machine_end(machine, MACHINE_END_CRASH, "the guest's kernel panicked (%s)", how);
-        break;
-    }
-}
-
 static int create_vm(struct machine *machine, struct crosh_error *err)
 {
-    uint64_t identity_map = LAYOUT_IDENTITY_MAP;
     int run_size;
 
     machine->kvm_fd = kvm_open(err);
@@ -122,75 +77,40 @@ static int create_vm(struct machine *machine, struct crosh_error *err)
     while (machine->vm_fd < 0 && errno == EINTR);
     if (machine->vm_fd < 0)
         return crosh_error_errno(err, "KVM_CREATE_VM");
-    if (ioctl(machine->vm_fd, KVM_SET_TSS_ADDR, LAYOUT_TSS) < 0 ||
-        ioctl(machine->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map) < 0)
-        return crosh_error_errno(err, "KVM_SET_TSS_ADDR");
-    if (ioctl(machine->vm_fd, KVM_CREATE_IRQCHIP, 0) < 0)
-        return crosh_error_errno(err, "KVM_CREATE_IRQCHIP");
     run_size = ioctl(machine->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
     if (run_size < (int)sizeof(struct kvm_run))
         return crosh_error_errno(err, "KVM_GET_VCPU_MMAP_SIZE");
     machine->run_size = (size_t)run_size;
-    return 0;
+    return arch_vm_init(machine, err);
 }
 
-static int create_platform(struct machine *machine, struct crosh_error *err)
+static int create_vcpus(struct machine *machine, struct crosh_error *err)
 {
-    if (kvm_irq_init(machine, err) < 0)
-        return -EIO;
-    machine->serial_irq_fd = kvm_irq_pin(machine, LAYOUT_COM1_IRQ, err);
-    machine->power_irq_fd = kvm_irq_pin(machine, LAYOUT_GED_IRQ, err);
-    if (machine->serial_irq_fd < 0 || machine->power_irq_fd < 0)
-        return -EIO;
-    machine->serial.irq_fd = machine->serial_irq_fd;
-    machine->power.irq_fd = machine->power_irq_fd;
-    machine->power.event = on_power_event;
-    machine->power.opaque = machine;
-    if (bus_add(&machine->ports, LAYOUT_COM1_PORT, SERIAL_PORTS, &serial_bus_ops,
-                &machine->serial) < 0 ||
-        bus_add(&machine->ports, POWER_PORT_BASE, POWER_PORTS, &power_bus_ops, &machine->power) <
-            0 ||
-        bus_add(&machine->ports, I8042_PORT_DATA, 1, &i8042_data_bus_ops, &machine->power) < 0 ||
-        bus_add(&machine->ports, I8042_PORT_STATUS, 1, &i8042_status_bus_ops, &machine->power) < 0)
-        return crosh_error_set(err, -EINVAL, "I/O port map");
-    return 0;
-}
-
-static int create_vcpus(struct machine *machine, uint64_t entry, struct crosh_error *err)
-{
-    cleanup_free struct kvm_cpuid2 *cpuid = cpu_supported_cpuid(machine->kvm_fd, err);
-    int code;
-
-    if (cpuid == NULL)
-        return -EIO;
     for (unsigned int i = 0; i < machine->vcpu_count; i++) {
-        code = kvm_vcpu_init(machine, i, cpuid, err);
+        int code = kvm_vcpu_init(machine, i, err);
+
         if (code < 0)
             return code;
     }
-    return cpu_set_boot_registers(machine->vcpu[0].fd, entry, err);
+    return arch_vcpus_init(machine, err);
 }
 
-static int load(struct machine *machine, const struct machine_config *config, uint64_t *entry,
+static int load(struct machine *machine, const struct machine_config *config,
                 struct crosh_error *err)
 {
-    struct boot_config boot = {
-        .kernel = config->kernel, .initrd = config->initrd, .vcpus = config->vcpus};
     cleanup_free char *cmdline = NULL;
     const char *more = config->cmdline != NULL ? config->cmdline : "";
 
-    if (asprintf(&cmdline, "%s%s%s", BASE_CMDLINE, *more != '\0' ? " " : "", more) < 0) {
+    if (asprintf(&cmdline, "%s%s%s", arch_cmdline, *more != '\0' ? " " : "", more) < 0) {
         cmdline = NULL;
         return crosh_error_set(err, -ENOMEM, "out of memory");
     }
-    boot.cmdline = cmdline;
-    return boot_load(&boot, &machine->memory, entry, err);
+    return arch_load(machine, config, cmdline, err);
 }
 
 static int build(struct machine *machine, const struct machine_config *config,
                  struct crosh_error *err)
 {
-    uint64_t entry = 0;
     int code;
 
     if (config->vcpus < 1 || config->vcpus > MACHINE_MAX_VCPUS)
@@ -210,13 +130,17 @@ static int build(struct machine *machine, const struct machine_config *config,
     if (code == 0)
         code = kvm_memory_init(machine, config->memory_bytes, err);
     if (code == 0)
-        code = load(machine, config, &entry, err);
+        code = create_vcpus(machine, err);
     if (code == 0)
-        code = create_platform(machine, err);
+        code = arch_irqchip_init(machine, err);
+    if (code == 0)
+        code = kvm_irq_init(machine, err);
+    if (code == 0)
+        code = arch_board_init(machine, err);
     if (code == 0)
         code = kvm_devices_init(machine, config, err);
     if (code == 0)
-        code = create_vcpus(machine, entry, err);
+        code = load(machine, config, err);
     return code;
 }
 
@@ -229,6 +153,7 @@ static void kvm_destroy(struct machine *machine)
     event_remove(machine->end_source);
     kvm_output_fini(machine);
     serial_fini(&machine->serial);
+    arch_board_fini(machine);
     loop_call_fini(&machine->calls);
     if (machine->vm_fd >= 0)
         (void)close(machine->vm_fd);
@@ -237,8 +162,6 @@ static void kvm_destroy(struct machine *machine)
         (void)close(machine->kvm_fd);
     if (machine->serial_irq_fd >= 0)
         (void)close(machine->serial_irq_fd);
-    if (machine->power_irq_fd >= 0)
-        (void)close(machine->power_irq_fd);
     if (machine->end_fd >= 0)
         (void)close(machine->end_fd);
     pthread_mutex_destroy(&machine->irq_lock);
@@ -257,7 +180,8 @@ static struct machine *kvm_create(const struct machine_config *config,
     }
     machine->host = *host;
     machine->kvm_fd = machine->vm_fd = machine->end_fd = -1;
-    machine->serial_irq_fd = machine->power_irq_fd = -1;
+    machine->serial_irq_fd = -1;
+    machine->board = (struct arch_board)ARCH_BOARD_INIT;
     machine->output.fd = machine->calls.fd = -1;
     for (unsigned int i = 0; i < MACHINE_MAX_VCPUS; i++)
         machine->vcpu[i].fd = -1;
@@ -286,7 +210,7 @@ static int kvm_start(struct machine *machine, struct crosh_error *err)
 
 static void kvm_power_button(struct machine *machine)
 {
-    power_press_button(&machine->power);
+    arch_press_power_button(machine);
 }
 
 static void kvm_console_input(struct machine *machine, const void *data, size_t size)

@@ -59,15 +59,18 @@ int qemu_args_build(struct qemu_args *args, const char *program,
         "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-S",
         /* Nothing that a guest finds in QEMU may become a program or a new privilege. */
         "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
-        "-machine", "q35,memory-backend=mem", "-accel", "tcg,thread=multi",
-        /* Five-level paging would make every emulated page walk longer. */
-        "-cpu", "max,la57=off",
-        /* pvpanic tells a kernel panic from a reset. */
-        "-device", "pvpanic", "-device", "virtio-rng-pci"};
+        "-accel", "tcg,thread=multi", "-device", "virtio-rng-pci"};
 
     add(args, "%s", program);
     for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
         add(args, "%s", fixed[i]);
+    add(args, "-machine");
+    add(args, "%s,memory-backend=mem", arch_qemu.machine);
+    add(args, "-cpu");
+    add(args, "%s", arch_qemu.cpu);
+    /* It tells a kernel panic from a reset. */
+    add(args, "-device");
+    add(args, "%s", arch_qemu.panic_device);
     add(args, "-smp");
     add(args, "%u", config->vcpus);
     add(args, "-m");
@@ -96,7 +99,7 @@ int qemu_args_build(struct qemu_args *args, const char *program,
         add(args, "%s", config->initrd);
     }
     add(args, "-append");
-    add(args, "console=ttyS0 panic=-1 quiet cryptomgr.notests %s", config->cmdline);
+    add(args, "%s %s", arch_qemu.cmdline, config->cmdline);
     for (unsigned int i = 0; i < args->count; i++) {
         if (args->argv[i] == NULL)
             return -ENOMEM;

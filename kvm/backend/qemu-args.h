@@ -7,6 +7,16 @@
 
 #define QEMU_ARGS_MAX 128
 
+/* The machine that QEMU is asked for; the one there is lies in kvm/x86 or kvm/arm64. */
+struct arch_qemu {
+    const char *program, *package; /* Debian's */
+    const char *machine;           /* value of -machine */
+    const char *cpu;               /* value of -cpu */
+    const char *panic_device;      /* value of -device */
+    const char *cmdline;           /* the launcher's kernel parameters there */
+};
+extern const struct arch_qemu arch_qemu;
+
 struct qemu_args {
     unsigned int count;
     char *argv[QEMU_ARGS_MAX]; /* NULL-terminated, each on the heap */

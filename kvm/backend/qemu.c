@@ -26,8 +26,6 @@
 #include "kvm/virtio/vhost-user.h"
 #include "lib/base/cleanup.h"
 
-#define QEMU_PROGRAM "qemu-system-x86_64"
-
 struct machine {
     struct machine_host host;
     pid_t pid;
@@ -61,7 +59,7 @@ static char *find_program(void)
 
     while (dirs != NULL && (dir = strsep(&rest, ":")) != NULL) {
         /* A relative entry would run whatever lies in the working directory. */
-        if (*dir != '/' || asprintf(&file, "%s/" QEMU_PROGRAM, dir) < 0)
+        if (*dir != '/' || asprintf(&file, "%s/%s", dir, arch_qemu.program) < 0)
             continue;
         if (access(file, X_OK) == 0)
             return file;
@@ -76,9 +74,9 @@ static int qemu_probe(struct crosh_error *err)
 
     if (program != NULL)
         return 0;
-    crosh_error_set(err, -ENOENT, "QEMU (" QEMU_PROGRAM ") is not installed");
-    return crosh_error_hint(err, "install QEMU's x86 system emulator "
-                                 "(Debian, Ubuntu: apt install qemu-system-x86)");
+    crosh_error_set(err, -ENOENT, "QEMU (%s) is not installed", arch_qemu.program);
+    return crosh_error_hint(err, "install QEMU's system emulator (Debian, Ubuntu: apt install %s)",
+                            arch_qemu.package);
 }
 
 static void on_qmp_event(void *opaque, const char *event, json_t *data)

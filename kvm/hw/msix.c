@@ -55,7 +55,8 @@ static void update_vector(struct msix *msix, struct msix_vector *vector)
     if (may_fire) {
         uint64_t address = vector->address_low | (uint64_t)vector->address_high << 32;
 
-        if (msix->ops->msi_attach(msix->vm, vector->line, address, vector->data, vector->fd) == 0)
+        if (msix->ops->msi_attach(msix->vm, vector->line, msix->requester, address, vector->data,
+                                  vector->fd) == 0)
             vector->is_attached = true;
     } else {
         (void)msix->ops->msi_detach(msix->vm, vector->line, vector->fd);

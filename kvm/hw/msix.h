@@ -23,6 +23,7 @@ struct msix {
     pthread_mutex_t lock;
     const struct vm_ops *ops;
     void *vm;
+    uint16_t requester; /* the device's place on the bus; to be set before the guest runs */
     bool is_enabled, is_masked;
     unsigned int count;
     struct msix_vector {

@@ -107,6 +107,7 @@ int pci_bus_add(struct pci_bus *bus, struct pci_device *device)
         return -ENOSPC;
     if (device->bar_size != 0 && place_bar(bus, device) < 0)
         return -ENOSPC;
+    device->requester = (uint16_t)(bus->count << 3);
     bus->device[bus->count++] = device;
     return 0;
 }

@@ -39,6 +39,7 @@ struct pci_device {
     uint8_t writable[PCI_CONFIG_SIZE]; /* the bits of config that the guest may change */
     uint32_t bar_size;                 /* a power of two; 0: no BAR */
     uint32_t bar_gpa;                  /* where it is decoded; 0: nowhere */
+    uint16_t requester;                /* bus, device and function; since pci_bus_add() */
     unsigned int capability_end;       /* first free byte for capabilities; 0: none yet */
     unsigned int last_capability;
 };

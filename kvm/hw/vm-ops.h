@@ -12,8 +12,13 @@ struct vm_ops {
     int (*doorbell)(void *vm, uint64_t gpa, int fd, bool attach);
     /* Reserves an interrupt line for one message: its number, or negative. */
     int (*msi_alloc)(void *vm);
-    /* Every count of the eventfd sends the message; one counted before is sent at once. */
-    int (*msi_attach)(void *vm, int line, uint64_t address, uint32_t data, int fd);
+    /*
+     * Every count of the eventfd sends the message; one counted before is sent at once.
+     * requester: the sender's bus, device and function, by which some interrupt
+     * controllers tell one device's messages from another's.
+     */
+    int (*msi_attach)(void *vm, int line, uint16_t requester, uint64_t address, uint32_t data,
+                      int fd);
     /* The eventfd only counts. */
     int (*msi_detach)(void *vm, int line, int fd);
 };

@@ -46,7 +46,7 @@ struct virtio_kick {
 struct virtio_device {
     const struct virtio_device_ops *ops;
     struct event_loop *loop;
-    uint64_t features;       /* offered, with VIRTIO_F_VERSION_1 */
+    uint64_t features;        /* offered, with VIRTIO_F_VERSION_1 */
     uint64_t driver_features; /* accepted by the driver, a subset of features */
     unsigned int queue_count;
     struct virtqueue queue[VIRTIO_DEVICE_MAX_QUEUES];

@@ -290,6 +290,7 @@ struct virtio_pci *virtio_pci_new(const struct virtio_pci_host *host, struct vir
     dev->config_changed = virtio_pci_config_changed;
     if (code == 0)
         code = pci_bus_add(host->bus, &t->pci);
+    t->msix.requester = t->pci.requester;
     if (code < 0) {
         crosh_error_set(err, code, "virtio-%s: %s", dev->ops->name, strerror(-code));
         virtio_pci_free(t);

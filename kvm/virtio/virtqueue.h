@@ -37,7 +37,7 @@ struct virtqueue {
     bool broken; /* the driver broke the rules: nothing more is taken until reset */
     uint16_t last_avail;
     uint16_t used_idx;
-    uint16_t signalled_used; /* used_idx at the last interrupt decision */
+    uint16_t signalled_used;     /* used_idx at the last interrupt decision */
     const uint8_t *desc, *avail; /* host pointers, checked at start */
     uint8_t *used;
 };

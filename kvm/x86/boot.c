@@ -5,19 +5,17 @@
 #include <asm/bootparam.h>
 #include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "kvm/boot-file.h"
 #include "kvm/hw/power.h"
 #include "kvm/x86/acpi.h"
 #include "kvm/x86/kernel-image.h"
 #include "kvm/x86/layout.h"
-#include "kvm/kept-files.h"
 #include "lib/base/cleanup.h"
 
 enum {
@@ -29,51 +27,11 @@ enum {
     PAGE = 4096,
 };
 
-/* Reads exactly size bytes at offset of fd. */
-static int read_at(int fd, uint64_t offset, void *buffer, uint64_t size)
-{
-    uint8_t *at = buffer;
-
-    while (size > 0) {
-        ssize_t got = pread(fd, at, size < (1u << 30) ? size : 1u << 30, (off_t)offset);
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return got == 0 ? -ENODATA : -errno;
-        at += got;
-        offset += (uint64_t)got;
-        size -= (uint64_t)got;
-    }
-    return 0;
-}
-
-/* Opens a regular file for reading and tells its size. The descriptor, or negative. */
-static int open_file(const char *what, const char *path, uint64_t *size, struct crosh_error *err)
-{
-    cleanup_close int fd = kept_files_open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    struct stat st;
-
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return crosh_error_errno(err, "%s %s", what, path);
-    if (!S_ISREG(st.st_mode))
-        return crosh_error_set(err, -EINVAL, "%s %s: not a regular file", what, path);
-    *size = (uint64_t)st.st_size;
-    return move_fd(fd);
-}
-
-static int memory_too_small(struct crosh_error *err, const char *what)
-{
-    crosh_error_set(err, -ENOMEM, "the VM's memory is too small for %s", what);
-    crosh_error_hint(err, "give it more memory");
-    return -ENOMEM;
-}
-
 /* Opens a kernel and reads its headers. The descriptor, or negative. */
 static int open_kernel(const char *path, struct kernel_image *image, struct crosh_error *err)
 {
     uint64_t size = 0;
-    cleanup_close int fd = open_file("kernel", path, &size, err);
+    cleanup_close int fd = boot_open_file("kernel", path, &size, err);
     size_t head_size = size < KERNEL_IMAGE_HEAD ? size : KERNEL_IMAGE_HEAD;
     cleanup_free uint8_t *head = malloc(KERNEL_IMAGE_HEAD);
     int code;
@@ -82,7 +40,7 @@ static int open_kernel(const char *path, struct kernel_image *image, struct cros
         return fd;
     if (head == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");
-    code = read_at(fd, 0, head, head_size);
+    code = boot_read_at(fd, 0, head, head_size);
     if (code < 0)
         return crosh_error_set(err, code, "kernel %s: %s", path, strerror(-code));
     code = kernel_image_parse(head, head_size, size, image, err);
@@ -114,8 +72,8 @@ static int load_kernel(const char *path, const struct guest_memory *memory,
         void *at = guest_memory_at(memory, segment->gpa, segment->memory_size);
 
         if (at == NULL)
-            return memory_too_small(err, "the kernel");
-        code = read_at(fd, segment->file_offset, at, segment->file_size);
+            return boot_memory_too_small(err, "the kernel");
+        code = boot_read_at(fd, segment->file_offset, at, segment->file_size);
         if (code < 0)
             return crosh_error_set(err, code, "kernel %s: %s", path, strerror(-code));
     }
@@ -128,7 +86,7 @@ static int load_initrd(const char *path, const struct guest_memory *memory,
                        struct crosh_error *err)
 {
     uint64_t size = 0, top, gpa;
-    cleanup_close int fd = open_file("initrd", path, &size, err);
+    cleanup_close int fd = boot_open_file("initrd", path, &size, err);
     void *at;
     int code;
 
@@ -140,12 +98,12 @@ static int load_initrd(const char *path, const struct guest_memory *memory,
     if (top > image->initrd_max + UINT64_C(1))
         top = image->initrd_max + UINT64_C(1);
     if (size > top)
-        return memory_too_small(err, "the initrd");
+        return boot_memory_too_small(err, "the initrd");
     gpa = (top - size) & ~(uint64_t)(PAGE - 1);
     at = guest_memory_at(memory, gpa, size);
     if (gpa < image->end || at == NULL)
-        return memory_too_small(err, "kernel and initrd");
-    code = read_at(fd, 0, at, size);
+        return boot_memory_too_small(err, "kernel and initrd");
+    code = boot_read_at(fd, 0, at, size);
     if (code < 0)
         return crosh_error_set(err, code, "initrd %s: %s", path, strerror(-code));
     params->hdr.ramdisk_image = htole32((uint32_t)gpa);
@@ -275,7 +233,7 @@ int boot_load(const struct boot_config *config, const struct guest_memory *memor
 
     if (params == NULL || acpi == NULL || write_page_tables(memory) < 0 || write_gdt(memory) < 0 ||
         write_reset_stub(memory) < 0)
-        return memory_too_small(err, "any kernel");
+        return boot_memory_too_small(err, "any kernel");
     code = load_kernel(config->kernel, memory, &image, err);
     if (code < 0)
         return code;

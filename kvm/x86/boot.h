@@ -20,7 +20,4 @@ struct boot_config {
 int boot_load(const struct boot_config *config, const struct guest_memory *memory, uint64_t *entry,
               struct crosh_error *err);
 
-/* Whether the file is a kernel that can be booted: 0, or an error that says why not. */
-int boot_check_kernel(const char *path, struct crosh_error *err);
-
 #endif

@@ -19,7 +19,8 @@
 #define LAYOUT_RESET_VECTOR 0xffff0u
 #define LAYOUT_HIGH_RAM     0x100000u
 
-/* RAM reaches up to the hole and goes on behind it. */
+/* RAM begins at LAYOUT_RAM, reaches up to the hole and goes on behind it. */
+#define LAYOUT_RAM        UINT64_C(0)
 #define LAYOUT_HOLE_START UINT64_C(0xc0000000)
 #define LAYOUT_HOLE_END   UINT64_C(0x100000000)
 
@@ -32,9 +33,9 @@
 #define LAYOUT_IDENTITY_MAP    0xfffbc000u /* one page, for Intel hosts without unrestricted guest */
 #define LAYOUT_TSS             0xfffbd000u /* three pages, likewise */
 
-#define LAYOUT_COM1_PORT   0x3f8
-#define LAYOUT_COM1_IRQ    4
-#define LAYOUT_GED_IRQ     5
-#define LAYOUT_IOAPIC_PINS 24
+#define LAYOUT_COM1_PORT 0x3f8
+#define LAYOUT_COM1_IRQ  4
+#define LAYOUT_GED_IRQ   5
+#define LAYOUT_PINS      24 /* of the I/O APIC */
 
 #endif

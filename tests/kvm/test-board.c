@@ -272,6 +272,7 @@ static void test_pci(void **state)
     assert_int_equal(pci_add_capability(&device, 17, 12), 0x50);
     assert_int_equal(pci_add_capability(&device, 9, 200), -ENOSPC);
     assert_int_equal(pci_bus_add(&bus, &device), 0);
+    assert_int_equal(device.requester, 1 << 3); /* behind the bridge */
 
     /* By ECAM and by ports; absent slots, functions and odd accesses. */
     assert_int_equal(config(&bus, 0, 4), 0x10421af4);
@@ -358,6 +359,7 @@ static void test_pci_full(void **state)
 
 static struct {
     int attached_fd;
+    uint16_t requester;
     uint64_t address;
     uint32_t data;
     unsigned int attaches, detaches;
@@ -370,11 +372,13 @@ static int fake_alloc(void *vm)
     return *next < 4 ? (*next)++ : -ENOSPC;
 }
 
-static int fake_attach(void *vm, int number, uint64_t address, uint32_t data, int fd)
+static int fake_attach(void *vm, int number, uint16_t requester, uint64_t address, uint32_t data,
+                       int fd)
 {
     (void)vm;
     assert_int_equal(line[number].attached_fd, -1);
     line[number].attached_fd = fd;
+    line[number].requester = requester;
     line[number].address = address;
     line[number].data = data;
     line[number].attaches++;
@@ -404,6 +408,7 @@ static void test_msix(void **state)
     assert_int_equal(msix_init(&msix, 2, &fake_ops, &next), 0);
     assert_int_equal(msix_vector_fd(&msix, 2), -1);
     assert_int_equal(msix_vector_fd(&msix, 0xffff), -1);
+    msix.requester = 0x18;
 
     msix_table_write(&msix, 16, 0xfee00000, 4);
     msix_table_write(&msix, 20, 0x1, 4);
@@ -413,6 +418,7 @@ static void test_msix(void **state)
     assert_int_equal(line[1].attached_fd, msix_vector_fd(&msix, 1));
     assert_true(line[1].address == UINT64_C(0x1fee00000));
     assert_int_equal(line[1].data, 0x4041);
+    assert_int_equal(line[1].requester, 0x18);
     assert_int_equal(line[0].attaches, 0); /* still masked */
 
     /* Masked: interrupts stay pending in the eventfd, and are seen as such. */

@@ -277,7 +277,7 @@ static void run_device(void *opaque)
     confined();
     machine = machine_kvm.create(&config, &host, &err);
     (void)unlink(path);
-    if (machine == NULL || bus_add(&machine->ports, ATTACK_PORT, 1, &ops, opaque) < 0 ||
+    if (machine == NULL || bus_add(&machine->board.ports, ATTACK_PORT, 1, &ops, opaque) < 0 ||
         machine_kvm.start(machine, &err) < 0 || event_loop_run(host.loop, &err) < 0)
         _exit(7);
     machine_kvm.destroy(machine);

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: MIT
+# The KVM backend: the machine and its buses, and what is common to kernels.
+
+kvm_libkvm_la_SOURCES += \
+	kvm/backend/arch.h \
+	kvm/backend/kvm-devices.c \
+	kvm/backend/kvm-irq.c \
+	kvm/backend/kvm-machine.h \
+	kvm/backend/kvm-memory.c \
+	kvm/backend/kvm-output.c \
+	kvm/backend/kvm-probe.c \
+	kvm/backend/kvm-vcpu.c \
+	kvm/backend/kvm.c \
+	kvm/boot-file.c kvm/boot-file.h \
+	kvm/disk/raw.c kvm/disk/raw.h \
+	kvm/hw/bus.c kvm/hw/bus.h \
+	kvm/hw/msix.c kvm/hw/msix.h \
+	kvm/hw/pci.c kvm/hw/pci.h \
+	kvm/hw/power.c kvm/hw/power.h \
+	kvm/hw/serial.c kvm/hw/serial.h \
+	kvm/hw/vm-ops.h \
+	kvm/loop-call.c kvm/loop-call.h \
+	kvm/virtio/blk.c kvm/virtio/blk.h \
+	kvm/virtio/pci-common.c kvm/virtio/pci-internal.h \
+	kvm/virtio/pci.c kvm/virtio/pci.h
