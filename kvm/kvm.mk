@@ -8,6 +8,7 @@ kvm_libkvm_la_SOURCES += \
 	kvm/backend/kvm-machine.h \
 	kvm/backend/kvm-memory.c \
 	kvm/backend/kvm-output.c \
+	kvm/backend/kvm-pause.c \
 	kvm/backend/kvm-probe.c \
 	kvm/backend/kvm-vcpu.c \
 	kvm/backend/kvm.c \

@@ -37,6 +37,13 @@ enum machine_end {
     MACHINE_END_CRASH,
 };
 
+/* Why a machine stands still; a set. It runs when there is no reason left. */
+enum machine_pause {
+    MACHINE_PAUSE_USER = 1 << 0,
+    MACHINE_PAUSE_DISK_FULL = 1 << 1, /* the host has no room for what the guest writes */
+    MACHINE_PAUSE_SNAPSHOT = 1 << 2,
+};
+
 /*
  * What the common part offers a backend. The callbacks are for the loop's
  * thread only; a vcpu thread reaches it through an eventfd of its backend's.
@@ -49,6 +56,13 @@ struct machine_host {
     void (*console_output)(void *opaque, const void *data, size_t size);
     /* The machine ended by itself. Called once; the backend still waits for destroy. */
     void (*ended)(void *opaque, enum machine_end end, const char *detail);
+    /*
+     * The machine stands still, as pause() asked: the guest runs no more, and its
+     * devices begin nothing new. Called once for each pause(), and again until is_quiet:
+     * no request is under way any more, and guest memory does not change. Neither is
+     * called after the last resume(). May be NULL.
+     */
+    void (*paused)(void *opaque, bool is_quiet);
 };
 
 struct machine;
@@ -69,6 +83,13 @@ struct machine_backend {
     struct machine *(*create)(const struct machine_config *config, const struct machine_host *host,
                               struct crosh_error *err);
     int (*start)(struct machine *machine, struct crosh_error *err);
+    /*
+     * Adds a reason to stand still, before or after the start; host->paused tells when it
+     * does, never from within the call. A reason counts once, however often it is given.
+     */
+    void (*pause)(struct machine *machine, enum machine_pause reason);
+    /* Takes a reason away. */
+    void (*resume)(struct machine *machine, enum machine_pause reason);
     /* Presses the ACPI power button. */
     void (*power_button)(struct machine *machine);
     /* Bytes typed into the guest's console; those that do not fit are dropped. */

@@ -35,6 +35,7 @@ static int plug(struct machine *machine, struct virtio_device *dev, struct crosh
     if (transport == NULL)
         return -EIO;
     machine->transport[machine->transport_count++] = transport;
+    machine->device[machine->device_count++] = dev;
     return 0;
 }
 

@@ -44,6 +44,18 @@ struct kvm_output {
     struct event_source *source, *timer;
 };
 
+/* How the machine is made to stand still (kvm-pause.c). */
+struct kvm_pause {
+    unsigned int reasons; /* enum machine_pause; the loop's thread's, as is_held */
+    bool is_held;         /* the devices are */
+    pthread_mutex_t lock;
+    pthread_cond_t go;
+    bool is_wanted;
+    unsigned int parked; /* vcpus that wait for go */
+    int fd;
+    struct event_source *source;
+};
+
 struct machine {
     struct machine_host host;
     struct guest_memory memory;
@@ -51,6 +63,7 @@ struct machine {
     size_t run_size;
     struct bus mmio;
     struct loop_call calls;
+    struct kvm_pause pause;
     atomic_bool stopping; /* vcpu threads leave at their next exit */
     bool stopped;         /* they are gone */
 
@@ -65,6 +78,8 @@ struct machine {
     struct pci_bus pci;
     unsigned int transport_count;
     struct virtio_pci *transport[KVM_MAX_DEVICES];
+    unsigned int device_count;
+    struct virtio_device *device[KVM_MAX_DEVICES]; /* all that are plugged in, in slot order */
     unsigned int disk_count;
     struct virtio_device *disk[MACHINE_MAX_DISKS];
     struct virtio_device *console, *rng;
@@ -113,10 +128,23 @@ void kvm_output_close(struct machine *machine);
 int kvm_vcpu_init(struct machine *machine, unsigned int index, struct crosh_error *err);
 void kvm_vcpu_fini(struct kvm_vcpu *vcpu);
 int kvm_vcpu_start(struct kvm_vcpu *vcpu, struct crosh_error *err);
+/* Has the vcpu leave the guest, or not enter it, until kvm_pause_point() lets it. */
+void kvm_vcpu_kick(struct kvm_vcpu *vcpu);
 /* Ends the thread if there is one, wherever it is; machine->stopping is set. */
 void kvm_vcpu_join(struct kvm_vcpu *vcpu);
 /* Ends the machine as crashed, with the vcpu's registers; on the vcpu's thread. */
 void kvm_vcpu_crash(struct kvm_vcpu *vcpu, const char *what);
+
+/* kvm-pause.c */
+int kvm_pause_init(struct machine *machine, struct crosh_error *err);
+void kvm_pause_fini(struct machine *machine);
+/* machine_backend's pause and resume. */
+void kvm_pause(struct machine *machine, enum machine_pause reason);
+void kvm_resume(struct machine *machine, enum machine_pause reason);
+/* On the vcpu's thread, when KVM_RUN was interrupted: waits here while the machine is paused. */
+void kvm_pause_point(struct kvm_vcpu *vcpu);
+/* Lets waiting vcpu threads go; machine->stopping is set. */
+void kvm_pause_close(struct machine *machine);
 
 /* kvm-devices.c: the PCI bus and the virtio devices on it. */
 int kvm_devices_init(struct machine *machine, const struct machine_config *config,

@@ -123,7 +123,9 @@ static void *vcpu_thread(void *opaque)
     while (!atomic_load(&machine->stopping)) {
         if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
             handle_exit(vcpu);
-        } else if (errno != EINTR && errno != EAGAIN) {
+        } else if (errno == EINTR || errno == EAGAIN) {
+            kvm_pause_point(vcpu);
+        } else {
             char what[96];
 
             (void)snprintf(what, sizeof(what), "KVM_RUN failed: %s", strerror(errno));
@@ -154,6 +156,13 @@ int kvm_vcpu_start(struct kvm_vcpu *vcpu, struct crosh_error *err)
     return 0;
 }
 
+void kvm_vcpu_kick(struct kvm_vcpu *vcpu)
+{
+    __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+    if (vcpu->has_thread)
+        (void)pthread_kill(vcpu->thread, KICK_SIGNAL);
+}
+
 void kvm_vcpu_join(struct kvm_vcpu *vcpu)
 {
     enum { PATIENCE_NS = 50000000 };
@@ -163,8 +172,7 @@ void kvm_vcpu_join(struct kvm_vcpu *vcpu)
     for (;;) {
         struct timespec until;
 
-        __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-        (void)pthread_kill(vcpu->thread, KICK_SIGNAL);
+        kvm_vcpu_kick(vcpu);
         (void)clock_gettime(CLOCK_REALTIME, &until);
         until.tv_nsec += PATIENCE_NS;
         if (until.tv_nsec >= 1000000000) {

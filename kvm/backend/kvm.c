@@ -49,6 +49,7 @@ static void stop_vcpus(struct machine *machine)
     atomic_store(&machine->stopping, true);
     loop_call_close(&machine->calls);
     kvm_output_close(machine);
+    kvm_pause_close(machine);
     for (unsigned int i = 0; i < machine->vcpu_count; i++)
         kvm_vcpu_join(&machine->vcpu[i]);
 }
@@ -126,6 +127,8 @@ static int build(struct machine *machine, const struct machine_config *config,
     if (code == 0)
         code = kvm_output_init(machine, err);
     if (code == 0)
+        code = kvm_pause_init(machine, err);
+    if (code == 0)
         code = create_vm(machine, err);
     if (code == 0)
         code = kvm_memory_init(machine, config->memory_bytes, err);
@@ -152,6 +155,7 @@ static void kvm_destroy(struct machine *machine)
         kvm_vcpu_fini(&machine->vcpu[i]);
     event_remove(machine->end_source);
     kvm_output_fini(machine);
+    kvm_pause_fini(machine);
     serial_fini(&machine->serial);
     arch_board_fini(machine);
     loop_call_fini(&machine->calls);
@@ -182,12 +186,14 @@ static struct machine *kvm_create(const struct machine_config *config,
     machine->kvm_fd = machine->vm_fd = machine->end_fd = -1;
     machine->serial_irq_fd = -1;
     machine->board = (struct arch_board)ARCH_BOARD_INIT;
-    machine->output.fd = machine->calls.fd = -1;
+    machine->output.fd = machine->calls.fd = machine->pause.fd = -1;
     for (unsigned int i = 0; i < MACHINE_MAX_VCPUS; i++)
         machine->vcpu[i].fd = -1;
     /* Here, not where each part is built: the machine is taken apart as a whole. */
     machine->irq_lock = machine->end_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     machine->calls.lock = machine->output.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    machine->pause.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    machine->pause.go = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
     machine->output.room = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
     serial_init(&machine->serial, -1, kvm_output_byte, machine);
     if (build(machine, config, err) < 0) {
@@ -226,6 +232,8 @@ const struct machine_backend machine_kvm = {
     .probe = kvm_probe,
     .create = kvm_create,
     .start = kvm_start,
+    .pause = kvm_pause,
+    .resume = kvm_resume,
     .power_button = kvm_power_button,
     .console_input = kvm_console_input,
     .destroy = kvm_destroy,

@@ -37,6 +37,10 @@ struct machine {
     struct vhost_user *vhost_user;
     bool end_known; /* QMP told how the guest ended */
     bool panicked;
+    bool is_started;
+    bool is_stopped;                  /* as QEMU said, and not told otherwise since */
+    unsigned int pause_reasons;       /* enum machine_pause */
+    struct event_source *pause_timer; /* tells of a pause outside of pause() */
     enum machine_end end;
     bool last_line_ended; /* the next character starts a line anew */
     size_t last_line_size;
@@ -79,6 +83,15 @@ static int qemu_probe(struct crosh_error *err)
                             arch_qemu.package);
 }
 
+/* QEMU stops with its disks' requests done; our part is the vsock device alone. */
+static void on_pause_timer(void *opaque)
+{
+    struct machine *m = opaque;
+
+    if (m->is_stopped && m->pause_reasons != 0 && m->host.paused != NULL)
+        m->host.paused(m->host.opaque, true);
+}
+
 static void on_qmp_event(void *opaque, const char *event, json_t *data)
 {
     struct machine *m = opaque;
@@ -86,6 +99,10 @@ static void on_qmp_event(void *opaque, const char *event, json_t *data)
 
     if (strcmp(event, "GUEST_PANICKED") == 0)
         m->panicked = true;
+    if (strcmp(event, "STOP") == 0) {
+        m->is_stopped = true;
+        on_pause_timer(m);
+    }
     if (strcmp(event, "SHUTDOWN") != 0 || reason == NULL)
         return;
     m->end_known = true;
@@ -253,11 +270,12 @@ static int attach(struct machine *m, struct streams *streams, struct crosh_error
                                    on_frontend_gone, m, err);
     if (m->vhost_user == NULL)
         return err->code;
+    m->pause_timer = event_timer_add(loop, on_pause_timer, m);
     m->exit_source = event_add(loop, m->pid_fd, EPOLLIN, on_exit_of_qemu, m);
     m->console_source = event_add(loop, m->console_fd, EPOLLIN, on_console, m);
     m->stderr_source = event_add(loop, m->stderr_fd, EPOLLIN, on_stderr, m);
-    if (m->qmp == NULL || m->exit_source == NULL || m->console_source == NULL ||
-        m->stderr_source == NULL)
+    if (m->qmp == NULL || m->pause_timer == NULL || m->exit_source == NULL ||
+        m->console_source == NULL || m->stderr_source == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");
     return 0;
 }
@@ -269,6 +287,7 @@ static void qemu_destroy(struct machine *m)
         (void)waitpid(m->pid, NULL, 0);
     }
     event_remove(m->exit_source);
+    event_remove(m->pause_timer);
     event_remove(m->console_source);
     event_remove(m->stderr_source);
     vhost_user_free(m->vhost_user);
@@ -307,8 +326,33 @@ static struct machine *qemu_create(const struct machine_config *config,
 static int qemu_start(struct machine *m, struct crosh_error *err)
 {
     (void)err;
-    qmp_execute(m->qmp, "cont");
+    m->is_started = true;
+    m->is_stopped = m->pause_reasons != 0; /* it begins so */
+    if (m->is_stopped)
+        event_timer_set(m->pause_timer, 0);
+    else
+        qmp_execute(m->qmp, "cont");
     return 0;
+}
+
+static void qemu_pause(struct machine *m, enum machine_pause reason)
+{
+    m->pause_reasons |= reason;
+    if (m->is_stopped)
+        event_timer_set(m->pause_timer, 0);
+    else if (m->is_started)
+        qmp_execute(m->qmp, "stop");
+}
+
+static void qemu_resume(struct machine *m, enum machine_pause reason)
+{
+    if ((m->pause_reasons & reason) == 0)
+        return;
+    m->pause_reasons &= ~(unsigned int)reason;
+    if (m->pause_reasons != 0 || !m->is_started)
+        return;
+    m->is_stopped = false;
+    qmp_execute(m->qmp, "cont");
 }
 
 static void qemu_power_button(struct machine *m)
@@ -326,6 +370,8 @@ const struct machine_backend machine_qemu = {
     .probe = qemu_probe,
     .create = qemu_create,
     .start = qemu_start,
+    .pause = qemu_pause,
+    .resume = qemu_resume,
     .power_button = qemu_power_button,
     .console_input = qemu_console_input,
     .destroy = qemu_destroy,

@@ -117,3 +117,40 @@ void virtio_device_stop(struct virtio_device *dev)
     for (unsigned int i = 0; i < dev->queue_count; i++)
         virtqueue_reset(&dev->queue[i]);
 }
+
+void virtio_device_hold(struct virtio_device *dev, int idle_fd)
+{
+    if (!dev->started)
+        return;
+    if (dev->ops->hold != NULL)
+        dev->ops->hold(dev);
+    for (unsigned int i = 0; i < dev->queue_count; i++) {
+        if (dev->kick[i].source != NULL)
+            event_modify(dev->kick[i].source, 0);
+        dev->queue[i].is_held = true;
+        dev->queue[i].idle_fd = idle_fd;
+    }
+}
+
+void virtio_device_release(struct virtio_device *dev)
+{
+    if (!dev->started)
+        return;
+    for (unsigned int i = 0; i < dev->queue_count; i++) {
+        dev->queue[i].is_held = false;
+        if (dev->kick[i].source != NULL)
+            event_modify(dev->kick[i].source, EPOLLIN);
+    }
+    /* Devices do not only wait for kicks: what they put off goes on so, too. */
+    for (unsigned int i = 0; i < dev->queue_count; i++)
+        if (dev->queue[i].running)
+            dev->ops->kick(dev, i);
+}
+
+bool virtio_device_is_quiet(const struct virtio_device *dev)
+{
+    for (unsigned int i = 0; i < dev->queue_count; i++)
+        if (dev->queue[i].running && !dev->queue[i].broken && dev->queue[i].in_flight > 0)
+            return false;
+    return true;
+}

@@ -34,6 +34,14 @@ struct virtio_device_ops {
     void (*stop)(struct virtio_device *dev);
     /* The driver made buffers available on queue index. */
     void (*kick)(struct virtio_device *dev, unsigned int index);
+    /*
+     * The queues are about to be held: virtqueue_pop() gives out nothing until the device is
+     * released. A device that keeps chains for later gives them back (virtqueue_unpop());
+     * one whose own threads take chains waits here until they no longer do. What is being
+     * worked on is pushed as ever. After the release every queue is kicked. NULL: nothing to
+     * be done.
+     */
+    void (*hold)(struct virtio_device *dev);
 };
 
 /* A queue's kick_fd on the loop. */
@@ -91,6 +99,15 @@ static inline bool virtio_device_has_feature(const struct virtio_device *dev, un
  * set-up is invalid: the transport then sets DEVICE_NEEDS_RESET.
  */
 int virtio_device_start(struct virtio_device *dev, const struct guest_memory *memory);
+/*
+ * For backends, on the loop's thread, while no vcpu runs: the device takes nothing
+ * more from its queues until it is released. idle_fd (an eventfd, not owned) is
+ * written each time a queue has got back all that it had given out.
+ */
+void virtio_device_hold(struct virtio_device *dev, int idle_fd);
+void virtio_device_release(struct virtio_device *dev);
+/* No chain of a held device is under way: it touches guest memory no more. */
+bool virtio_device_is_quiet(const struct virtio_device *dev);
 /* For transports: stops the device and resets its queues. Idempotent. */
 void virtio_device_stop(struct virtio_device *dev);
 

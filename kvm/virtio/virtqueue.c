@@ -97,6 +97,7 @@ int virtqueue_start(struct virtqueue *vq, const struct guest_memory *memory)
     vq->signalled_used = vq->used_idx;
     vq->broken = false;
     vq->running = true;
+    vq->in_flight = 0;
     return 0;
 }
 
@@ -223,7 +224,7 @@ int virtqueue_pop(struct virtqueue *vq, struct virtqueue_chain *chain)
 {
     uint16_t pending, slot;
 
-    if (!vq->running)
+    if (!vq->running || vq->is_held)
         return 0;
     if (vq->broken)
         return -EPROTO;
@@ -237,17 +238,38 @@ int virtqueue_pop(struct virtqueue *vq, struct virtqueue_chain *chain)
     if (read_chain(vq, chain) < 0)
         return break_queue(vq);
     vq->last_avail++;
+    vq->in_flight++;
     return 1;
+}
+
+static void signal_fd(int fd)
+{
+    const uint64_t one = 1;
+
+    /* Fails only when the counter is full: then a signal is pending already. */
+    if (fd >= 0 && write(fd, &one, sizeof(one)) < 0)
+        return;
+}
+
+/* A chain has come back. */
+static void returned(struct virtqueue *vq)
+{
+    if (vq->in_flight > 0)
+        vq->in_flight--;
+    if (vq->is_held && vq->in_flight == 0)
+        signal_fd(vq->idle_fd);
 }
 
 void virtqueue_unpop(struct virtqueue *vq)
 {
     vq->last_avail--;
+    returned(vq);
 }
 
 bool virtqueue_has_available(struct virtqueue *vq)
 {
-    return vq->running && !vq->broken && load16_acquire(vq->avail + RING_IDX) != vq->last_avail;
+    return vq->running && !vq->is_held && !vq->broken &&
+           load16_acquire(vq->avail + RING_IDX) != vq->last_avail;
 }
 
 void virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t written)
@@ -255,7 +277,10 @@ void virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t written)
     struct vring_used_elem elem = {.id = htole32(head), .len = htole32(written)};
     uint16_t slot = vq->used_idx & (vq->size - 1);
 
-    if (!vq->running || vq->broken)
+    if (!vq->running)
+        return;
+    returned(vq);
+    if (vq->broken)
         return;
     memcpy(vq->used + RING_ENTRIES + sizeof(elem) * slot, &elem, sizeof(elem));
     vq->used_idx++;
@@ -275,15 +300,6 @@ static bool wants_interrupt(struct virtqueue *vq)
     if (!vq->event_idx)
         return (load16(vq->avail + RING_FLAGS) & VRING_AVAIL_F_NO_INTERRUPT) == 0;
     return vring_need_event(load16(used_event_of(vq)), now, old) != 0;
-}
-
-static void signal_fd(int fd)
-{
-    const uint64_t one = 1;
-
-    /* Fails only when the counter is full: then a signal is pending already. */
-    if (fd >= 0 && write(fd, &one, sizeof(one)) < 0)
-        return;
 }
 
 void virtqueue_notify(struct virtqueue *vq)

@@ -34,7 +34,10 @@ struct virtqueue {
     /* The queue's own. */
     const struct guest_memory *memory;
     bool running;
-    bool broken; /* the driver broke the rules: nothing more is taken until reset */
+    bool is_held;       /* nothing is given out for now; what was is still taken back */
+    int idle_fd;        /* an eventfd, written when a held queue gets back its last chain */
+    uint16_t in_flight; /* chains given out and not given back */
+    bool broken;        /* the driver broke the rules: nothing more is taken until reset */
     uint16_t last_avail;
     uint16_t used_idx;
     uint16_t signalled_used;     /* used_idx at the last interrupt decision */

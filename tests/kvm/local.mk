@@ -9,6 +9,7 @@ kvm_tests = \
 	tests/kvm/test-board \
 	tests/kvm/test-cpuid \
 	tests/kvm/test-machine \
+	tests/kvm/test-pause \
 	tests/kvm/test-sandbox
 check_PROGRAMS += $(kvm_tests)
 TESTS += $(kvm_tests)
@@ -25,6 +26,9 @@ tests_kvm_test_cpuid_SOURCES = tests/kvm/test-cpuid.c
 tests_kvm_test_cpuid_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_machine_SOURCES = tests/kvm/test-machine.c tests/kvm/guest-programs.h
 tests_kvm_test_machine_LDADD = $(launcher_test_ldadd)
+tests_kvm_test_pause_SOURCES = tests/kvm/test-pause.c tests/kvm/guest-run.c tests/kvm/guest-run.h \
+	tests/kvm/guest-programs.h
+tests_kvm_test_pause_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_sandbox_SOURCES = tests/kvm/test-sandbox.c tests/kvm/guest-programs.h
 tests_kvm_test_sandbox_LDADD = $(launcher_test_ldadd)
 endif

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* Implements the stepwise run of a bare-metal guest. */
+#include "tests/kvm/guest-run.h"
+
+#include "tests/unit/cmocka-prelude.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LOAD = 0x100000, LIMIT_MS = 20000, STEP_MS = 10 };
+
+void guest_run_need_kvm(void)
+{
+    if (access("/dev/kvm", R_OK | W_OK) < 0) {
+        print_message("skipped: /dev/kvm: %s\n", strerror(errno));
+        skip();
+    }
+}
+
+static void on_output(void *opaque, const void *data, size_t size)
+{
+    struct guest_run *run = opaque;
+
+    run->output_total += size;
+    if (size > sizeof(run->output))
+        size = sizeof(run->output);
+    if (run->output_size + size > sizeof(run->output))
+        run->output_size = 0;
+    memcpy(run->output + run->output_size, data, size);
+    run->output_size += size;
+}
+
+static void on_ended(void *opaque, enum machine_end end, const char *detail)
+{
+    struct guest_run *run = opaque;
+
+    run->has_ended = true;
+    run->end = end;
+    (void)snprintf(run->detail, sizeof(run->detail), "%s", detail);
+}
+
+static void on_paused(void *opaque, bool is_quiet)
+{
+    struct guest_run *run = opaque;
+
+    run->paused_calls++;
+    run->is_quiet = is_quiet;
+}
+
+static void on_timer(void *opaque)
+{
+    struct guest_run *run = opaque;
+
+    event_loop_quit(run->loop);
+}
+
+void guest_run_write_kernel(char *path, const struct guest_program *program)
+{
+    size_t size = (size_t)(program->end - program->start);
+    Elf64_Ehdr header = {
+        .e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+        .e_type = ET_EXEC,
+        .e_machine = EM_X86_64,
+        .e_entry = LOAD,
+        .e_phoff = sizeof(header),
+        .e_phentsize = sizeof(Elf64_Phdr),
+        .e_phnum = 1,
+    };
+    Elf64_Phdr segment = {.p_type = PT_LOAD,
+                          .p_offset = sizeof(header) + sizeof(segment),
+                          .p_paddr = LOAD,
+                          .p_filesz = size,
+                          .p_memsz = size};
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, &header, sizeof(header)), sizeof(header));
+    assert_int_equal(write(fd, &segment, sizeof(segment)), sizeof(segment));
+    assert_int_equal(write(fd, program->start, size), size);
+    close(fd);
+}
+
+void guest_run_create(struct guest_run *run, const struct machine_config *config)
+{
+    struct machine_host host = {
+        .opaque = run, .console_output = on_output, .ended = on_ended, .paused = on_paused};
+    struct crosh_error err = {0};
+
+    *run = (struct guest_run){.loop = event_loop_new(&err)};
+    assert_non_null(run->loop);
+    run->timer = event_timer_add(run->loop, on_timer, run);
+    assert_non_null(run->timer);
+    host.loop = run->loop;
+    run->machine = machine_kvm.create(config, &host, &err);
+    if (run->machine == NULL)
+        fail_msg("create: %s", err.message);
+}
+
+void guest_run_build(struct guest_run *run, const struct guest_program *program, unsigned int vcpus)
+{
+    char path[] = "/tmp/crosh-guest-XXXXXX";
+    struct machine_config config = {
+        .name = "test", .kernel = path, .vcpus = vcpus, .memory_bytes = 64 << 20};
+
+    guest_run_write_kernel(path, program);
+    guest_run_create(run, &config);
+    unlink(path);
+}
+
+void guest_run_start(struct guest_run *run)
+{
+    struct crosh_error err = {0};
+
+    if (machine_kvm.start(run->machine, &err) < 0)
+        fail_msg("start: %s", err.message);
+}
+
+void guest_run_for(struct guest_run *run, int64_t ms)
+{
+    struct crosh_error err = {0};
+
+    event_timer_set(run->timer, ms);
+    assert_int_equal(event_loop_run(run->loop, &err), 0);
+}
+
+bool guest_run_until(struct guest_run *run, bool (*done)(struct guest_run *run))
+{
+    for (unsigned int i = 0; i < LIMIT_MS / STEP_MS && !done(run); i++)
+        guest_run_for(run, STEP_MS);
+    return done(run);
+}
+
+void guest_run_free(struct guest_run *run)
+{
+    machine_kvm.destroy(run->machine);
+    event_loop_free(run->loop);
+    run->machine = NULL;
+    run->loop = NULL;
+}
