@@ -23,4 +23,5 @@ kvm_libkvm_la_SOURCES += \
 	kvm/loop-call.c kvm/loop-call.h \
 	kvm/virtio/blk.c kvm/virtio/blk.h \
 	kvm/virtio/pci-common.c kvm/virtio/pci-internal.h \
-	kvm/virtio/pci.c kvm/virtio/pci.h
+	kvm/virtio/pci.c kvm/virtio/pci.h \
+	kvm/virtio/transport.c kvm/virtio/transport.h

@@ -20,8 +20,7 @@ static int map_bus(struct machine *machine, struct crosh_error *err)
 /* Gives dev (accepts NULL: it could not be made) a transport. */
 static int plug(struct machine *machine, struct virtio_device *dev, struct crosh_error *err)
 {
-    struct virtio_pci_host host = {
-        .bus = &machine->pci,
+    struct virtio_host host = {
         .ops = &kvm_vm_ops,
         .vm = machine,
         .memory = &machine->memory,
@@ -31,7 +30,7 @@ static int plug(struct machine *machine, struct virtio_device *dev, struct crosh
 
     if (dev == NULL)
         return -EIO;
-    transport = virtio_pci_new(&host, dev, err);
+    transport = virtio_pci_new(&host, &machine->pci, dev, err);
     if (transport == NULL)
         return -EIO;
     machine->transport[machine->transport_count++] = transport;

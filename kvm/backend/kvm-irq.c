@@ -55,7 +55,7 @@ int kvm_irq_pin(struct machine *machine, unsigned int pin, struct crosh_error *e
     return move_fd(fd);
 }
 
-static int doorbell(void *vm, uint64_t gpa, int fd, bool attach)
+static int doorbell(void *vm, uint64_t gpa, int64_t value, int fd, bool attach)
 {
     struct machine *machine = vm;
     struct kvm_ioeventfd doorbell = {.addr = gpa,
@@ -63,6 +63,11 @@ static int doorbell(void *vm, uint64_t gpa, int fd, bool attach)
                                      .fd = fd,
                                      .flags = attach ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN};
 
+    if (value != VM_DOORBELL_ANY) {
+        doorbell.len = sizeof(uint32_t);
+        doorbell.datamatch = (uint32_t)value;
+        doorbell.flags |= KVM_IOEVENTFD_FLAG_DATAMATCH;
+    }
     return ioctl(machine->vm_fd, KVM_IOEVENTFD, &doorbell) < 0 ? -errno : 0;
 }
 

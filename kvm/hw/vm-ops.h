@@ -6,10 +6,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define VM_DOORBELL_ANY (-1)
+
 /* All functions are thread-safe; 0 or a negative errno. */
 struct vm_ops {
-    /* Writes of the guest to gpa (any size) add to the eventfd, or no longer do so. */
-    int (*doorbell)(void *vm, uint64_t gpa, int fd, bool attach);
+    /*
+     * Writes of the guest to gpa add to the eventfd, or no longer do so: those of the
+     * 32-bit number value, or with VM_DOORBELL_ANY all of any size.
+     */
+    int (*doorbell)(void *vm, uint64_t gpa, int64_t value, int fd, bool attach);
     /* Reserves an interrupt line for one message: its number, or negative. */
     int (*msi_alloc)(void *vm);
     /*

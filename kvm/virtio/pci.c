@@ -49,21 +49,6 @@ static bool is_within(uint64_t offset, unsigned int size, uint64_t start, uint64
     return offset >= start && offset - start < length && size <= length - (offset - start);
 }
 
-static uint64_t device_read(struct virtio_pci *t, uint64_t offset, unsigned int size)
-{
-    uint64_t value = 0;
-
-    t->dev->ops->config_read(t->dev, (uint32_t)offset, &value, size);
-    return le64toh(value);
-}
-
-static void device_write(struct virtio_pci *t, uint64_t offset, uint64_t value, unsigned int size)
-{
-    value = htole64(value);
-    if (t->dev->ops->config_write != NULL)
-        t->dev->ops->config_write(t->dev, (uint32_t)offset, &value, size);
-}
-
 static uint64_t bar_read(struct pci_device *device, uint64_t offset, unsigned int size)
 {
     struct virtio_pci *t = from_pci(device);
@@ -74,13 +59,14 @@ static uint64_t bar_read(struct pci_device *device, uint64_t offset, unsigned in
     if (is_within(offset, size, MSIX_PBA_OFFSET, MSIX_PENDING_SIZE))
         return msix_pending(&t->msix) >> (8 * (offset - MSIX_PBA_OFFSET));
     if (is_within(offset, size, ISR_OFFSET, ISR_SIZE))
-        return offset == ISR_OFFSET ? atomic_exchange(&t->isr, 0) : 0;
-    pthread_mutex_lock(&t->driver_lock);
+        return offset == ISR_OFFSET ? atomic_exchange(&t->transport.isr, 0) : 0;
+    pthread_mutex_lock(&t->transport.lock);
     if (is_within(offset, size, COMMON_OFFSET, VIRTIO_PCI_COMMON_SIZE))
         value = virtio_pci_common_read(t, offset - COMMON_OFFSET, size);
     else if (is_within(offset, size, DEVICE_OFFSET, DEVICE_SIZE))
-        value = device_read(t, offset - DEVICE_OFFSET, size);
-    pthread_mutex_unlock(&t->driver_lock);
+        value =
+            virtio_transport_config_read(&t->transport, (uint32_t)(offset - DEVICE_OFFSET), size);
+    pthread_mutex_unlock(&t->transport.lock);
     return value;
 }
 
@@ -88,29 +74,31 @@ static void bar_write(struct pci_device *device, uint64_t offset, uint64_t value
 {
     struct virtio_pci *t = from_pci(device);
 
-    if (is_within(offset, size, NOTIFY_OFFSET, t->dev->queue_count * NOTIFY_MULTIPLIER)) {
+    if (is_within(offset, size, NOTIFY_OFFSET, t->transport.dev->queue_count * NOTIFY_MULTIPLIER)) {
         /* Rare: KVM sees to doorbells itself, except while the BAR is being moved. */
-        (void)eventfd_write(t->kick_fd[(offset - NOTIFY_OFFSET) / NOTIFY_MULTIPLIER], 1);
+        (void)eventfd_write(t->transport.kick_fd[(offset - NOTIFY_OFFSET) / NOTIFY_MULTIPLIER], 1);
         return;
     }
     if (is_within(offset, size, MSIX_TABLE_OFFSET, t->msix.count * PCI_MSIX_ENTRY_SIZE)) {
         msix_table_write(&t->msix, offset - MSIX_TABLE_OFFSET, value, size);
         return;
     }
-    pthread_mutex_lock(&t->driver_lock);
+    pthread_mutex_lock(&t->transport.lock);
     if (is_within(offset, size, COMMON_OFFSET, VIRTIO_PCI_COMMON_SIZE))
         virtio_pci_common_write(t, offset - COMMON_OFFSET, value, size);
     else if (is_within(offset, size, DEVICE_OFFSET, DEVICE_SIZE))
-        device_write(t, offset - DEVICE_OFFSET, value, size);
-    pthread_mutex_unlock(&t->driver_lock);
+        virtio_transport_config_write(&t->transport, (uint32_t)(offset - DEVICE_OFFSET), value,
+                                      size);
+    pthread_mutex_unlock(&t->transport.lock);
 }
 
 static void set_doorbells(struct virtio_pci *t, bool attach)
 {
-    for (unsigned int i = 0; i < t->dev->queue_count; i++)
-        (void)t->host.ops->doorbell(t->host.vm,
-                                    t->doorbell_gpa + NOTIFY_OFFSET + i * NOTIFY_MULTIPLIER,
-                                    t->kick_fd[i], attach);
+    const struct virtio_host *host = &t->transport.host;
+
+    for (unsigned int i = 0; i < t->transport.dev->queue_count; i++)
+        (void)host->ops->doorbell(host->vm, t->doorbell_gpa + NOTIFY_OFFSET + i * NOTIFY_MULTIPLIER,
+                                  VM_DOORBELL_ANY, t->transport.kick_fd[i], attach);
 }
 
 static void moved(struct pci_device *device, uint64_t gpa)
@@ -227,7 +215,7 @@ static int add_capabilities(struct virtio_pci *t)
     int notify, window, msix;
 
     notify = add_structure(t, VIRTIO_PCI_CAP_NOTIFY_CFG, NOTIFY_OFFSET,
-                           t->dev->queue_count * NOTIFY_MULTIPLIER, 4);
+                           t->transport.dev->queue_count * NOTIFY_MULTIPLIER, 4);
     window = add_structure(t, VIRTIO_PCI_CAP_PCI_CFG, 0, 0, 4);
     msix = add_msix(t);
     if (notify < 0 || window < 0 || msix < 0 ||
@@ -257,8 +245,8 @@ static uint32_t class_code(uint16_t device_id)
     }
 }
 
-struct virtio_pci *virtio_pci_new(const struct virtio_pci_host *host, struct virtio_device *dev,
-                                  struct crosh_error *err)
+struct virtio_pci *virtio_pci_new(const struct virtio_host *host, struct pci_bus *bus,
+                                  struct virtio_device *dev, struct crosh_error *err)
 {
     struct virtio_pci *t = calloc(1, sizeof(*t));
     uint16_t id = (uint16_t)(DEVICE_ID_BASE + dev->ops->device_id);
@@ -268,28 +256,16 @@ struct virtio_pci *virtio_pci_new(const struct virtio_pci_host *host, struct vir
         crosh_error_set(err, -ENOMEM, "out of memory");
         return NULL;
     }
-    t->host = *host;
-    t->dev = dev;
-    t->driver_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-    for (unsigned int i = 0; i < VIRTIO_DEVICE_MAX_QUEUES; i++)
-        t->kick_fd[i] = -1;
-    code = msix_init(&t->msix, dev->queue_count + 1, host->ops, host->vm);
-    for (unsigned int i = 0; i < dev->queue_count && code == 0; i++) {
-        t->kick_fd[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (t->kick_fd[i] < 0)
-            code = -errno;
-    }
+    code = virtio_transport_init(&t->transport, &virtio_pci_transport_ops, host, dev);
+    if (code == 0)
+        code = msix_init(&t->msix, dev->queue_count + 1, host->ops, host->vm);
     pci_device_init(&t->pci, &pci_ops, VENDOR, id, REVISION, class_code(dev->ops->device_id));
     memcpy(t->pci.config + PCI_SUBSYSTEM_VENDOR_ID, t->pci.config + PCI_VENDOR_ID, 4);
     t->pci.bar_size = BAR_SIZE;
     if (code == 0)
         code = add_capabilities(t);
     if (code == 0)
-        virtio_pci_reset_registers(t);
-    dev->transport = t;
-    dev->config_changed = virtio_pci_config_changed;
-    if (code == 0)
-        code = pci_bus_add(host->bus, &t->pci);
+        code = pci_bus_add(bus, &t->pci);
     t->msix.requester = t->pci.requester;
     if (code < 0) {
         crosh_error_set(err, code, "virtio-%s: %s", dev->ops->name, strerror(-code));
@@ -303,17 +279,9 @@ void virtio_pci_free(struct virtio_pci *t)
 {
     if (t == NULL)
         return;
-    virtio_device_stop(t->dev);
-    t->dev->config_changed = NULL;
-    t->dev->transport = NULL;
     if (t->doorbell_gpa != 0)
         set_doorbells(t, false);
-    for (unsigned int i = 0; i < t->dev->queue_count; i++) {
-        if (t->kick_fd[i] >= 0)
-            (void)close(t->kick_fd[i]);
-        t->dev->queue[i].kick_fd = t->dev->queue[i].call_fd = -1;
-    }
+    virtio_transport_fini(&t->transport);
     msix_fini(&t->msix);
-    pthread_mutex_destroy(&t->driver_lock);
     free(t);
 }

@@ -304,8 +304,11 @@ static bool wants_interrupt(struct virtqueue *vq)
 
 void virtqueue_notify(struct virtqueue *vq)
 {
-    if (vq->running && !vq->broken && wants_interrupt(vq))
-        signal_fd(vq->call_fd);
+    if (!vq->running || vq->broken || !wants_interrupt(vq))
+        return;
+    if (vq->isr != NULL)
+        atomic_fetch_or(vq->isr, 1);
+    signal_fd(vq->call_fd);
 }
 
 void virtqueue_enable_kicks(struct virtqueue *vq, bool enable)

@@ -3,6 +3,7 @@
 #ifndef KVM_VIRTIO_VIRTQUEUE_H
 #define KVM_VIRTIO_VIRTQUEUE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,6 +31,7 @@ struct virtqueue {
     int kick_fd;         /* -1: none */
     int call_fd;         /* -1: none */
     bool event_idx;      /* VIRTIO_F_EVENT_IDX was negotiated */
+    atomic_uint *isr;    /* gets bit 0 before each interrupt; NULL: nobody asks */
 
     /* The queue's own. */
     const struct guest_memory *memory;
