@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
 # The lab: tests on real KVM, in an emulated host.
 lab_tests = \
+	tests/lab/e2e.sh \
 	tests/lab/lab-itself.py \
 	tests/lab/boot.sh \
 	tests/lab/disks.sh \
 	tests/lab/endings.sh \
 	tests/lab/sandbox.sh \
-	tests/lab/sessions.sh \
 	tests/lab/smp.sh
 TESTS += $(lab_tests)
 EXTRA_DIST += $(lab_tests) tests/lab/inside.sh tests/lab/lab \

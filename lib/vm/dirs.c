@@ -6,9 +6,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
+#include <fts.h>
 #include <pwd.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +17,6 @@
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
-
-#define REMOVE_TREE_FDS 16
 
 static char *format(const char *fmt, ...) CROSH_PRINTF(1, 2);
 
@@ -169,18 +168,30 @@ int crosh_priv_make_dirs(const char *path, struct crosh_error *err)
     return 0;
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path) < 0 && errno != ENOENT ? -1 : 0;
-}
-
 int crosh_priv_remove_tree(const char *path, struct crosh_error *err)
 {
-    if (nftw(path, remove_entry, REMOVE_TREE_FDS, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) < 0 &&
-        errno != ENOENT)
+    char *const roots[] = {(char *)(uintptr_t)path, NULL};
+    /* Mounts within are not entered. (Not nftw(): by its FTW_MOUNT files of an overlay, whose
+       device is that of the layer below, would be left.) */
+    FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
+    FTSENT *entry;
+    int error = 0;
+
+    if (walk == NULL)
         return crosh_error_errno(err, "cannot remove %s", path);
-    return 0;
+    while ((entry = fts_read(walk)) != NULL) {
+        if (entry->fts_info == FTS_D)
+            continue; /* it comes again when it is empty */
+        if (entry->fts_info == FTS_ERR || entry->fts_info == FTS_DNR)
+            error = entry->fts_errno;
+        else if (remove(entry->fts_accpath) < 0 && errno != ENOENT)
+            error = errno;
+    }
+    if (errno != 0)
+        error = errno;
+    (void)fts_close(walk);
+    if (error == 0)
+        return 0;
+    errno = error;
+    return crosh_error_errno(err, "cannot remove %s", path);
 }

@@ -48,6 +48,7 @@ def start_creates_boots_and_shows_the_stages():
     vm = listed("alpha")
     equal(vm["state"], "running")
     equal(vm["cpus"], 2)
+    equal(vm["accel"], os.environ.get("CROSH_TEST_ACCEL", vm["accel"]))
     if vm["accel"] == "tcg":
         equal(done.stderr.count("software emulation"), 1, done.stderr)
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh disable=SC2154
 # Sourced first by every lab test. Outside the lab it has the test run in one and never returns;
-# inside it offers what the tests share: checks that are counted, and VMs.
+# inside it offers what the tests share: checks that are counted, and VMs. Set before, if wanted:
+# lab_timeout (seconds) and lab_files (below tests/, to be had in the working directory).
 
 if [ ! -e /lab/job ]; then
     if ! command -v qemu-system-x86_64 >/dev/null; then
@@ -19,12 +20,15 @@ if [ ! -e /lab/job ]; then
         exit 77
     fi
     export CROSH_LAB_CACHE="${CROSH_LAB_CACHE:-$top_builddir/lab-cache}"
-    exec "$top_srcdir/tests/lab/lab" run --prefix "$CROSH_PREFIX" --image "$image" \
+    files=
+    for file in ${lab_files-}; do files="$files -f $top_srcdir/tests/$file"; done
+    # shellcheck disable=SC2086 # a list of words
+    exec "$top_srcdir/tests/lab/lab" run --prefix "$CROSH_PREFIX" --image "$image" $files \
         --timeout "${lab_timeout:-150}" "$0"
 fi
 
 set -u
-passed=0 failed=0
+passed=0 failed=0 skipped=0
 
 # check WHAT COMMAND...: counts whether the command succeeds.
 check() {
@@ -71,7 +75,7 @@ within() {
 
 # finish: the closing line and the status.
 finish() {
-    echo "$passed passed, $failed failed, 0 skipped"
+    echo "$passed passed, $failed failed, $skipped skipped"
     [ "$failed" -eq 0 ]
     exit
 }

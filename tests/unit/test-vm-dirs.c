@@ -3,9 +3,11 @@
 #include "tests/unit/cmocka-prelude.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -140,6 +142,35 @@ static void removing_does_not_follow_links(void **state)
     assert_int_equal(crosh_priv_remove_tree(tree, NULL), 0);
 }
 
+/* On an overlay of several file systems files and directories are of different devices. */
+static void removing_works_on_an_overlay(void **state)
+{
+    char options[512], over[128], lower[128], tree[160];
+
+    (void)state;
+    vm_home_write("lower/x", "");
+    vm_home_write("upper/x", "");
+    vm_home_write("work/x", "");
+    vm_home_write("over/x", "");
+    snprintf(over, sizeof(over), "%s/over", vm_home);
+    snprintf(lower, sizeof(lower), "%s/lower", vm_home);
+    snprintf(options, sizeof(options),
+             "lowerdir=%s/lower,upperdir=%s/upper,workdir=%s/work,xino=off", vm_home, vm_home,
+             vm_home);
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("tmpfs", lower, "tmpfs", 0, NULL) < 0 ||
+        mount("overlay", over, "overlay", 0, options) < 0) {
+        print_message("skipped: no overlay can be mounted here: %s\n", strerror(errno));
+        skip();
+    }
+    vm_home_write("over/tree/sub/file", "gone");
+    snprintf(tree, sizeof(tree), "%s/tree", over);
+    assert_int_equal(crosh_priv_remove_tree(tree, NULL), 0);
+    assert_int_equal(access(tree, F_OK), -1);
+    assert_int_equal(umount(over), 0);
+    assert_int_equal(umount(lower), 0);
+}
+
 #define WITH_HOME(test) cmocka_unit_test_setup_teardown(test, vm_home_make, vm_home_remove)
 
 int main(void)
@@ -153,6 +184,7 @@ int main(void)
         WITH_HOME(an_open_directory_is_refused),
         WITH_HOME(a_strangers_directory_is_refused),
         WITH_HOME(removing_does_not_follow_links),
+        WITH_HOME(removing_works_on_an_overlay),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
