@@ -80,14 +80,13 @@ static struct watched_vm *find(struct vm_watch *watch, const char *name)
 /* Begins to watch the VM's launcher, if it has one. */
 static void look_at(struct vm_watch *watch, const char *name)
 {
-    cleanup_close int dir_fd = crosh_priv_vm_runtime_find(name, NULL);
     cleanup_close int pidfd = -1;
-    pid_t pid = dir_fd >= 0 ? crosh_priv_vm_holder(dir_fd) : -1;
+    pid_t pid = crosh_priv_vm_holder(name);
 
     if (pid > 0)
         pidfd = pidfd_open(pid, 0);
     /* Still the holder: the number has not gone to another process meanwhile. */
-    if (pidfd < 0 || crosh_priv_vm_holder(dir_fd) != pid)
+    if (pidfd < 0 || crosh_priv_vm_holder(name) != pid)
         return;
     for (size_t i = 0; i < VMS_MAX; i++) {
         struct watched_vm *vm = &watch->vms[i];

@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,6 +29,7 @@
 #include "kvm/guest-link.h"
 #include "kvm/kept-files.h"
 #include "kvm/virtio/vsock.h"
+#include "kvm/vm-lock.h"
 #include "lib/base/cleanup.h"
 #include "lib/wire/ports.h"
 
@@ -51,7 +51,6 @@ struct launcher {
     uint64_t start_us;
 
     struct event_loop *loop;
-    int lock_fd;
     int signal_fd;
     struct event_source *signals;
     struct control_server *control;
@@ -384,22 +383,6 @@ static void on_signal(void *opaque, uint32_t events)
 
 /* Set-up and end */
 
-static int take_lock(struct launcher *l, struct crosh_error *err)
-{
-    cleanup_free char *path = runtime_path(l, "lock");
-
-    if (path == NULL)
-        return crosh_error_set(err, -ENOMEM, "out of memory");
-    l->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (l->lock_fd < 0)
-        return crosh_error_errno(err, "%s", path);
-    if (flock(l->lock_fd, LOCK_EX | LOCK_NB) < 0)
-        return errno == EWOULDBLOCK ? crosh_error_set(err, -EBUSY, "VM %s is already running",
-                                                      l->config->machine.name)
-                                    : crosh_error_errno(err, "%s", path);
-    return 0;
-}
-
 static int write_pid(struct launcher *l, struct crosh_error *err)
 {
     cleanup_free char *path = runtime_path(l, "pid");
@@ -545,18 +528,17 @@ static void tear_down(struct launcher *l)
 
 int launcher_run(const struct launcher_config *config, uint64_t start_us)
 {
-    struct launcher l = {.config = config,
-                         .machine_config = config->machine,
-                         .start_us = start_us,
-                         .lock_fd = -1,
-                         .signal_fd = -1};
+    struct launcher l = {
+        .config = config, .machine_config = config->machine, .start_us = start_us, .signal_fd = -1};
     cleanup_free char *cmdline = NULL;
+    struct vm_lock lock = VM_LOCK_NONE;
     struct crosh_error err = {0};
 
-    if (take_lock(&l, &err) < 0 || open_control(&l, &err) < 0) {
+    if (vm_lock_take(&lock, config, &err) < 0 || open_control(&l, &err) < 0) {
         print_error(&err);
         control_server_free(l.control);
         event_loop_free(l.loop);
+        vm_lock_release(&lock);
         return crosh_error_exit_status(err.code);
     }
     if (asprintf(&cmdline, "crosh.name=%s%s%s", config->machine.name,
@@ -571,6 +553,6 @@ int launcher_run(const struct launcher_config *config, uint64_t start_us)
     }
     tear_down(&l);
     kept_files_close();
-    close(l.lock_fd);
+    vm_lock_release(&lock);
     return end_reasons[l.end_reason].status;
 }

@@ -14,6 +14,7 @@ enum launcher_accel {
 struct launcher_config {
     struct machine_config machine; /* its cmdline is made by the launcher */
     const char *runtime_dir;
+    const char *lock;    /* a file to hold beside the runtime directory's lock; may be NULL */
     const char *cmdline; /* the user's kernel parameters; may be NULL */
     enum launcher_accel accel;
     uint32_t cid;

@@ -12,6 +12,7 @@ kvm_libkvm_la_SOURCES = \
 	kvm/guest-link.c kvm/guest-link.h \
 	kvm/launcher.c kvm/launcher.h \
 	kvm/options.c kvm/options.h \
+	kvm/vm-lock.c kvm/vm-lock.h \
 	kvm/control/framed-stream.c kvm/control/framed-stream.h \
 	kvm/control/server.c kvm/control/server.h \
 	kvm/backend/choose.c kvm/backend/choose.h \

@@ -20,6 +20,7 @@
 enum option_id {
     OPT_NAME = 256,
     OPT_RUNTIME_DIR,
+    OPT_LOCK,
     OPT_KERNEL,
     OPT_INITRD,
     OPT_CMDLINE,
@@ -45,6 +46,8 @@ static const struct {
 } options[] = {
     {"name", "NAME", OPT_NAME, "the VM's name (required)"},
     {"runtime-dir", "DIR", OPT_RUNTIME_DIR, "where sockets and logs go; private (required)"},
+    {"lock", "FILE", OPT_LOCK,
+     "held while the VM runs; made, and given the runtime directory's path"},
     {"kernel", "FILE", OPT_KERNEL, "bzImage or uncompressed ELF (required)"},
     {"initrd", "FILE", OPT_INITRD, "initial RAM file system"},
     {"cmdline", "TEXT", OPT_CMDLINE, "kernel parameters to add"},
@@ -142,6 +145,9 @@ static int parse_option(int id, struct launcher_config *config, struct crosh_err
         break;
     case OPT_RUNTIME_DIR:
         config->runtime_dir = optarg;
+        break;
+    case OPT_LOCK:
+        config->lock = optarg;
         break;
     case OPT_KERNEL:
         machine->kernel = optarg;

@@ -29,13 +29,13 @@ int crosh_vm_check_name(const char *name, struct crosh_error *err);
 char *crosh_data_dir(void);
 /*
  * $XDG_RUNTIME_DIR/crosh, or, without that variable, a directory /tmp/crosh-UID.
- * Created 0700 when absent; refused with an error when it is a link or not ours.
- * NULL on error.
+ * Created 0700 when absent; refused with an error when it is a link or not ours, and when
+ * XDG_RUNTIME_DIR is not the user's alone. NULL on error.
  */
 char *crosh_runtime_dir(struct crosh_error *err);
 /* <data>/vms/NAME */
 char *crosh_vm_dir(const char *name);
-/* <runtime>/NAME ; NULL on error */
+/* <runtime>/NAME: where the VM runs if it is started by this session; NULL on error */
 char *crosh_vm_runtime_dir(const char *name, struct crosh_error *err);
 
 enum crosh_vm_state {

@@ -90,13 +90,13 @@ char *crosh_vm_dir(const char *name)
     return vms != NULL ? format("%s/%s", vms, name) : NULL;
 }
 
-int crosh_priv_dir_open(const char *path, struct crosh_error *err)
+/* Opens a directory that is this user's alone. remedy goes before the command that mends its mode.
+ */
+static int open_private(const char *path, const char *remedy, struct crosh_error *err)
 {
     cleanup_close int fd = -1;
     struct stat st;
 
-    if (mkdir(path, 0700) < 0 && errno != EEXIST)
-        return crosh_error_errno(err, "cannot make the directory %s", path);
     fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) {
         crosh_error_errno(err, "cannot use %s as a private directory", path);
@@ -113,10 +113,37 @@ int crosh_priv_dir_open(const char *path, struct crosh_error *err)
     if ((st.st_mode & 077) != 0) {
         crosh_error_set(err, -EPERM, "the directory %s is open to others (mode %03o)", path,
                         (unsigned int)st.st_mode & 0777);
-        (void)crosh_error_hint(err, "look at what is in it, then: chmod 700 %s", path);
+        (void)crosh_error_hint(err, "%s: chmod 700 %s", remedy, path);
         return -EPERM;
     }
     return move_fd(fd);
+}
+
+int crosh_priv_dir_open(const char *path, struct crosh_error *err)
+{
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return crosh_error_errno(err, "cannot make the directory %s", path);
+    return open_private(path, "look at what is in it, then", err);
+}
+
+/*
+ * The specification: owned by the user, mode 0700. In one that others may write to, they could
+ * put a directory of theirs in the place of ours.
+ */
+static int check_runtime(const char *path, struct crosh_error *err)
+{
+    cleanup_free char *real = realpath(path, NULL);
+    int fd;
+
+    if (real == NULL) {
+        crosh_error_errno(err, "XDG_RUNTIME_DIR (%s)", path);
+        return crosh_error_hint(err, "make the directory that XDG_RUNTIME_DIR names, or unset it");
+    }
+    fd = open_private(real, "unset XDG_RUNTIME_DIR, or", err);
+    if (fd < 0)
+        return crosh_error_wrap(err, "XDG_RUNTIME_DIR cannot be used");
+    (void)close(fd);
+    return 0;
 }
 
 char *crosh_runtime_dir(struct crosh_error *err)
@@ -125,6 +152,8 @@ char *crosh_runtime_dir(struct crosh_error *err)
     cleanup_free char *path = NULL;
     cleanup_close int fd = -1;
 
+    if (runtime != NULL && check_runtime(runtime, err) < 0)
+        return NULL;
     path = runtime != NULL ? format("%s/crosh", runtime)
                            : format("/tmp/crosh-%u", (unsigned int)geteuid());
     if (path == NULL) {
@@ -132,8 +161,6 @@ char *crosh_runtime_dir(struct crosh_error *err)
         return NULL;
     }
     fd = crosh_priv_dir_open(path, err);
-    if (fd == -ENOENT)
-        (void)crosh_error_hint(err, "make the directory that XDG_RUNTIME_DIR names, or unset it");
     return fd >= 0 ? move_ptr(path) : NULL;
 }
 

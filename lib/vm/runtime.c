@@ -25,6 +25,7 @@
 
 #define LOCK_POLL_MS   20
 #define ENDED_MAX_SIZE 8192
+#define RECORD_MAX     4096
 
 int crosh_priv_vm_runtime_open(const char *name, struct crosh_error *err)
 {
@@ -35,11 +36,51 @@ int crosh_priv_vm_runtime_open(const char *name, struct crosh_error *err)
     return crosh_priv_dir_open(path, err);
 }
 
+/* The VM's data directory, in which its locks are. */
+static int open_data(const char *name)
+{
+    cleanup_free char *path = crosh_vm_dir(name);
+
+    return path != NULL ? open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+}
+
+char *crosh_priv_vm_runtime_recorded(const char *name)
+{
+    cleanup_close int data_fd = open_data(name);
+    cleanup_close int fd = -1;
+    char record[RECORD_MAX];
+    ssize_t size;
+
+    if (data_fd < 0)
+        return NULL;
+    fd = openat(data_fd, "lock", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    size = fd >= 0 ? read(fd, record, sizeof(record)) : -1;
+    /* One whole line, or nothing: a launcher may be about to write it. */
+    if (size < 2 || record[0] != '/' || record[size - 1] != '\n')
+        return NULL;
+    return strndup(record, (size_t)size - 1);
+}
+
+/* The directory if it is this user's alone. */
+static int open_own(const char *path)
+{
+    cleanup_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & 077) != 0)
+        return -1;
+    return move_fd(fd);
+}
+
 int crosh_priv_vm_runtime_find(const char *name, struct crosh_error *err)
 {
-    cleanup_free char *path = crosh_vm_runtime_dir(name, err);
-    int fd;
+    cleanup_free char *recorded = crosh_priv_vm_runtime_recorded(name);
+    cleanup_free char *path = NULL;
+    int fd = recorded != NULL ? open_own(recorded) : -1;
 
+    if (fd >= 0)
+        return fd;
+    path = crosh_vm_runtime_dir(name, err);
     if (path == NULL)
         return err != NULL && err->code != 0 ? err->code : -EIO;
     fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -64,14 +105,18 @@ static bool is_current(int dir_fd, const char *name, int fd)
 int crosh_priv_vm_operation_lock(const char *name, int timeout_ms, struct crosh_error *err)
 {
     const int64_t deadline = deadline_in(timeout_ms);
+    cleanup_free char *path = crosh_vm_dir(name);
 
+    if (path == NULL)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
     for (;;) {
-        cleanup_close int dir_fd = crosh_priv_vm_runtime_open(name, err);
+        int rc = crosh_priv_make_dirs(path, err);
+        cleanup_close int dir_fd = rc == 0 ? open_data(name) : -1;
         cleanup_close int fd = -1;
 
-        if (dir_fd < 0)
-            return dir_fd;
-        fd = open_lock(dir_fd, "op.lock");
+        if (rc < 0)
+            return rc;
+        fd = dir_fd >= 0 ? open_lock(dir_fd, "op.lock") : -1;
         if (fd < 0 && errno != ENOENT)
             return crosh_error_errno(err, "cannot open the lock of VM %s", name);
         if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {
@@ -96,7 +141,8 @@ static void write_killed(int dir_fd)
     cleanup_close int fd = -1;
     int length;
 
-    fd = openat(dir_fd, "ended", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    /* A launcher removes the word of the run before: one that is there is of this run. */
+    fd = openat(dir_fd, "ended", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return;
     length = snprintf(line, sizeof(line),
@@ -107,14 +153,27 @@ static void write_killed(int dir_fd)
         (void)unlinkat(dir_fd, "ended", 0); /* no word is better than half of one */
 }
 
-/* A live launcher unlinks its sockets and pid at its end; what is there still is a dead one's. */
-static void remove_leftovers(int dir_fd)
+/* Whether nobody holds "lock" of the directory. */
+static bool is_free(int dir_fd, int how)
 {
+    cleanup_close int lock = openat(dir_fd, "lock", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+
+    return lock < 0 || flock(lock, how | LOCK_NB) == 0;
+}
+
+/* A live launcher unlinks its sockets and pid at its end; what is there still is a dead one's. */
+static void remove_leftovers(const char *name)
+{
+    cleanup_close int dir_fd = crosh_priv_vm_runtime_find(name, NULL);
     DIR *dir;
-    int copy = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     const struct dirent *entry;
     bool was_killed = false;
+    int copy;
 
+    /* The directory of a VM of this name from another data directory is not ours to clean. */
+    if (dir_fd < 0 || !is_free(dir_fd, LOCK_SH))
+        return;
+    copy = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (copy < 0)
         return;
     dir = fdopendir(copy);
@@ -137,45 +196,44 @@ static void remove_leftovers(int dir_fd)
         write_killed(dir_fd);
 }
 
-enum crosh_vm_liveness crosh_priv_vm_probe_locked(int runtime_fd)
+enum crosh_vm_liveness crosh_priv_vm_probe_locked(const char *name)
 {
-    cleanup_close int lock = openat(runtime_fd, "lock", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    cleanup_close int data_fd = open_data(name);
 
-    if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) < 0)
+    if (data_fd >= 0 && !is_free(data_fd, LOCK_EX))
         return CROSH_VM_ALIVE;
-    remove_leftovers(runtime_fd);
+    remove_leftovers(name);
     return CROSH_VM_DEAD;
 }
 
 enum crosh_vm_liveness crosh_priv_vm_probe(const char *name)
 {
-    cleanup_close int dir_fd = crosh_priv_vm_runtime_find(name, NULL);
+    cleanup_close int data_fd = open_data(name);
     cleanup_close int op = -1;
-    cleanup_close int lock = -1;
 
-    if (dir_fd < 0)
+    if (data_fd < 0)
         return CROSH_VM_DEAD;
-    op = open_lock(dir_fd, "op.lock");
+    op = open_lock(data_fd, "op.lock");
     if (op < 0)
         return CROSH_VM_DEAD;
     if (flock(op, LOCK_SH | LOCK_NB) < 0)
         return CROSH_VM_CHANGING;
-    lock = openat(dir_fd, "lock", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-    if (lock >= 0 && flock(lock, LOCK_SH | LOCK_NB) < 0)
+    if (!is_free(data_fd, LOCK_SH))
         return CROSH_VM_ALIVE;
     /* Several may probe at once, one may clean: the rest leave it to that one. */
     if (flock(op, LOCK_EX | LOCK_NB) == 0)
-        remove_leftovers(dir_fd);
+        remove_leftovers(name);
     return CROSH_VM_DEAD;
 }
 
-pid_t crosh_priv_vm_holder(int runtime_fd)
+pid_t crosh_priv_vm_holder(const char *name)
 {
     cleanup_fclose FILE *table = fopen("/proc/locks", "re");
+    cleanup_close int data_fd = open_data(name);
     char line[256];
     struct stat st;
 
-    if (table == NULL || fstatat(runtime_fd, "lock", &st, AT_SYMLINK_NOFOLLOW) < 0)
+    if (table == NULL || data_fd < 0 || fstatat(data_fd, "lock", &st, AT_SYMLINK_NOFOLLOW) < 0)
         return -1;
     /* "12: FLOCK  ADVISORY  WRITE 4711 00:2a:1234 0 EOF"; waiters have "->" after the number. */
     while (fgets(line, sizeof(line), table) != NULL) {

@@ -10,24 +10,35 @@
 #include <crosh/error.h>
 
 /*
- * Two locks live in <runtime>/NAME/:
+ * Two locks live beside the VM's configuration, in <data>/vms/NAME/, so that they
+ * hold whatever runtime directory a session has:
  *
  *   lock     held exclusively by crosh-vm for its whole life: a VM runs exactly
- *            as long as this lock is held.
+ *            as long as this lock is held. It holds one line, the runtime directory
+ *            of that run (and, afterwards, of the last one).
  *   op.lock  held exclusively by a command that starts, changes or destroys the
  *            VM, and shared while somebody probes "lock": so a probe, which has
  *            to take "lock" for a moment, never meets a launcher that is just
  *            about to take it.
+ *
+ * A launcher also holds "lock" of its runtime directory, where VMs of the same name
+ * from different data directories would meet.
  */
 
 /*
- * Opens the runtime directory, making it when it is not there. Returns a
- * descriptor or a negative code.
+ * Opens this session's runtime directory for the VM, making it when it is not there.
+ * Returns a descriptor or a negative code.
  */
 int crosh_priv_vm_runtime_open(const char *name, struct crosh_error *err);
 
-/* The same without making anything: -ENOENT when there is no such directory. */
+/*
+ * Opens the runtime directory that the VM runs or last ran in; when none is known, this
+ * session's. Makes nothing: -ENOENT when there is no such directory.
+ */
 int crosh_priv_vm_runtime_find(const char *name, struct crosh_error *err);
+
+/* The path of the directory that the VM runs or last ran in; NULL when none is known. */
+char *crosh_priv_vm_runtime_recorded(const char *name);
 
 /*
  * Takes op.lock for a change to the VM, waiting at most timeout_ms. Returns a
@@ -48,13 +59,13 @@ enum crosh_vm_liveness {
 enum crosh_vm_liveness crosh_priv_vm_probe(const char *name);
 
 /* As crosh_priv_vm_probe(), for the holder of op.lock. */
-enum crosh_vm_liveness crosh_priv_vm_probe_locked(int runtime_fd);
+enum crosh_vm_liveness crosh_priv_vm_probe_locked(const char *name);
 
 /*
  * The process that holds "lock", by the kernel's table of locks; -1 when nobody
  * does or the table does not tell.
  */
-pid_t crosh_priv_vm_holder(int runtime_fd);
+pid_t crosh_priv_vm_holder(const char *name);
 
 /*
  * Connects to a unix socket in the directory, whatever the length of its path.

@@ -16,6 +16,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/vm/dirs.h"
+#include "lib/vm/runtime.h"
 
 /* What is being destroyed: moved out of sight at once, removed at leisure. */
 #define TRASH_PREFIX ".trash-"
@@ -205,6 +206,7 @@ int crosh_priv_vm_destroy(const char *name, struct crosh_error *err)
     cleanup_free char *dir = crosh_vm_dir(name);
     cleanup_free char *vms = crosh_priv_vms_dir();
     cleanup_free char *runtime = crosh_vm_runtime_dir(name, err);
+    cleanup_free char *recorded = crosh_priv_vm_runtime_recorded(name);
     cleanup_free char *trash = NULL;
     cleanup_close int lock = -1;
     int rc;
@@ -221,5 +223,8 @@ int crosh_priv_vm_destroy(const char *name, struct crosh_error *err)
     rc = crosh_priv_remove_tree(trash, err);
     if (rc == 0)
         rc = crosh_priv_remove_tree(runtime, err);
+    /* Where it last ran, when that was elsewhere: gone already, or not reachable, is as well. */
+    if (recorded != NULL)
+        (void)crosh_priv_remove_tree(recorded, NULL);
     return rc;
 }

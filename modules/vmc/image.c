@@ -262,6 +262,35 @@ static bool is_untouched(const char *dir, const struct timespec *since)
 }
 
 /*
+ * Whether the manifest can be read and the files have the sizes that it gives. A damaged
+ * image is the builder's to mend, and to tell of.
+ */
+static bool is_whole(const char *dir, const char *manifest_path)
+{
+    json_t *manifest = json_load_file(manifest_path, JSON_REJECT_DUPLICATES, NULL);
+    json_t *files = json_object_get(manifest, "files");
+    bool result = json_is_string(json_object_get(manifest, "sum")) && json_object_size(files) > 0;
+    const char *name;
+    json_t *entry;
+
+    json_object_foreach(files, name, entry)
+    {
+        cleanup_free char *path = NULL;
+        struct stat st;
+
+        if (asprintf(&path, "%s/%s", dir, name) < 0) {
+            path = NULL;
+            result = false;
+        } else if (stat(path, &st) < 0 ||
+                   st.st_size != json_integer_value(json_object_get(entry, "size"))) {
+            result = false;
+        }
+    }
+    json_decref(manifest);
+    return result;
+}
+
+/*
  * Whether the image is younger than the programs that make it up and than its own
  * files, which is all that the builder would find out, in a tenth of the time.
  */
@@ -282,7 +311,7 @@ static bool is_fresh(const char *dir)
         if (stat(programs[i], &program) < 0 || program.st_ctim.tv_sec >= image.st_mtim.tv_sec)
             return false;
     }
-    return is_untouched(dir, &image.st_mtim);
+    return is_untouched(dir, &image.st_mtim) && is_whole(dir, manifest);
 }
 
 /* Notes that the builder found the image in order. */

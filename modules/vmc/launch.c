@@ -85,7 +85,7 @@ static void argv_add_kernel_params(struct argv *argv, char *const *params)
         argv_add(argv, "--cmdline=%s", line);
 }
 
-static void build_argv(struct argv *argv, const char *name, const char *runtime,
+static void build_argv(struct argv *argv, const char *name, const char *runtime, const char *data,
                        const struct crosh_vm_config *config, const struct image_files *files,
                        const char *accel, uint32_t cid)
 {
@@ -94,6 +94,7 @@ static void build_argv(struct argv *argv, const char *name, const char *runtime,
     argv_add(argv, "%s", LAUNCHER);
     argv_add(argv, "--name=%s", name);
     argv_add(argv, "--runtime-dir=%s", runtime);
+    argv_add(argv, "--lock=%s/lock", data);
     argv_add(argv, "--kernel=%s", files->kernel);
     if (files->initrd != NULL)
         argv_add(argv, "--initrd=%s", files->initrd);
@@ -271,6 +272,7 @@ int launch_spawn(struct launch *launch, const char *name, const struct crosh_vm_
                  struct crosh_error *err)
 {
     cleanup_free char *runtime = crosh_vm_runtime_dir(name, err);
+    cleanup_free char *data = crosh_vm_dir(name);
     cleanup(argv_fini) struct argv argv = {0};
     cleanup_close int log_fd = -1;
     cleanup_close int ours = -1;
@@ -281,8 +283,8 @@ int launch_spawn(struct launch *launch, const char *name, const struct crosh_vm_
     *launch = (struct launch){.pidfd = -1};
     if (runtime == NULL)
         return err->code;
-    build_argv(&argv, name, runtime, config, files, accel, cid);
-    if (argv.failed)
+    build_argv(&argv, name, runtime, data, config, files, accel, cid);
+    if (data == NULL || argv.failed)
         return crosh_error_set(err, -ENOMEM, "out of memory");
     log_fd = open_log(name, err);
     if (log_fd < 0)

@@ -25,6 +25,8 @@
 
 #define TICK_MS       100
 #define CONSOLE_LINES 10
+/* A launcher whose stream has ended is about to end itself. */
+#define LOST_WAIT_MS 3000
 
 /* One start from its command line to the guest's readiness. */
 struct start {
@@ -56,7 +58,13 @@ static void start_fini(struct start *start)
 
 static int already_running(const char *name, struct crosh_error *err)
 {
-    crosh_error_set(err, -EBUSY, "VM %s is already running", name);
+    cleanup_free char *here = crosh_vm_runtime_dir(name, NULL);
+    cleanup_free char *there = crosh_priv_vm_runtime_recorded(name);
+
+    if (here != NULL && there != NULL && strcmp(here, there) != 0)
+        crosh_error_set(err, -EBUSY, "VM %s is already running (in %s)", name, there);
+    else
+        crosh_error_set(err, -EBUSY, "VM %s is already running", name);
     (void)crosh_error_hint(err, "open a shell in it: vsh %s; or end it: vmc stop %s", name, name);
     return -EBUSY;
 }
@@ -64,13 +72,18 @@ static int already_running(const char *name, struct crosh_error *err)
 /* Makes the VM ours alone until it has started. */
 static int lock_vm(struct start *start, struct crosh_error *err)
 {
+    cleanup_free char *runtime = crosh_runtime_dir(err);
+
+    /* Nothing is made when there is no place to run in. */
+    if (runtime == NULL)
+        return err->code;
     start->operation_lock = crosh_priv_vm_operation_lock(start->name, LOCK_WAIT_MS, err);
     if (start->operation_lock < 0)
         return start->operation_lock;
     start->runtime_fd = crosh_priv_vm_runtime_open(start->name, err);
     if (start->runtime_fd < 0)
         return start->runtime_fd;
-    if (crosh_priv_vm_probe_locked(start->runtime_fd) == CROSH_VM_ALIVE)
+    if (crosh_priv_vm_probe_locked(start->name) == CROSH_VM_ALIVE)
         return already_running(start->name, err);
     return 0;
 }
@@ -177,12 +190,20 @@ static int on_message(struct start *start, const Control__FromLauncher *message,
     }
 }
 
-/* The launcher went without a word: its log has it. */
+/* The launcher went without telling us: its log may have its words, and its record how it ended. */
 static int on_launcher_lost(struct start *start, struct crosh_error *err)
 {
+    struct crosh_vm_ended ended;
+    size_t lines;
+
     progress_fail(&start->progress);
-    if (text_print_tail(crosh_stderr(start->ctx), start->runtime_fd, "launcher.log", CONSOLE_LINES,
-                        "  | ") == 0)
+    lines = text_print_tail(crosh_stderr(start->ctx), start->runtime_fd, "launcher.log",
+                            CONSOLE_LINES, "  | ");
+    if (launch_wait_gone(start->launch.pidfd, LOST_WAIT_MS) &&
+        crosh_priv_vm_probe_locked(start->name) == CROSH_VM_DEAD &&
+        crosh_priv_vm_ended_read(start->name, &ended) == 1 && ended.detail[0] != '\0')
+        return crosh_error_set(err, -EIO, "%s", ended.detail);
+    if (lines == 0)
         return crosh_error_set(err, -EIO, "the launcher died without a word");
     return crosh_error_set(err, -EIO, "the launcher died; its last words are above");
 }
@@ -263,7 +284,7 @@ static int give_up(struct start *start, struct crosh_error *err)
         if (text_print_tail(out, start->runtime_fd, "console.log", CONSOLE_LINES, "  | ") == 0)
             (void)fprintf(out, "  (it wrote nothing)\n");
     }
-    (void)crosh_priv_vm_probe_locked(start->runtime_fd);
+    (void)crosh_priv_vm_probe_locked(start->name);
     if (start->files.has_no_modules && err->code != -EINTR)
         (void)crosh_error_hint(err, "no modules of this kernel were found, and it may not start "
                                     "without: give them with --modules DIR");

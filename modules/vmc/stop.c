@@ -42,9 +42,9 @@ struct stop {
  * the lock or by the control socket; asking again once the descriptor is open
  * makes sure that the name was not passed on in between.
  */
-static int open_holder(int runtime_fd, const struct crosh_control *control)
+static int open_holder(const char *name, const struct crosh_control *control)
 {
-    pid_t pid = crosh_priv_vm_holder(runtime_fd);
+    pid_t pid = crosh_priv_vm_holder(name);
     cleanup_close int pidfd = -1;
 
     if (pid < 0 && control != NULL) {
@@ -55,7 +55,7 @@ static int open_holder(int runtime_fd, const struct crosh_control *control)
     if (pid < 0)
         return -1;
     pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (pidfd < 0 || crosh_priv_vm_holder(runtime_fd) != pid)
+    if (pidfd < 0 || crosh_priv_vm_holder(name) != pid)
         return -1;
     return move_fd(pidfd);
 }
@@ -149,18 +149,14 @@ static int find_launcher(struct stop *stop, struct crosh_control **control, stru
     const int64_t deadline = deadline_now() + START_WAIT_MS;
 
     for (;;) {
-        cleanup_close int runtime_fd = crosh_priv_vm_runtime_find(stop->name, NULL);
-
-        if (runtime_fd >= 0) {
-            *control = crosh_priv_control_open(stop->name, CONTROL_TIMEOUT_MS, NULL);
-            stop->pidfd = open_holder(runtime_fd, *control);
-        }
+        *control = crosh_priv_control_open(stop->name, CONTROL_TIMEOUT_MS, NULL);
+        stop->pidfd = open_holder(stop->name, *control);
         if (stop->pidfd >= 0)
             return 0;
         crosh_priv_control_close(*control);
         *control = NULL;
         /* Without a launcher and without anybody who makes one. */
-        if (runtime_fd < 0 || crosh_priv_vm_probe(stop->name) != CROSH_VM_CHANGING)
+        if (crosh_priv_vm_probe(stop->name) != CROSH_VM_CHANGING)
             return not_running(stop->name, err);
         if (crosh_is_interrupted(stop->ctx))
             return crosh_error_set(err, -EINTR, "interrupted");

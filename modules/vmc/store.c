@@ -42,7 +42,6 @@ int vmc_create(struct crosh_context *ctx, const struct crosh_args *args, struct 
 int vmc_destroy(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
 {
     const char *name = crosh_args_string(args, "vm");
-    cleanup_close int runtime_fd = -1;
     cleanup_close int lock = -1;
     char question[CROSH_VM_NAME_MAX + 80];
     int rc = crosh_priv_vm_require(name, err);
@@ -63,10 +62,7 @@ int vmc_destroy(struct crosh_context *ctx, const struct crosh_args *args, struct
     lock = crosh_priv_vm_operation_lock(name, LOCK_WAIT_MS, err);
     if (lock < 0)
         return lock;
-    runtime_fd = crosh_priv_vm_runtime_open(name, err);
-    if (runtime_fd < 0)
-        return runtime_fd;
-    if (crosh_priv_vm_probe_locked(runtime_fd) == CROSH_VM_ALIVE) {
+    if (crosh_priv_vm_probe_locked(name) == CROSH_VM_ALIVE) {
         crosh_error_set(err, -EBUSY, "VM %s is running", name);
         return crosh_error_hint(err, "end it first: vmc stop %s", name);
     }

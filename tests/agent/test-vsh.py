@@ -33,7 +33,7 @@ class Launcher:
         config = home.data / "crosh" / "vms" / name
         config.mkdir(parents=True, mode=0o700)
         (config / "config.json").write_text("{}")
-        self.lock = open(directory / "lock", "w", encoding="ascii")  # pylint: disable=R1732
+        self.lock = open(config / "lock", "w", encoding="ascii")  # pylint: disable=R1732
         fcntl.flock(self.lock, fcntl.LOCK_EX)
         self.agent_dir = tempfile.mkdtemp(prefix="crosh-agent-")
         self.address = self.agent_dir + "/sock"

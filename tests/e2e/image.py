@@ -83,6 +83,8 @@ def the_image_is_whole_and_the_manifest_describes_it():
     manifest = json.loads((output / "manifest.json").read_text())
     equal(manifest["kernel"]["release"], release)
     equal(sorted(manifest["files"]), ["initramfs", "vmlinux", "vmlinuz"])
+    lines = (output / "manifest.json").read_text().splitlines(keepends=True)
+    equal(manifest["sum"], hashlib.sha256("".join(lines[:-2]).encode()).hexdigest())
     for name, entry in manifest["files"].items():
         equal(entry, {"size": (output / name).stat().st_size, "sha256": sha256(output / name)}, name)
     equal(sha256(output / "vmlinuz"), sha256(kernel))
@@ -205,6 +207,29 @@ def if_needed_mends_what_was_cut_short():
         done = build(output, "--if-needed")
         equal(done.returncode, 0, done.stderr)
         equal((output / name).stat().st_size, sizes[name]["size"], name)
+
+
+@case
+def if_needed_mends_a_manifest_that_is_junk():
+    output = top / "images/mended"
+    equal(build(output, "--if-needed").returncode, 0)
+    manifest = output / "manifest.json"
+    whole = manifest.read_text()
+    for junk in ("", "junk", whole[:-20], whole.replace('"modules"', '"m0dules"'),
+                 whole + "{", whole.replace('"initramfs": {', '"initram": {')):
+        manifest.write_text(junk)
+        done = build(output, "--if-needed")
+        equal(done.returncode, 0, done.stderr)
+        contains(done.stderr, "is damaged and is made anew")
+        equal(manifest.read_text(), whole, junk)
+    done = build(output, "--if-needed")
+    equal((done.returncode, done.stderr), (0, ""), "when all is well")
+    # Files of somebody else's beside a damaged manifest: not ours to replace.
+    manifest.write_text("junk")
+    (output / "thesis").write_text("years of work")
+    done = build(output, "--if-needed")
+    equal(done.returncode, 1)
+    contains(done.stderr, "is no image of ours")
 
 
 @case

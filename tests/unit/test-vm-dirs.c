@@ -122,6 +122,45 @@ static void a_strangers_directory_is_refused(void **state)
     assert_non_null(strstr(err.message, "4711"));
 }
 
+/* The specification has it the user's own, and of mode 0700. */
+static void a_runtime_dir_that_others_use_is_refused(void **state)
+{
+    struct crosh_error err = {0};
+    char run[128];
+    char ours[128];
+
+    (void)state;
+    snprintf(run, sizeof(run), "%s/run", vm_home);
+    in_home("crosh", ours, sizeof(ours));
+    assert_int_equal(chmod(run, 0777), 0);
+    assert_null(crosh_runtime_dir(&err));
+    assert_int_equal(err.code, -EPERM);
+    assert_non_null(strstr(err.message, "XDG_RUNTIME_DIR"));
+    assert_non_null(strstr(err.message, "777"));
+    assert_non_null(strstr(err.hint, "unset XDG_RUNTIME_DIR"));
+    assert_int_equal(access(ours, F_OK), -1);
+    assert_int_equal(chmod(run, 0700), 0);
+    if (geteuid() != 0)
+        return;
+    assert_int_equal(chown(run, 4711, 4711), 0);
+    assert_null(crosh_runtime_dir(&err));
+    assert_int_equal(err.code, -EPERM);
+    assert_non_null(strstr(err.message, "4711"));
+    assert_int_equal(access(ours, F_OK), -1);
+}
+
+static void an_absent_runtime_dir_is_named(void **state)
+{
+    struct crosh_error err = {0};
+
+    (void)state;
+    setenv("XDG_RUNTIME_DIR", "/no/such/dir", 1);
+    assert_null(crosh_runtime_dir(&err));
+    assert_int_equal(err.code, -ENOENT);
+    assert_non_null(strstr(err.message, "/no/such/dir"));
+    assert_non_null(strstr(err.hint, "unset it"));
+}
+
 static void removing_does_not_follow_links(void **state)
 {
     char outside[128];
@@ -183,6 +222,8 @@ int main(void)
         WITH_HOME(a_file_is_refused),
         WITH_HOME(an_open_directory_is_refused),
         WITH_HOME(a_strangers_directory_is_refused),
+        WITH_HOME(a_runtime_dir_that_others_use_is_refused),
+        WITH_HOME(an_absent_runtime_dir_is_named),
         WITH_HOME(removing_does_not_follow_links),
         WITH_HOME(removing_works_on_an_overlay),
     };

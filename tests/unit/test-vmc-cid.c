@@ -24,11 +24,7 @@ static uint32_t reserve(const char *name)
 
 static int run(const char *name)
 {
-    cleanup_close int dir_fd = vm_home_runtime(name);
-    int fd = openat(dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-    assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
-    return fd;
+    return vm_home_hold(name, NULL);
 }
 
 static void running_vms_keep_theirs(void **state)

@@ -8,11 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <crosh/vm.h>
+#include <unistd.h>
+
+#include "lib/base/cleanup.h"
 #include "lib/vm/dirs.h"
 #include "lib/vm/runtime.h"
 
@@ -61,6 +66,30 @@ int vm_home_runtime(const char *name)
 
     assert_string_equal(err.message, "");
     assert_true(fd >= 0);
+    return fd;
+}
+
+int vm_home_data(const char *name)
+{
+    cleanup_free char *path = crosh_vm_dir(name);
+    int fd;
+
+    assert_int_equal(crosh_priv_make_dirs(path, NULL), 0);
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+int vm_home_hold(const char *name, const char *runtime)
+{
+    cleanup_close int dir_fd = vm_home_data(name);
+    int fd = openat(dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    assert_true(fd >= 0);
+    assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+    assert_int_equal(ftruncate(fd, 0), 0);
+    if (runtime != NULL)
+        assert_true(dprintf(fd, "%s\n", runtime) > 0);
     return fd;
 }
 

@@ -16,6 +16,12 @@ void vm_home_write(const char *path, const char *text);
 /* Makes the runtime directory of a VM and returns a descriptor of it. */
 int vm_home_runtime(const char *name);
 
+/* Makes the data directory of a VM, without a configuration, and returns a descriptor of it. */
+int vm_home_data(const char *name);
+
+/* Holds the VM as a launcher does; runtime, if any, is where it runs. Closing lets go. */
+int vm_home_hold(const char *name, const char *runtime);
+
 /* Listens at the socket of that name in the directory. */
 int vm_home_listen(int dir_fd, const char *name);
 

@@ -47,6 +47,10 @@ def runtime(name):
     return path
 
 
+def data(name):
+    return home.data / "crosh" / "vms" / name
+
+
 def vm(name):
     return next(vm for vm in json.loads(run("vmc list --json").stdout) if vm["name"] == name)
 
@@ -56,7 +60,7 @@ class Holder:
 
     def __init__(self, name, *ignored):
         self.process = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, str(runtime(name) / "lock"), *ignored],
+            [sys.executable, "-c", HOLDER, str(data(name) / "lock"), *ignored],
             stdout=subprocess.PIPE)
         equal(self.process.stdout.readline(), b"held\n")
 
@@ -90,7 +94,7 @@ def what_a_killed_launcher_left_is_cleaned():
     (directory / "console.log").write_text("last words\n")
     equal(vm("dead")["state"], "killed")
     equal(vm("dead")["ended"]["reason"], "killed")
-    equal(sorted(path.name for path in directory.iterdir() if path.name != "op.lock"),
+    equal(sorted(path.name for path in directory.iterdir()),
           ["console.log", "ended"])
     equal(run("vmc logs dead").stdout, "last words\n")
     contains(run("vmc status dead").stdout, "the launcher was killed")
@@ -122,6 +126,33 @@ def a_held_vm_is_left_alone():
         contains(run("vmc start --no-shell held", 4).stderr, "VM held is already running")
         contains(run("vmc destroy -y held", 4).stderr, "VM held is running")
     equal(vm("held")["state"], "stopped")
+
+
+@case
+def a_vm_runs_once_whatever_the_runtime_directory():
+    run("vmc create roaming")
+    other = {"XDG_RUNTIME_DIR": str(home.path / "other-run")}
+    (home.path / "other-run").mkdir(mode=0o700)
+    there = home.path / "other-run" / "crosh" / "roaming"
+    there.mkdir(mode=0o700, parents=True)
+    there.parent.chmod(0o700)
+    with Holder("roaming") as holder:
+        (data("roaming") / "lock").write_text(f"{there}\n")
+        listener = socket_at(there / "control.sock")
+        # It does not answer, which can be told only by whoever found its socket.
+        equal(vm("roaming")["state"], "hung")
+        contains(run("vmc start --no-shell roaming", 4).stderr,
+                 f"VM roaming is already running (in {there})")
+        done = home.run("-c", "vmc start --no-shell roaming", env=other)
+        equal(done.returncode, 4, done.stderr)
+        contains(done.stderr, "VM roaming is already running\n")
+        run("vmc stop --force roaming")
+        equal(holder.end(), -signal.SIGTERM)
+        listener.close()
+    equal(vm("roaming")["state"], "killed")
+    equal(there.joinpath("control.sock").exists(), False)
+    run("vmc destroy -y roaming")
+    equal(there.exists(), False)
 
 
 @case

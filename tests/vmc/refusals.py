@@ -122,6 +122,12 @@ def a_runtime_directory_of_others():
         runtime.chmod(0o700)
     other = home.path / "other"
     other.mkdir()
+    # The specification has it private; else others could put theirs in the place of ours.
+    other.chmod(0o777)
+    refused("vmc start --no-shell x1", 5, "XDG_RUNTIME_DIR", "777", "unset XDG_RUNTIME_DIR",
+            env={"XDG_RUNTIME_DIR": str(other)})
+    equal(list(other.iterdir()), [])
+    other.chmod(0o700)
     (other / "crosh").symlink_to(home.runtime)
     refused("vmc start --no-shell x1", 1, str(other / "crosh"), env={"XDG_RUNTIME_DIR": str(other)})
 
