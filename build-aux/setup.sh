@@ -33,11 +33,11 @@ need_packages() {
         say "not a Debian system: install what configure asks for by your distribution's names"
         return 0
     fi
+    native=$(dpkg --print-architecture)
     for package in "$@"; do
-        case $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) in
-        installed) ;;
-        *) missing="$missing $package" ;;
-        esac
+        # One line for each architecture that it is known of.
+        dpkg-query -W -f '${Architecture} ${db:Status-Status}\n' "$package" 2>/dev/null |
+            grep -q -x -e "$native installed" -e 'all installed' || missing="$missing $package"
     done
     [ -n "$missing" ] || return 0
     say "installing Debian packages:$missing"
