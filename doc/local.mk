@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-# Manual pages of the commands, made from their command tables.
+# Manual pages of the commands, made from their command tables by a program that is run for it:
+# a build for another machine is without them.
+if !CROSS_COMPILING
 noinst_PROGRAMS += doc/make-man
 doc_make_man_SOURCES = doc/make-man.c
 doc_make_man_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
@@ -13,3 +15,4 @@ $(generated_mans): doc/make-man$(EXEEXT)
 	@$(MKDIR_P) doc/man
 	$(AM_V_GEN)name=$@; name=$${name##*/crosh-}; \
 		doc/make-man$(EXEEXT) "$${name%.1}" >$@.tmp && mv $@.tmp $@
+endif

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -46,4 +47,31 @@ int boot_memory_too_small(struct crosh_error *err, const char *what)
     crosh_error_set(err, -ENOMEM, "the VM's memory is too small for %s", what);
     crosh_error_hint(err, "give it more memory");
     return -ENOMEM;
+}
+
+const char *boot_what_else(const uint8_t *head, size_t size, const char *otherwise)
+{
+    static const struct {
+        const char *magic;
+        size_t size;
+        const char *what;
+    } known[] = {
+        {"\x1f\x8b", 2, "gzip data (an initramfs, or a kernel to be unpacked first)"},
+        {"\x28\xb5\x2f\xfd", 4, "zstd data"},
+        {"\x02\x21\x4c\x18", 4, "lz4 data"},
+        {"\xfd"
+         "7zXZ",
+         5, "xz data"},
+        {"070701", 6, "a cpio archive (an initramfs?)"},
+        {"QFI\xfb", 4, "a qcow2 disk image"},
+        {"hsqs", 4, "a squashfs image"},
+        {"#!", 2, "a script"},
+        {"!<arch>\n", 8, "an ar archive or Debian package"},
+    };
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (size >= known[i].size && memcmp(head, known[i].magic, known[i].size) == 0)
+            return known[i].what;
+    }
+    return otherwise;
 }

@@ -3,6 +3,7 @@
 #ifndef KVM_BOOT_FILE_H
 #define KVM_BOOT_FILE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <crosh/error.h>
@@ -14,6 +15,11 @@ int boot_open_file(const char *what, const char *path, uint64_t *size, struct cr
 int boot_read_at(int fd, uint64_t offset, void *buffer, uint64_t size);
 /* Fills err for a VM with too little memory for what; -ENOMEM. */
 int boot_memory_too_small(struct crosh_error *err, const char *what);
+/*
+ * Names what people give by mistake, by a file's first size bytes; otherwise, when it is
+ * nothing known.
+ */
+const char *boot_what_else(const uint8_t *head, size_t size, const char *otherwise);
 
 /*
  * Whether the file is a kernel that can be booted on this architecture: 0, or an

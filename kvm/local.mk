@@ -3,7 +3,7 @@
 
 noinst_LTLIBRARIES += kvm/libkvm.la
 kvm_libkvm_la_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS) $(JANSSON_CFLAGS) $(SECCOMP_CFLAGS)
-kvm_libkvm_la_LIBADD = lib/libwire.la lib/libbase.la $(JANSSON_LIBS) $(SECCOMP_LIBS)
+kvm_libkvm_la_LIBADD = lib/libwire.la lib/libbase.la $(JANSSON_LIBS) $(SECCOMP_LIBS) $(FDT_LIBS)
 kvm_libkvm_la_SOURCES = \
 	kvm/event-loop.c kvm/event-loop.h \
 	kvm/guest-memory.c kvm/guest-memory.h \
@@ -24,6 +24,7 @@ include kvm/sandbox.mk
 include kvm/virtio.mk
 include kvm/kvm.mk
 include kvm/x86.mk
+include kvm/arm64.mk
 
 pkglibexec_PROGRAMS += crosh-vm
 crosh_vm_SOURCES = kvm/main.c

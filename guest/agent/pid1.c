@@ -346,7 +346,8 @@ _Noreturn void pid1_run(const struct pid1_options *options)
     (void)listen_when_due(&pid1);
     raise_loopback();
     pid1.button = power_button_open(&err);
-    if (pid1.button < 0)
+    /* Where there is no ACPI (arm64), nothing is amiss. */
+    if (pid1.button < 0 && access("/sys/firmware/acpi", F_OK) == 0)
         agent_log("%s", err.message);
     if (kernel_param("crosh.console_shell", value, sizeof(value)) == 1 && value[0] == '1')
         pid1.services[SERVICE_CONSOLE].is_wanted = true;

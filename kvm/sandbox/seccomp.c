@@ -23,6 +23,12 @@
 #define COUNT(array)   (sizeof(array) / sizeof((array)[0]))
 #define VCPU_CALLS_MAX 40
 
+/*
+ * arm64 never had the older of two system calls that do the same (poll beside ppoll): where
+ * the C library uses the newer there, both are listed. libseccomp passes over those that a
+ * processor has not, whose numbers are negative.
+ */
+
 /* What the C library needs in any thread: memory, locks, signals, clocks, its end. */
 static const int common_calls[] = {
     SCMP_SYS(futex),         SCMP_SYS(read),           SCMP_SYS(write),
@@ -35,7 +41,7 @@ static const int common_calls[] = {
 
 /* Beside KVM_RUN and what device registers do to the machine (see vcpu_ioctls): the pending bits
    of MSI-X are read by poll(2). */
-static const int vcpu_calls[] = {SCMP_SYS(poll)};
+static const int vcpu_calls[] = {SCMP_SYS(poll), SCMP_SYS(ppoll)};
 
 /* Those with rules of their own (add_bounded) and ioctl: mmap, mprotect, tgkill, ioctl. */
 enum { BOUNDED_CALLS = 4 };
@@ -47,9 +53,13 @@ static const unsigned long vcpu_ioctls[] = {
     KVM_IRQFD,           /* MSI-X vectors masked and unmasked */
     KVM_SET_GSI_ROUTING, /* and given other messages */
     KVM_IOEVENTFD,       /* doorbells that move with their BAR */
-    KVM_GET_IRQCHIP,     /* whether a reset was an orderly one */
-    KVM_GET_REGS,        /* the report of a crash */
+#ifdef __aarch64__
+    KVM_GET_ONE_REG, /* the report of a crash */
+#else
+    KVM_GET_IRQCHIP, /* whether a reset was an orderly one */
+    KVM_GET_REGS,    /* the report of a crash */
     KVM_GET_SREGS,
+#endif
 };
 
 static const int disk_calls[] = {
@@ -67,6 +77,7 @@ static const int loop_calls[] = {
     SCMP_SYS(readv),
     SCMP_SYS(writev),
     SCMP_SYS(poll),
+    SCMP_SYS(ppoll),
     SCMP_SYS(eventfd2),
     SCMP_SYS(epoll_ctl),
     SCMP_SYS(epoll_wait),
@@ -81,7 +92,9 @@ static const int loop_calls[] = {
     SCMP_SYS(newfstatat),
     SCMP_SYS(fchmod),
     SCMP_SYS(unlink),
+    SCMP_SYS(unlinkat),
     SCMP_SYS(rename),
+    SCMP_SYS(renameat),
     /* sockets, of the unix family */
     SCMP_SYS(bind),
     SCMP_SYS(listen),
