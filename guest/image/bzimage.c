@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Finds what is inside a kernel image: the payload of a bzImage, segments of an ELF, the release.
- */
+/* Finds what is inside a kernel image: the payload, segments of an ELF, the release. */
 #include "guest/image/bzimage.h"
 
 #include <elf.h>
@@ -21,6 +20,16 @@
 #define SECTOR           512u
 #define PAYLOAD_PROTOCOL 0x208 /* the first with payload_offset */
 
+/* arm64's Image, from Documentation/arm64/booting.rst; and what drivers/firmware/efi/libstub's
+   zboot-header.S puts around a compressed one. */
+#define IMAGE_MAGIC   56
+#define IMAGE_HEADER  64
+#define ZBOOT_MAGIC   4
+#define ZBOOT_OFFSET  8
+#define ZBOOT_LENGTH  12
+#define ZBOOT_HEADER  64
+#define GZIP_SMALLEST 18
+
 static uint16_t read_le16(const uint8_t *p)
 {
     return (uint16_t)(p[0] | p[1] << 8);
@@ -40,6 +49,17 @@ static bool is_bzimage(const uint8_t *image, size_t size)
 static bool is_elf(const void *image, size_t size)
 {
     return size >= sizeof(Elf64_Ehdr) && memcmp(image, ELFMAG, SELFMAG) == 0;
+}
+
+static bool is_arm64_image(const uint8_t *image, size_t size)
+{
+    return size >= IMAGE_HEADER && memcmp(image + IMAGE_MAGIC, "ARM\x64", 4) == 0;
+}
+
+static bool is_zboot(const uint8_t *image, size_t size)
+{
+    return size >= ZBOOT_HEADER && memcmp(image, "MZ", 2) == 0 &&
+           memcmp(image + ZBOOT_MAGIC, "zimg", 4) == 0;
 }
 
 static int detect_format(const uint8_t *data, size_t size, enum bzimage_format *format,
@@ -71,23 +91,14 @@ static int detect_format(const uint8_t *data, size_t size, enum bzimage_format *
     return crosh_error_hint(err, "gzip, xz, lzma, zstd and lz4 are known; bzip2 and lzo are not");
 }
 
-int bzimage_find_payload(const void *image, size_t size, struct bzimage_payload *payload,
-                         struct crosh_error *err)
+/*
+ * Fills payload by its place in the image, length bytes at start. The last four of them are
+ * the size of the kernel unpacked: gzip has them as its trailer, for the others the kernel's
+ * build appends them.
+ */
+static int describe_payload(const uint8_t *image, size_t size, size_t start, size_t length,
+                            struct bzimage_payload *payload, struct crosh_error *err)
 {
-    const uint8_t *bytes = image;
-    size_t start, length;
-    size_t setup_sectors;
-
-    if (!is_bzimage(bytes, size))
-        return crosh_error_set(err, -ENOEXEC, "not a Linux/x86 kernel image (bzImage)");
-    if (read_le16(bytes + PROTOCOL_VERSION) < PAYLOAD_PROTOCOL)
-        return crosh_error_set(err, -EOPNOTSUPP,
-                               "boot protocol %u.%02u does not say where the kernel is",
-                               bytes[PROTOCOL_VERSION + 1], bytes[PROTOCOL_VERSION]);
-    setup_sectors = bytes[SETUP_SECTS] != 0 ? bytes[SETUP_SECTS] : 4;
-    /* 32-bit fields in 64-bit arithmetic: no sum wraps. */
-    start = (setup_sectors + 1) * SECTOR + read_le32(bytes + PAYLOAD_OFFSET);
-    length = read_le32(bytes + PAYLOAD_LENGTH);
     if (start > size || length > size - start)
         return crosh_error_set(err, -ENOEXEC,
                                "truncated kernel image: the kernel in it ends at byte %zu, the "
@@ -95,7 +106,7 @@ int bzimage_find_payload(const void *image, size_t size, struct bzimage_payload 
                                start + length, size);
     if (length < 8)
         return crosh_error_set(err, -ENOEXEC, "damaged kernel image: it holds no kernel");
-    payload->data = bytes + start;
+    payload->data = image + start;
     if (detect_format(payload->data, length, &payload->format, err) < 0)
         return err != NULL ? err->code : -EOPNOTSUPP;
     if (payload->format == BZIMAGE_PLAIN) {
@@ -103,10 +114,6 @@ int bzimage_find_payload(const void *image, size_t size, struct bzimage_payload 
         payload->unpacked_size = length;
         return 0;
     }
-    /*
-     * The last four bytes are the size of the kernel unpacked: gzip has them as
-     * its trailer, for the others the kernel's build appends them.
-     */
     payload->size = payload->format == BZIMAGE_GZIP ? length : length - 4;
     payload->unpacked_size = read_le32(payload->data + length - 4);
     if (payload->unpacked_size > BZIMAGE_MAX_ELF)
@@ -116,13 +123,62 @@ int bzimage_find_payload(const void *image, size_t size, struct bzimage_payload 
     return 0;
 }
 
-int bzimage_check_elf(const void *elf, size_t size, struct crosh_error *err)
+static int find_in_bzimage(const uint8_t *bytes, size_t size, struct bzimage_payload *payload,
+                           struct crosh_error *err)
 {
+    size_t setup_sectors = bytes[SETUP_SECTS] != 0 ? bytes[SETUP_SECTS] : 4;
+
+    if (read_le16(bytes + PROTOCOL_VERSION) < PAYLOAD_PROTOCOL)
+        return crosh_error_set(err, -EOPNOTSUPP,
+                               "boot protocol %u.%02u does not say where the kernel is",
+                               bytes[PROTOCOL_VERSION + 1], bytes[PROTOCOL_VERSION]);
+    /* 32-bit fields in 64-bit arithmetic: no sum wraps. */
+    return describe_payload(bytes, size,
+                            (setup_sectors + 1) * SECTOR + read_le32(bytes + PAYLOAD_OFFSET),
+                            read_le32(bytes + PAYLOAD_LENGTH), payload, err);
+}
+
+static int find_in_zboot(const uint8_t *bytes, size_t size, struct bzimage_payload *payload,
+                         struct crosh_error *err)
+{
+    size_t start = read_le32(bytes + ZBOOT_OFFSET), length = read_le32(bytes + ZBOOT_LENGTH);
+
+    /* The appended size is not counted here. */
+    if (start < size && size - start >= 2 && memcmp(bytes + start, "\x1f\x8b", 2) != 0)
+        length += 4;
+    return describe_payload(bytes, size, start, length, payload, err);
+}
+
+int bzimage_find_payload(const void *image, size_t size, struct bzimage_payload *payload,
+                         struct crosh_error *err)
+{
+    const uint8_t *bytes = image;
+
+    if (is_bzimage(bytes, size))
+        return find_in_bzimage(bytes, size, payload, err);
+    if (is_zboot(bytes, size))
+        return find_in_zboot(bytes, size, payload, err);
+    if (is_arm64_image(bytes, size)) {
+        *payload = (struct bzimage_payload){
+            .format = BZIMAGE_PLAIN, .data = bytes, .size = size, .unpacked_size = size};
+        return 0;
+    }
+    if (size >= GZIP_SMALLEST && memcmp(bytes, "\x1f\x8b", 2) == 0)
+        return describe_payload(bytes, size, 0, size, payload, err);
+    return crosh_error_set(err, -ENOEXEC,
+                           "not a Linux kernel image (x86's bzImage, arm64's Image)");
+}
+
+int bzimage_check_kernel(const void *kernel, size_t size, struct crosh_error *err)
+{
+    const void *elf = kernel;
     Elf64_Ehdr header;
     bool loads = false;
 
+    if (is_arm64_image(kernel, size))
+        return 0;
     if (!is_elf(elf, size))
-        return crosh_error_set(err, -ENOEXEC, "not an ELF kernel");
+        return crosh_error_set(err, -ENOEXEC, "neither an ELF kernel nor an arm64 Image");
     memcpy(&header, elf, sizeof(header));
     if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB ||
         header.e_machine != EM_X86_64)
@@ -183,7 +239,7 @@ int bzimage_release(const void *image, size_t size, char *release, size_t room,
             return crosh_error_set(err, -ENOEXEC, "the kernel does not tell its release");
         return copy_release((const char *)bytes + at, size - at, release, room, err);
     }
-    if (is_elf(image, size)) {
+    if (is_elf(image, size) || is_arm64_image(bytes, size)) {
         const uint8_t *at = bytes;
 
         /* The banner stands in more than one place, once as a format ("Linux version %s"). */
@@ -195,5 +251,5 @@ int bzimage_release(const void *image, size_t size, char *release, size_t room,
         }
         return crosh_error_set(err, -ENOEXEC, "the kernel does not tell its release");
     }
-    return crosh_error_set(err, -ENOEXEC, "neither a bzImage nor an ELF kernel");
+    return crosh_error_set(err, -ENOEXEC, "neither a bzImage nor an ELF kernel nor an arm64 Image");
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reads Linux/x86 kernel images: the bzImage around a compressed ELF, and that ELF. */
+/* Reads Linux kernel images of x86 and arm64: what is compressed in them, and what that is. */
 #ifndef GUEST_IMAGE_BZIMAGE_H
 #define GUEST_IMAGE_BZIMAGE_H
 
@@ -18,10 +18,10 @@ enum bzimage_format {
     BZIMAGE_LZMA,
     BZIMAGE_ZSTD,
     BZIMAGE_LZ4,
-    BZIMAGE_PLAIN, /* an ELF that was not compressed */
+    BZIMAGE_PLAIN, /* not compressed */
 };
 
-/* The compressed kernel inside a bzImage; data points into the image. */
+/* The kernel inside an image; data points into the image. */
 struct bzimage_payload {
     enum bzimage_format format;
     const uint8_t *data;
@@ -30,8 +30,10 @@ struct bzimage_payload {
 };
 
 /*
- * Finds the payload. -ENOEXEC: no bzImage, or a damaged one; -EOPNOTSUPP: one
- * that is too old to say where its payload is, or compressed in a way unknown here.
+ * Finds the payload: of x86's bzImage, of arm64's Image (that is itself), of an Image
+ * that was compressed by gzip or is in an EFI program that unpacks it (zboot).
+ * -ENOEXEC: none of these, or a damaged one; -EOPNOTSUPP: a bzImage that is too old to
+ * say where its payload is, or one compressed in a way unknown here.
  */
 int bzimage_find_payload(const void *image, size_t size, struct bzimage_payload *payload,
                          struct crosh_error *err);
@@ -40,12 +42,15 @@ int bzimage_find_payload(const void *image, size_t size, struct bzimage_payload 
 int bzimage_unpack(const struct bzimage_payload *payload, uint8_t **elf, size_t *elf_size,
                    struct crosh_error *err);
 
-/* Checks that this is a whole x86-64 ELF kernel: its segments lie inside it. */
-int bzimage_check_elf(const void *elf, size_t size, struct crosh_error *err);
+/*
+ * Checks that this is what the launcher boots: a whole x86-64 ELF kernel, its segments
+ * inside it, or an arm64 Image.
+ */
+int bzimage_check_kernel(const void *kernel, size_t size, struct crosh_error *err);
 
 /*
- * The kernel's release ("6.1.0-56-cloud-amd64") of a bzImage or an ELF, as a
- * string of plain characters that is safe in a path.
+ * The kernel's release ("6.1.0-56-cloud-amd64") of a bzImage or of what passes
+ * bzimage_check_kernel(), as a string of plain characters that is safe in a path.
  */
 int bzimage_release(const void *image, size_t size, char *release, size_t room,
                     struct crosh_error *err);

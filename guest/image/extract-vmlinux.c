@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* crosh-vmlinux: takes the uncompressed ELF kernel out of a bzImage, or tells a kernel's release.
- */
+/* crosh-vmlinux: takes the uncompressed kernel out of an image, or tells a kernel's release. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -84,9 +83,25 @@ static int extract(const struct mapping *image, const char *input, const char *o
 
     if (bzimage_find_payload(image->data, image->size, &payload, err) < 0 ||
         bzimage_unpack(&payload, &elf, &elf_size, err) < 0 ||
-        bzimage_check_elf(elf, elf_size, err) < 0)
+        bzimage_check_kernel(elf, elf_size, err) < 0)
         return crosh_error_wrap(err, "%s", input);
     return write_file(output, elf, elf_size, err);
+}
+
+/* The release of a kernel that only tells it once it is unpacked is looked up there. */
+static int find_release(const struct mapping *image, char *release, size_t room,
+                        struct crosh_error *err)
+{
+    struct bzimage_payload payload;
+    cleanup_free uint8_t *kernel = NULL;
+    size_t kernel_size = 0;
+
+    if (bzimage_release(image->data, image->size, release, room, err) == 0)
+        return 0;
+    if (bzimage_find_payload(image->data, image->size, &payload, NULL) < 0 ||
+        bzimage_unpack(&payload, &kernel, &kernel_size, NULL) < 0)
+        return err->code;
+    return bzimage_release(kernel, kernel_size, release, room, err);
 }
 
 static int run(int argc, char **argv, struct crosh_error *err)
@@ -98,7 +113,7 @@ static int run(int argc, char **argv, struct crosh_error *err)
 
         if (map_file(argv[2], &image, err) < 0)
             return err->code;
-        if (bzimage_release(image.data, image.size, release, sizeof(release), err) < 0)
+        if (find_release(&image, release, sizeof(release), err) < 0)
             return crosh_error_wrap(err, "%s", argv[2]);
         return puts(release) < 0 || fflush(stdout) != 0 ? crosh_error_errno(err, "output") : 0;
     }
@@ -108,7 +123,7 @@ static int run(int argc, char **argv, struct crosh_error *err)
         return extract(&image, argv[1], argv[2], err);
     }
     return crosh_error_set(err, CROSH_EUSAGE,
-                           "usage: crosh-vmlinux BZIMAGE OUTPUT | crosh-vmlinux --release KERNEL");
+                           "usage: crosh-vmlinux IMAGE OUTPUT | crosh-vmlinux --release KERNEL");
 }
 
 int main(int argc, char **argv)

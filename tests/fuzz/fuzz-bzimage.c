@@ -19,11 +19,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char release[65];
 
     (void)bzimage_release(data, size, release, sizeof(release), NULL);
-    (void)bzimage_check_elf(data, size, NULL);
+    (void)bzimage_check_kernel(data, size, NULL);
     if (bzimage_find_payload(data, size, &payload, NULL) == 0 &&
         payload.unpacked_size <= UNPACKED_MAX &&
         bzimage_unpack(&payload, &elf, &elf_size, NULL) == 0)
-        (void)bzimage_check_elf(elf, elf_size, NULL);
+        (void)bzimage_check_kernel(elf, elf_size, NULL);
     free(elf);
     return 0;
 }

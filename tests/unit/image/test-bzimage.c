@@ -170,7 +170,7 @@ static int extract(const uint8_t *image, size_t size, struct crosh_error *err)
     if (status == 0)
         status = bzimage_unpack(&payload, &elf, &elf_size, err);
     if (status == 0)
-        status = bzimage_check_elf(elf, elf_size, err);
+        status = bzimage_check_kernel(elf, elf_size, err);
     free(elf);
     free(exact);
     return status;
@@ -193,7 +193,7 @@ static void unpacks_every_format(void **state)
         assert_int_equal(bzimage_unpack(&payload, &elf, &elf_size, &err), 0);
         assert_int_equal(elf_size, sizeof(want));
         assert_memory_equal(elf, &want, sizeof(want));
-        assert_int_equal(bzimage_check_elf(elf, elf_size, &err), 0);
+        assert_int_equal(bzimage_check_kernel(elf, elf_size, &err), 0);
         free(elf);
     }
 }
@@ -298,28 +298,108 @@ static void refuses_damaged_elf(void **state)
     (void)state;
     elf = make_elf();
     elf.header.e_machine = EM_AARCH64;
-    assert_int_equal(bzimage_check_elf(&elf, sizeof(elf), NULL), -ENOEXEC);
+    assert_int_equal(bzimage_check_kernel(&elf, sizeof(elf), NULL), -ENOEXEC);
     elf = make_elf();
     elf.header.e_ident[EI_CLASS] = ELFCLASS32;
-    assert_int_equal(bzimage_check_elf(&elf, sizeof(elf), NULL), -ENOEXEC);
+    assert_int_equal(bzimage_check_kernel(&elf, sizeof(elf), NULL), -ENOEXEC);
     elf = make_elf();
     elf.header.e_phoff = UINT64_MAX;
-    assert_int_equal(bzimage_check_elf(&elf, sizeof(elf), NULL), -ENOEXEC);
+    assert_int_equal(bzimage_check_kernel(&elf, sizeof(elf), NULL), -ENOEXEC);
     elf = make_elf();
     elf.header.e_phnum = UINT16_MAX;
-    assert_int_equal(bzimage_check_elf(&elf, sizeof(elf), NULL), -ENOEXEC);
+    assert_int_equal(bzimage_check_kernel(&elf, sizeof(elf), NULL), -ENOEXEC);
     elf = make_elf();
     elf.header.e_phnum = 0;
-    assert_int_equal(bzimage_check_elf(&elf, sizeof(elf), NULL), -ENOEXEC);
+    assert_int_equal(bzimage_check_kernel(&elf, sizeof(elf), NULL), -ENOEXEC);
     elf = make_elf();
     elf.segment.p_offset = UINT64_MAX - 8; /* offset + size would wrap to something small */
     elf.segment.p_filesz = 16;
-    assert_int_equal(bzimage_check_elf(&elf, sizeof(elf), NULL), -ENOEXEC);
+    assert_int_equal(bzimage_check_kernel(&elf, sizeof(elf), NULL), -ENOEXEC);
     elf = make_elf();
     elf.segment.p_filesz++;
-    assert_int_equal(bzimage_check_elf(&elf, sizeof(elf), NULL), -ENOEXEC);
+    assert_int_equal(bzimage_check_kernel(&elf, sizeof(elf), NULL), -ENOEXEC);
     elf = make_elf();
-    assert_int_equal(bzimage_check_elf(&elf, sizeof(elf), NULL), 0);
+    assert_int_equal(bzimage_check_kernel(&elf, sizeof(elf), NULL), 0);
+}
+
+#define ARM64_SIZE 3000
+
+static void make_arm64_image(uint8_t image[ARM64_SIZE])
+{
+    for (size_t i = 0; i < ARM64_SIZE; i++)
+        image[i] = (uint8_t)(i * i >> 3);
+    memcpy(image, "MZ@\xfa", 4);
+    memcpy(image + 56, "ARM\x64", 4);
+    strcpy((char *)image + 1000, "Linux version " RELEASE " (someone@host)");
+}
+
+/* What an EFI zboot program is to us: a header, and the payload with its size behind it. */
+static size_t make_zboot(enum bzimage_format format, uint8_t *image)
+{
+    enum { HEADER = 512 };
+    uint8_t kernel[ARM64_SIZE];
+    size_t size, appended = format == BZIMAGE_GZIP ? 0 : 4;
+
+    make_arm64_image(kernel);
+    memset(image, 0, HEADER);
+    size =
+        compress_payload(format, kernel, sizeof(kernel), image + HEADER, IMAGE_ROOM - HEADER - 4);
+    memcpy(image, "MZ\0\0zimg", 8);
+    put_le32(image + 8, HEADER);
+    put_le32(image + 12, (uint32_t)(size - appended));
+    return HEADER + size;
+}
+
+static void unpacks_arm64_images(void **state)
+{
+    uint8_t want[ARM64_SIZE], image[IMAGE_ROOM];
+    struct bzimage_payload payload;
+    char release[65];
+
+    (void)state;
+    make_arm64_image(want);
+    assert_int_equal(bzimage_find_payload(want, sizeof(want), &payload, NULL), 0);
+    assert_int_equal(payload.format, BZIMAGE_PLAIN);
+    assert_int_equal(payload.size, sizeof(want));
+    assert_int_equal(bzimage_check_kernel(want, sizeof(want), NULL), 0);
+    assert_int_equal(bzimage_release(want, sizeof(want), release, sizeof(release), NULL), 0);
+    assert_string_equal(release, RELEASE);
+    assert_int_equal(bzimage_check_kernel(want, 63, NULL), -ENOEXEC);
+
+    for (enum bzimage_format format = BZIMAGE_GZIP; format < BZIMAGE_PLAIN; format++) {
+        size_t size = make_zboot(format, image);
+        uint8_t *kernel = NULL;
+        size_t kernel_size = 0;
+
+        assert_int_equal(bzimage_find_payload(image, size, &payload, NULL), 0);
+        assert_int_equal(payload.format, format);
+        assert_int_equal(bzimage_unpack(&payload, &kernel, &kernel_size, NULL), 0);
+        assert_int_equal(kernel_size, sizeof(want));
+        assert_memory_equal(kernel, want, sizeof(want));
+        free(kernel);
+        for (size_t cut = 0; cut < size; cut++)
+            assert_int_equal(extract(image, cut, NULL), -ENOEXEC);
+    }
+    put_le32(image + 8, UINT32_MAX);
+    put_le32(image + 12, UINT32_MAX);
+    assert_int_equal(extract(image, IMAGE_ROOM, NULL), -ENOEXEC);
+}
+
+static void unpacks_gzipped_images(void **state)
+{
+    uint8_t kernel[ARM64_SIZE], image[IMAGE_ROOM];
+    size_t size;
+
+    (void)state;
+    make_arm64_image(kernel);
+    size = compress_payload(BZIMAGE_GZIP, kernel, sizeof(kernel), image, sizeof(image));
+    for (size_t cut = 0; cut < size; cut++)
+        assert_int_equal(extract(image, cut, NULL), -ENOEXEC);
+    assert_int_equal(extract(image, size, NULL), 0);
+    /* Anything else that gzip packs is no kernel. */
+    kernel[56] = 'B';
+    size = compress_payload(BZIMAGE_GZIP, kernel, sizeof(kernel), image, sizeof(image));
+    assert_int_equal(extract(image, size, NULL), -ENOEXEC);
 }
 
 static void tells_the_release(void **state)
@@ -366,6 +446,8 @@ int main(void)
         cmocka_unit_test(survives_every_flipped_byte),
         cmocka_unit_test(refuses_absurd_headers),
         cmocka_unit_test(refuses_damaged_elf),
+        cmocka_unit_test(unpacks_arm64_images),
+        cmocka_unit_test(unpacks_gzipped_images),
         cmocka_unit_test(tells_the_release),
         cmocka_unit_test(refuses_a_release_unfit_for_a_path),
     };
