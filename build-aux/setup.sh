@@ -25,36 +25,73 @@ as_root() {
     fi
 }
 
+# The words of $@ that are Debian packages (NAME, or NAME:ARCHITECTURE) not installed, in $missing.
+find_missing() {
+    local native package name architecture
+    missing=
+    native=$(dpkg --print-architecture)
+    for package in "$@"; do
+        name=${package%:*} architecture=$native
+        case $package in *:*) architecture=${package##*:} ;; esac
+        # One line for each architecture that it is known of.
+        dpkg-query -W -f '${Architecture} ${db:Status-Status}\n' "$name:*" 2>/dev/null |
+            grep -q -x -e "$architecture installed" -e 'all installed' || missing="$missing $package"
+    done
+}
+
+# Installs $missing; output goes to the end of $1.
+install_missing() {
+    # shellcheck disable=SC2086 # a list of words
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        $missing >>"$1" 2>&1
+}
+
 # Installs those of the named Debian packages that are missing.
 need_packages() {
-    missing=
     if ! command -v dpkg-query >/dev/null 2>&1; then
         # No Debian: configure will name what is not there.
         say "not a Debian system: install what configure asks for by your distribution's names"
         return 0
     fi
-    native=$(dpkg --print-architecture)
-    for package in "$@"; do
-        # One line for each architecture that it is known of.
-        dpkg-query -W -f '${Architecture} ${db:Status-Status}\n' "$package" 2>/dev/null |
-            grep -q -x -e "$native installed" -e 'all installed' || missing="$missing $package"
-    done
+    find_missing "$@"
     [ -n "$missing" ] || return 0
     say "installing Debian packages:$missing"
     log=$top/build/install.log
     mkdir -p "$top/build"
-    # shellcheck disable=SC2086 # a list of words
-    if ! as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        $missing >"$log" 2>&1; then
+    : >"$log"
+    if ! install_missing "$log"; then
         # Stale or absent lists are the common reason: fetch them and try once more.
         as_root apt-get update -qq >>"$log" 2>&1 || true
-        # shellcheck disable=SC2086
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-            --no-install-recommends $missing >>"$log" 2>&1 || {
+        install_missing "$log" || {
             tail -n 5 "$log" >&2
             die "the packages could not be installed (whole log: $log)"
         }
     fi
+}
+
+# get_foreign_packages ARCHITECTURE PACKAGE...: the same for a build for another architecture of
+# Debian's, whose packages are named NAME:ARCHITECTURE. When they cannot be had: 1, and $why_not.
+get_foreign_packages() {
+    local architecture=$1
+    shift
+    log=$top/build/install-$architecture.log
+    mkdir -p "$top/build"
+    if ! command -v dpkg-query >/dev/null 2>&1; then
+        why_not="not a Debian system"
+        return 1
+    fi
+    find_missing "$@"
+    [ -n "$missing" ] || return 0
+    say "installing Debian packages:$missing"
+    : >"$log"
+    if ! dpkg --print-foreign-architectures | grep -q -x "$architecture"; then
+        as_root dpkg --add-architecture "$architecture" >>"$log" 2>&1 &&
+            as_root apt-get update -qq >>"$log" 2>&1 || true
+    fi
+    install_missing "$log" || { as_root apt-get update -qq >>"$log" 2>&1 && install_missing "$log"; } || {
+        why_not="Debian's packages for $architecture cannot be had: $(grep '^E:' "$log" | tail -n 1)"
+        return 1
+    }
 }
 
 # What building and running need.
