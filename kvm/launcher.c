@@ -451,6 +451,17 @@ static int check_files(const struct machine_config *config, struct crosh_error *
     return 0;
 }
 
+/* Network cards need the host's network, which a confined launcher has left. */
+static int open_nics(struct launcher *l, struct crosh_error *err)
+{
+    struct machine_config *machine = &l->machine_config;
+
+    for (unsigned int i = 0; i < machine->nic_count; i++)
+        if (nic_open(&machine->nic[i], machine->name, i, machine->vcpus, err) < 0)
+            return err->code;
+    return 0;
+}
+
 static int set_up(struct launcher *l, struct crosh_error *err)
 {
     int ret;
@@ -471,7 +482,9 @@ static int set_up(struct launcher *l, struct crosh_error *err)
         return err->code;
     if (l->notice[0] != '\0')
         send_notice(l);
-    ret = confine(l->config, l->backend, err);
+    ret = open_nics(l, err);
+    if (ret == 0)
+        ret = confine(l->config, l->backend, err);
     return ret < 0 ? ret : machine_up(l, err);
 }
 
@@ -515,6 +528,8 @@ static void tear_down(struct launcher *l)
     machine_down(l);
     if (pid != NULL)
         (void)unlink(pid);
+    for (unsigned int i = 0; i < l->machine_config.nic_count; i++)
+        nic_close(&l->machine_config.nic[i]);
     write_ended(l);
     console_log_free(l->console);
     /* Last: who waits for the event or for the socket to go finds everything else in order. */

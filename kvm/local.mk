@@ -12,6 +12,7 @@ kvm_libkvm_la_SOURCES = \
 	kvm/guest-link.c kvm/guest-link.h \
 	kvm/launcher.c kvm/launcher.h \
 	kvm/options.c kvm/options.h \
+	kvm/option-values.c kvm/option-values.h \
 	kvm/vm-lock.c kvm/vm-lock.h \
 	kvm/control/framed-stream.c kvm/control/framed-stream.h \
 	kvm/control/server.c kvm/control/server.h \
@@ -20,6 +21,7 @@ kvm_libkvm_la_SOURCES = \
 	kvm/backend/qemu-args.c kvm/backend/qemu-args.h \
 	kvm/backend/qmp.c kvm/backend/qmp.h
 
+include kvm/net.mk
 include kvm/sandbox.mk
 include kvm/virtio.mk
 include kvm/kvm.mk

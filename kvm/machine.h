@@ -9,9 +9,11 @@
 #include <crosh/error.h>
 
 #include "kvm/event-loop.h"
+#include "kvm/net/nic.h"
 #include "kvm/virtio/device.h"
 
 #define MACHINE_MAX_DISKS 16
+#define MACHINE_MAX_NICS  4
 #define MACHINE_MAX_VCPUS 8
 
 struct machine_disk {
@@ -29,6 +31,8 @@ struct machine_config {
     uint64_t memory_bytes; /* a multiple of 2 MiB */
     unsigned int disk_count;
     struct machine_disk disk[MACHINE_MAX_DISKS];
+    unsigned int nic_count;
+    struct nic nic[MACHINE_MAX_NICS]; /* opened by the launcher, before it is confined */
 };
 
 enum machine_end {

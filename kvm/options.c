@@ -2,13 +2,13 @@
 /* Implements the launcher's command line. */
 #include "kvm/options.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "kvm/option-values.h"
 #include "lib/base/size.h"
 
 #define MIB             (UINT64_C(1) << 20)
@@ -28,6 +28,7 @@ enum option_id {
     OPT_MEMORY,
     OPT_DISK,
     OPT_DISK_RO,
+    OPT_NET,
     OPT_ACCEL,
     OPT_CID,
     OPT_CONTROL_FD,
@@ -55,6 +56,9 @@ static const struct {
     {"memory", "SIZE", OPT_MEMORY, "guest memory, a multiple of 2M (512M)"},
     {"disk", "FILE", OPT_DISK, "a raw disk; up to 16 with those of --disk-ro"},
     {"disk-ro", "FILE", OPT_DISK_RO, "a raw disk that the guest may only read"},
+    {"net", "WHERE", OPT_NET,
+     "a network card: tap=NAME, fd=N (a tap's), passt=SOCKET or socket-fd=N, then\n"
+     "                           ,mac=ADDRESS and ,mtu=N as wanted; up to 4"},
     {"accel", "HOW", OPT_ACCEL, "auto, kvm or tcg (auto)"},
     {"cid", "N", OPT_CID, "vsock context id of the guest (3)"},
     {"control-fd", "FD", OPT_CONTROL_FD, "a connected stream to serve as a subscribed client"},
@@ -83,11 +87,7 @@ static void print_help(void)
 static int parse_number(const char *name, const char *text, unsigned long min, unsigned long max,
                         unsigned long *number, struct crosh_error *err)
 {
-    char *end;
-
-    errno = 0;
-    *number = strtoul(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || *text == '-' || *number < min || *number > max)
+    if (!option_parse_number(text, min, max, number))
         return crosh_error_set(err, CROSH_EUSAGE, "--%s takes a number from %lu to %lu, not '%s'",
                                name, min, max, text);
     return 0;
@@ -117,6 +117,13 @@ static int add_disk(struct machine_config *machine, const char *path, bool read_
     machine->disk[machine->disk_count++] =
         (struct machine_disk){.path = path, .read_only = read_only};
     return 0;
+}
+
+static int add_nic(struct machine_config *machine, const char *text, struct crosh_error *err)
+{
+    if (machine->nic_count == MACHINE_MAX_NICS)
+        return crosh_error_set(err, CROSH_EUSAGE, "at most %d network cards", MACHINE_MAX_NICS);
+    return nic_parse(text, &machine->nic[machine->nic_count++], err);
 }
 
 static int parse_accel(const char *text, enum launcher_accel *accel, struct crosh_error *err)
@@ -168,6 +175,9 @@ static int parse_option(int id, struct launcher_config *config, struct crosh_err
     case OPT_DISK:
     case OPT_DISK_RO:
         ret = add_disk(machine, optarg, id == OPT_DISK_RO, err);
+        break;
+    case OPT_NET:
+        ret = add_nic(machine, optarg, err);
         break;
     case OPT_ACCEL:
         ret = parse_accel(optarg, &config->accel, err);

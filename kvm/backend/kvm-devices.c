@@ -5,6 +5,7 @@
 #include "kvm/backend/kvm-machine.h"
 #include "kvm/virtio/blk.h"
 #include "kvm/virtio/console.h"
+#include "kvm/virtio/net.h"
 #include "kvm/virtio/rng.h"
 
 static int map_bus(struct machine *machine, struct crosh_error *err)
@@ -64,6 +65,11 @@ int kvm_devices_init(struct machine *machine, const struct machine_config *confi
         if (plug(machine, machine->disk[i], err) < 0)
             return -EIO;
     }
+    for (unsigned int i = 0; i < config->nic_count && i < MACHINE_MAX_NICS; i++) {
+        machine->nic[i] = virtio_net_new(loop, &config->nic[i], config->vcpus, err);
+        if (plug(machine, machine->nic[i], err) < 0)
+            return -EIO;
+    }
     if (machine->host.vsock != NULL && plug(machine, machine->host.vsock, err) < 0)
         return -EIO;
     machine->console = virtio_console_new(loop, on_console_output, machine, err);
@@ -79,6 +85,8 @@ void kvm_devices_fini(struct machine *machine)
         virtio_pci_free(machine->transport[--machine->transport_count]);
     for (unsigned int i = 0; i < MACHINE_MAX_DISKS; i++)
         virtio_blk_free(machine->disk[i]);
+    for (unsigned int i = 0; i < MACHINE_MAX_NICS; i++)
+        virtio_net_free(machine->nic[i]);
     virtio_console_free(machine->console);
     virtio_rng_free(machine->rng);
     pci_bus_fini(&machine->pci);

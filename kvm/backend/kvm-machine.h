@@ -19,7 +19,8 @@
 #include "kvm/machine.h"
 #include "kvm/virtio/pci.h"
 
-#define KVM_MAX_DEVICES (MACHINE_MAX_DISKS + 3) /* disks, vsock, console, rng */
+/* vsock, console and rng beside disks and network cards */
+#define KVM_MAX_DEVICES (MACHINE_MAX_DISKS + MACHINE_MAX_NICS + 3)
 /* MSI lines follow the interrupt controller's pins. */
 #define KVM_MAX_LINES (LAYOUT_PINS + KVM_MAX_DEVICES * (VIRTIO_DEVICE_MAX_QUEUES + 1))
 
@@ -82,6 +83,7 @@ struct machine {
     struct virtio_device *device[KVM_MAX_DEVICES]; /* all that are plugged in, in slot order */
     unsigned int disk_count;
     struct virtio_device *disk[MACHINE_MAX_DISKS];
+    struct virtio_device *nic[MACHINE_MAX_NICS];
     struct virtio_device *console, *rng;
     bool is_console_in_use; /* it spoke last, not the serial port: typing goes there */
 

@@ -52,6 +52,38 @@ static void add_disk(struct qemu_args *args, const struct machine_disk *disk, un
         json_pack("{s:s, s:s, s:s}", "driver", "virtio-blk-pci", "drive", node, "serial", node));
 }
 
+/* The descriptors are inherited: become_qemu() sees to that. */
+static void add_nic(struct qemu_args *args, const struct nic *nic, unsigned int index)
+{
+    const struct net_end *end = nic->end;
+    char id[16], mac[18], fds[NET_MAX_QUEUES * 12] = "";
+    json_t *device;
+
+    snprintf(id, sizeof(id), "net%u", index);
+    snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", nic->mac[0], nic->mac[1],
+             nic->mac[2], nic->mac[3], nic->mac[4], nic->mac[5]);
+    for (unsigned int i = 0; i < end->queue_count; i++)
+        snprintf(fds + strlen(fds), sizeof(fds) - strlen(fds), "%s%d", i > 0 ? ":" : "",
+                 end->fd[i]);
+    device = json_pack("{s:s, s:s, s:s, s:s}", "driver", "virtio-net-pci", "netdev", id, "mac", mac,
+                       "romfile", "");
+    if (end->queue_count > 1) {
+        json_object_set_new(device, "mq", json_true());
+        json_object_set_new(device, "vectors", json_integer(2 * end->queue_count + 2));
+    }
+    if (nic->mtu != 0)
+        json_object_set_new(device, "host_mtu", json_integer(nic->mtu));
+    if (end->is_tap)
+        add_json(args, "-netdev",
+                 json_pack("{s:s, s:s, s:s}", "type", "tap", "id", id,
+                           end->queue_count > 1 ? "fds" : "fd", fds));
+    else
+        add_json(args, "-netdev",
+                 json_pack("{s:s, s:s, s:b, s:{s:s, s:s}}", "type", "stream", "id", id, "server", 0,
+                           "addr", "type", "fd", "str", fds));
+    add_json(args, "-device", device);
+}
+
 int qemu_args_build(struct qemu_args *args, const char *program,
                     const struct machine_config *config, int qmp_fd, int console_fd, int vsock_fd)
 {
@@ -92,6 +124,8 @@ int qemu_args_build(struct qemu_args *args, const char *program,
     add(args, "vhost-user-vsock-pci,chardev=vsock");
     for (unsigned int i = 0; i < config->disk_count; i++)
         add_disk(args, &config->disk[i], i);
+    for (unsigned int i = 0; i < config->nic_count; i++)
+        add_nic(args, &config->nic[i], i);
     add(args, "-kernel");
     add(args, "%s", config->kernel);
     if (config->initrd != NULL) {

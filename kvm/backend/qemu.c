@@ -217,7 +217,8 @@ static int open_streams(struct streams *streams, struct crosh_error *err)
 
 /* In the child: becomes QEMU, or says on its stderr why not. */
 static void __attribute__((noreturn))
-become_qemu(const char *program, char *const *argv, const struct streams *streams, pid_t parent)
+become_qemu(const char *program, char *const *argv, const struct machine_config *config,
+            const struct streams *streams, pid_t parent)
 {
     sigset_t none;
 
@@ -233,6 +234,9 @@ become_qemu(const char *program, char *const *argv, const struct streams *stream
     (void)dup2(streams->theirs[STREAM_STDERR], STDERR_FILENO);
     for (int i = 0; i < STREAM_COUNT; i++)
         (void)fcntl(streams->theirs[i], F_SETFD, 0);
+    for (unsigned int i = 0; i < config->nic_count; i++)
+        for (unsigned int j = 0; j < config->nic[i].end->queue_count; j++)
+            (void)fcntl(config->nic[i].end->fd[j], F_SETFD, 0);
     (void)execv(program, argv);
     dprintf(STDERR_FILENO, "%s: %s\n", program, strerror(errno));
     _exit(127);
@@ -254,7 +258,7 @@ static int spawn(struct machine *m, const struct machine_config *config,
     if (m->pid < 0)
         return crosh_error_errno(err, "starting QEMU");
     if (m->pid == 0)
-        become_qemu(program, args.argv, streams, parent);
+        become_qemu(program, args.argv, config, streams, parent);
     m->pid_fd = (int)syscall(SYS_pidfd_open, m->pid, 0);
     return m->pid_fd < 0 ? crosh_error_errno(err, "starting QEMU") : 0;
 }

@@ -10,6 +10,7 @@ enum sandbox_thread {
     SANDBOX_THREAD_LOOP, /* the event loop; builds machines, makes threads */
     SANDBOX_THREAD_VCPU,
     SANDBOX_THREAD_DISK,
+    SANDBOX_THREAD_NET,
     SANDBOX_THREAD_COUNT,
 };
 

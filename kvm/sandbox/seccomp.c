@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <linux/fs.h>
+#include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -67,6 +68,12 @@ static const int disk_calls[] = {
     SCMP_SYS(pwrite64), SCMP_SYS(fdatasync), SCMP_SYS(fallocate),
 };
 
+/* Frames, to and from a tap interface or a stream. */
+static const int net_calls[] = {
+    SCMP_SYS(readv),    SCMP_SYS(writev),    SCMP_SYS(sendto),     SCMP_SYS(sendmsg),
+    SCMP_SYS(recvfrom), SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait),
+};
+
 /* Streams, the console's log, the machine made anew, threads made and joined. Those of the other
    threads are among them, as a thread keeps the list of the one that made it. */
 static const int loop_calls[] = {
@@ -79,6 +86,7 @@ static const int loop_calls[] = {
     SCMP_SYS(poll),
     SCMP_SYS(ppoll),
     SCMP_SYS(eventfd2),
+    SCMP_SYS(epoll_create1), /* for the loops of network cards' threads */
     SCMP_SYS(epoll_ctl),
     SCMP_SYS(epoll_wait),
     SCMP_SYS(epoll_pwait),
@@ -121,7 +129,8 @@ static const int loop_calls[] = {
 };
 
 static const unsigned long loop_ioctls[] = {
-    BLKGETSIZE64, 0x5401, /* TCGETS: stdio asks whether stderr is a terminal */
+    BLKGETSIZE64, TUNSETOFFLOAD, TUNSETQUEUE,
+    0x5401, /* TCGETS: stdio asks whether stderr is a terminal */
 };
 
 /* Whether the bits of an argument that are in mask are those of value. */
@@ -235,6 +244,8 @@ int seccomp_filter_init(struct seccomp_filter *filter, enum sandbox_thread threa
         code = add_loop(ctx);
     if (code == 0 && thread == SANDBOX_THREAD_DISK)
         code = add_calls(ctx, disk_calls, COUNT(disk_calls));
+    if (code == 0 && thread == SANDBOX_THREAD_NET)
+        code = add_calls(ctx, net_calls, COUNT(net_calls));
     if (code == 0 && thread == SANDBOX_THREAD_VCPU) {
         code = add_calls(ctx, vcpu_calls, COUNT(vcpu_calls));
         if (code == 0)

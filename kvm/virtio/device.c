@@ -53,6 +53,11 @@ static void on_kick(void *opaque, uint32_t events)
     dev->ops->kick(dev, index);
 }
 
+static bool has_own_kicks(struct virtio_device *dev, unsigned int index)
+{
+    return dev->ops->has_own_kicks != NULL && dev->ops->has_own_kicks(dev, index);
+}
+
 static int start_queue(struct virtio_device *dev, unsigned int index,
                        const struct guest_memory *memory)
 {
@@ -64,7 +69,7 @@ static int start_queue(struct virtio_device *dev, unsigned int index,
     ret = virtqueue_start(vq, memory);
     if (ret < 0)
         return ret;
-    if (vq->kick_fd < 0)
+    if (vq->kick_fd < 0 || has_own_kicks(dev, index))
         return 0;
     kick->dev = dev;
     kick->source = event_add(dev->loop, vq->kick_fd, EPOLLIN, on_kick, kick);
@@ -93,7 +98,7 @@ int virtio_device_start(struct virtio_device *dev, const struct guest_memory *me
     }
     /* The driver may have filled its queues before anybody watched. */
     for (unsigned int i = 0; i < dev->queue_count; i++)
-        if (virtqueue_has_available(&dev->queue[i]))
+        if (!has_own_kicks(dev, i) && virtqueue_has_available(&dev->queue[i]))
             dev->ops->kick(dev, i);
     if (dev->on_first_start != NULL) {
         void (*fn)(void *) = dev->on_first_start;

@@ -42,6 +42,12 @@ struct virtio_device_ops {
      * be done.
      */
     void (*hold)(struct virtio_device *dev);
+    /*
+     * Whether the device watches the kick_fd of queue index itself, on a thread of its
+     * own, between start and stop; kick is called for such a queue after a release only.
+     * Asked when features are agreed. NULL: for no queue.
+     */
+    bool (*has_own_kicks)(struct virtio_device *dev, unsigned int index);
 };
 
 /* A queue's kick_fd on the loop. */

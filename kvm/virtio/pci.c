@@ -31,6 +31,7 @@ enum {
     MSIX_PBA_OFFSET = 0x5000,
 
     CLASS_STORAGE_OTHER = 0x018000,
+    CLASS_NETWORK_ETHERNET = 0x020000,
     CLASS_COMMUNICATION_OTHER = 0x078000,
     CLASS_OTHER = 0xff0000,
 };
@@ -238,6 +239,8 @@ static uint32_t class_code(uint16_t device_id)
     switch (device_id) {
     case VIRTIO_ID_BLOCK:
         return CLASS_STORAGE_OTHER;
+    case VIRTIO_ID_NET:
+        return CLASS_NETWORK_ETHERNET;
     case VIRTIO_ID_CONSOLE:
         return CLASS_COMMUNICATION_OTHER;
     default:

@@ -272,7 +272,7 @@ bool virtqueue_has_available(struct virtqueue *vq)
            load16_acquire(vq->avail + RING_IDX) != vq->last_avail;
 }
 
-void virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t written)
+void virtqueue_add_used(struct virtqueue *vq, uint16_t head, uint32_t written)
 {
     struct vring_used_elem elem = {.id = htole32(head), .len = htole32(written)};
     uint16_t slot = vq->used_idx & (vq->size - 1);
@@ -284,7 +284,18 @@ void virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t written)
         return;
     memcpy(vq->used + RING_ENTRIES + sizeof(elem) * slot, &elem, sizeof(elem));
     vq->used_idx++;
-    store16_release(vq->used + RING_IDX, vq->used_idx);
+}
+
+void virtqueue_publish_used(struct virtqueue *vq)
+{
+    if (vq->running && !vq->broken)
+        store16_release(vq->used + RING_IDX, vq->used_idx);
+}
+
+void virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t written)
+{
+    virtqueue_add_used(vq, head, written);
+    virtqueue_publish_used(vq);
 }
 
 /* Section 2.7.7: whether the driver wants to hear of what was pushed since the last call. */

@@ -80,6 +80,9 @@ bool virtqueue_has_available(struct virtqueue *vq);
 
 /* Returns a chain with the number of bytes written into its in segments. */
 void virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t written);
+/* The two halves of virtqueue_push(), for chains that the driver must come to see all at once. */
+void virtqueue_add_used(struct virtqueue *vq, uint16_t head, uint32_t written);
+void virtqueue_publish_used(struct virtqueue *vq);
 /* Interrupts the driver if it wants to know of what was pushed since the last call. */
 void virtqueue_notify(struct virtqueue *vq);
 

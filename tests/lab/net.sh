@@ -1,0 +1,63 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# On KVM: a network card on a tap interface: addresses, bulk data both ways, queues, link down.
+# shellcheck disable=SC2317 # functions that are called by check
+# shellcheck source=tests/lab/inside.sh
+. "$(dirname "$0")/inside.sh"
+
+crosh_vm=$(dirname "$(command -v crosh)")/../libexec/crosh/crosh-vm
+
+# up NAME OPTION...: a VM of the micro image, run by the launcher itself, until its agent answers.
+up() {
+    vm=$1
+    shift
+    crosh vmc create "$vm"
+    mkdir -m 700 "$(runtime "$vm")"
+    "$crosh_vm" --name "$vm" --runtime-dir "$(runtime "$vm")" --accel kvm --memory 256M \
+        --kernel /images/micro/vmlinux --initrd /images/micro/initramfs "$@" \
+        >"$(runtime "$vm")/launcher.log" 2>&1 &
+    within 60 run_in "$vm" true || {
+        cat "$(runtime "$vm")/launcher.log" "$(runtime "$vm")/console.log"
+        return 1
+    }
+}
+
+# address NAME ADDRESS INTERFACE
+address() {
+    run_in "$1" sh -c "ip addr add $2/24 dev $3 && ip link set $3 up"
+}
+
+modprobe tun
+mkdir -m 700 "$XDG_RUNTIME_DIR/crosh"
+/usr/sbin/ip tuntap add tap0 mode tap
+ip addr add 10.9.0.1/24 dev tap0
+ip link set tap0 up
+head -c 20000000 /dev/urandom >/tmp/data
+sum=$(sha256sum </tmp/data)
+
+check "a VM with a card starts" up one --net tap=tap0,mac=02:00:00:00:09:02
+[ "$failed" -eq 0 ] || finish
+equal "its address is the one given" "$(run_in one cat /sys/class/net/eth0/address)" \
+    02:00:00:00:09:02
+check "it takes an address" address one 10.9.0.2 eth0
+equal "its link is up" "$(run_in one cat /sys/class/net/eth0/carrier)" 1
+equal "its mtu is the tap's" "$(run_in one cat /sys/class/net/eth0/mtu)" "$(cat /sys/class/net/tap0/mtu)"
+check "it is reached by ping" ping -q -c 3 -i 0.2 10.9.0.2
+# Descriptors opened both ways keep a pipe from ending: nc would leave at its end.
+mkfifo /tmp/open
+run_in one mkfifo /tmp/open
+run_in one sh -c 'nc -l -p 5000 <>/tmp/open >/tmp/data' &
+check "the guest listens" within 20 run_in one sh -c 'netstat -ltn | grep -q :5000'
+nc 10.9.0.2 5000 </tmp/data
+wait $!
+equal "20 MB arrive in the guest" "$(run_in one sha256sum /tmp/data)" "${sum%-}/tmp/data"
+nc -l -p 5001 <>/tmp/open >/tmp/back &
+check "the host listens" within 20 sh -c 'netstat -ltn | grep -q :5001'
+run_in one sh -c 'nc 10.9.0.1 5001 </tmp/data'
+wait $!
+equal "and come back" "$(sha256sum </tmp/back)" "$sum"
+packets=$(cat /sys/class/net/tap0/statistics/tx_packets)
+check "in large frames: $packets of them" test "$packets" -lt 8000
+check "the VM stops" stop one
+equal "by power-off" "$(ended one)" "poweroff 0"
+finish
