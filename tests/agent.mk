@@ -3,7 +3,9 @@
 agent_tests = \
 	tests/agent/test-sessions.py \
 	tests/agent/test-vsh.py \
+	tests/agent/test-foreign.py \
+	tests/agent/test-fullscreen.py \
 	tests/agent/test-init.py \
 	tests/agent/test-console.py
 TESTS += $(agent_tests)
-EXTRA_DIST += $(agent_tests) tests/agent/wire.py
+EXTRA_DIST += $(agent_tests) tests/agent/launcher.py tests/agent/wire.py

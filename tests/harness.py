@@ -139,7 +139,14 @@ class Terminal:
         import pyte
 
         self.eof = pexpect.EOF
-        self.screen = pyte.Screen(columns, rows)
+        class Screen(pyte.Screen):
+            """One that ignores xterm's private attribute reports, for which vim asks."""
+
+            def select_graphic_rendition(self, *attrs, private=False):
+                if not private:
+                    super().select_graphic_rendition(*attrs)
+
+        self.screen = Screen(columns, rows)
         self.stream = pyte.ByteStream(self.screen)
         self.child = pexpect.spawn(argv[0], argv[1:], env=env, dimensions=(rows, columns),
                                    timeout=30, echo=True)

@@ -166,22 +166,6 @@ static void take_data(struct session *s, const Vsh__DataMessage *message)
     flush_input(s);
 }
 
-static int signal_number(Vsh__Signal signal)
-{
-    switch (signal) {
-    case VSH__SIGNAL__SIGNAL_HUP:
-        return SIGHUP;
-    case VSH__SIGNAL__SIGNAL_INT:
-        return SIGINT;
-    case VSH__SIGNAL__SIGNAL_QUIT:
-        return SIGQUIT;
-    case VSH__SIGNAL__SIGNAL_TERM:
-        return SIGTERM;
-    default:
-        return 0;
-    }
-}
-
 static void take_message(struct session *s, const Vsh__GuestMessage *message)
 {
     switch (message->msg_case) {
@@ -199,8 +183,9 @@ static void take_message(struct session *s, const Vsh__GuestMessage *message)
                        message->resize_message->cols);
         break;
     case VSH__GUEST_MESSAGE__MSG_SIGNAL:
-        if (signal_number(message->signal) > 0 && !s->is_ending)
-            command_signal(&s->command, signal_number(message->signal));
+        /* The protocol's numbers are Linux's, those that it has no names for, too. */
+        if ((int)message->signal > 0 && (int)message->signal < NSIG && !s->is_ending)
+            command_signal(&s->command, (int)message->signal);
         break;
     default:
         /* From a newer peer: nothing we could do about it. */
@@ -479,6 +464,7 @@ static int send_ready(int fd, pid_t pid, uint32_t window)
     response.status = VSH__CONNECTION_STATUS__READY;
     response.pid = pid;
     response.stdin_window = window;
+    response.takes_all_signals = 1;
     return frame_send(fd, &response.base);
 }
 

@@ -38,12 +38,6 @@
 #define QUEUE_LIMIT (64u * 1024u)
 #define PIECE       PIPE_BUF
 
-static const char escape_help[] = "\r\n"
-                                  "  ~.  end this session\r\n"
-                                  "  ~?  this text\r\n"
-                                  "  ~~  a tilde\r\n"
-                                  "(recognized right after a newline)\r\n";
-
 enum { SOCKET, INPUT, OUTPUT, ERROR_OUTPUT, SIGNALS, POLL_COUNT };
 
 struct session {
@@ -56,6 +50,7 @@ struct session {
     size_t window; /* bytes of input that may be on their way; 0: the agent does not count */
     size_t on_way; /* bytes of input that it has not taken yet, as far as we know */
     struct byte_queue outputs[2]; /* to stdout and stderr */
+    bool takes_all_signals;       /* the agent: every number, not only those that have names */
     bool has_input;
     bool is_closed[2]; /* the local output takes no more */
     bool has_exited;   /* the remote status has come */
@@ -113,13 +108,31 @@ static void queue_size(struct session *s)
     queue_guest_message(s, &guest);
 }
 
-static void queue_signal(struct session *s, Vsh__Signal number)
+/* The protocol's numbers are Linux's; those without a name there are for agents that take them. */
+static void queue_signal(struct session *s, int number)
 {
     Vsh__GuestMessage guest = VSH__GUEST_MESSAGE__INIT;
 
     guest.msg_case = VSH__GUEST_MESSAGE__MSG_SIGNAL;
-    guest.signal = number;
+    guest.signal = (Vsh__Signal)number;
     queue_guest_message(s, &guest);
+}
+
+static void show_escapes(struct session *s)
+{
+    char c[3] = {(char)s->options->escape};
+    char text[256];
+
+    if (s->options->escape < ' ' || s->options->escape == 0x7f) {
+        c[0] = '^';
+        c[1] = (char)(s->options->escape ^ 0x40);
+    }
+    (void)snprintf(text, sizeof(text),
+                   "\r\n  %s.  end this session\r\n  %s?  this text\r\n"
+                   "  %s%s  the character itself\r\n(recognized right after a newline)\r\n",
+                   c, c, c, c);
+    if (byte_queue_add(&s->outputs[0], text, strlen(text)) < 0)
+        s->is_lost = true;
 }
 
 /* Typed input: without the escapes, which are acted on. */
@@ -136,9 +149,8 @@ static void take_typed(struct session *s, const uint8_t *typed, size_t size)
             queue_input(s, data, count);
         if (escape == VSH_ESCAPE_END)
             leave(s, 0);
-        else if (escape == VSH_ESCAPE_HELP &&
-                 byte_queue_add(&s->outputs[0], escape_help, sizeof(escape_help) - 1) < 0)
-            s->is_lost = true;
+        else if (escape == VSH_ESCAPE_HELP)
+            show_escapes(s);
         typed += taken;
         size -= taken;
     }
@@ -255,6 +267,22 @@ static void write_output(struct session *s, int index)
         leave(s, 128 + SIGPIPE);
 }
 
+/*
+ * The user stops this program. A command without a terminal stops first, and both go
+ * on at SIGCONT; what runs in a terminal of the guest's is stopped from there.
+ */
+static void stop(struct session *s)
+{
+    if (s->terminal.fd >= 0) {
+        vsh_terminal_suspend(&s->terminal);
+    } else if (s->takes_all_signals) {
+        /* SIGTSTP has no effect in the guest: nobody there would wake the command up again. */
+        queue_signal(s, SIGSTOP);
+        (void)byte_queue_flush(&s->to_guest, s->options->socket);
+    }
+    (void)raise(SIGSTOP);
+}
+
 static void take_signal(struct session *s, int number)
 {
     bool is_raw = s->terminal.fd >= 0;
@@ -266,23 +294,27 @@ static void take_signal(struct session *s, int number)
         break;
     case SIGCONT:
         vsh_terminal_reenter(&s->terminal);
+        if (!is_raw && s->takes_all_signals)
+            queue_signal(s, SIGCONT);
+        break;
+    case SIGTSTP:
+        stop(s);
         break;
     case SIGINT:
-        queue_signal(s, VSH__SIGNAL__SIGNAL_INT);
-        break;
     case SIGQUIT:
-        queue_signal(s, VSH__SIGNAL__SIGNAL_QUIT);
-        break;
     case SIGTERM:
-        queue_signal(s, VSH__SIGNAL__SIGNAL_TERM);
-        break;
     case SIGHUP:
-        queue_signal(s, VSH__SIGNAL__SIGNAL_HUP);
+        queue_signal(s, number);
         break;
     default:
+        /* To others than ours it would mean nothing, and does to us what it does to any program. */
+        if (s->takes_all_signals)
+            queue_signal(s, number);
+        else
+            leave(s, 128 + number);
         return;
     }
-    if (number == SIGWINCH || number == SIGCONT)
+    if (number == SIGWINCH || number == SIGCONT || number == SIGTSTP)
         return;
     s->last_signal = number;
     /* With a terminal the signal was meant for this program: the guest sees it hang up. */
@@ -433,7 +465,9 @@ static int await_ready(struct session *s, struct crosh_error *err)
         if (r > 0 && polls[1].revents != 0) {
             int number = vsh_signals_next(&s->signals);
 
-            if (number > 0 && number != SIGWINCH && number != SIGCONT)
+            if (number == SIGTSTP)
+                (void)raise(SIGSTOP);
+            else if (number > 0 && number != SIGWINCH && number != SIGCONT)
                 return crosh_error_set(err, -EINTR, "interrupted");
         }
         if (r > 0 && polls[0].revents != 0)
@@ -445,6 +479,7 @@ static int await_ready(struct session *s, struct crosh_error *err)
         return lost(s, err);
     if (response->status == VSH__CONNECTION_STATUS__READY) {
         s->window = response->stdin_window;
+        s->takes_all_signals = response->takes_all_signals;
         r = 0;
     } else {
         r = refused(s, response, err);
@@ -477,7 +512,7 @@ int vsh_session_run(const struct vsh_session_options *options, struct crosh_erro
     struct session s = {
         .options = options,
         .terminal = {.fd = -1},
-        .escape = {.is_line_start = true},
+        .escape = {.character = options->escape, .is_line_start = true},
         .has_input = true,
     };
     int r = vsh_signals_init(&s.signals, err);

@@ -15,6 +15,7 @@ struct vsh_session_options {
     int stdout_fd;
     int stderr_fd;
     bool is_raw; /* stdin is a terminal to be put into raw mode, with escapes */
+    int escape;  /* the escape character, or VSH_ESCAPE_OFF */
     const Vsh__SetupConnectionRequest *request;
 };
 

@@ -12,9 +12,22 @@ static const struct {
     int number;
     bool is_for_shell; /* it has its own part to do: end, drop the rest of a list, redraw */
 } taken[] = {
-    {SIGINT, true}, {SIGQUIT, false}, {SIGTERM, true},
-    {SIGHUP, true}, {SIGWINCH, true}, {SIGCONT, false},
+    {SIGINT, true},     {SIGQUIT, false}, {SIGTERM, true},  {SIGHUP, true},   {SIGWINCH, true},
+    {SIGCONT, false},   {SIGTSTP, false}, {SIGUSR1, false}, {SIGUSR2, false}, {SIGALRM, false},
+    {SIGVTALRM, false}, {SIGPROF, false}, {SIGIO, false},   {SIGPWR, false},  {SIGURG, false},
 };
+
+/* Signals without a default of their own: a program that does not know them is ended by them. */
+static bool is_taken(int number)
+{
+    if (number >= SIGRTMIN && number <= SIGRTMAX)
+        return true;
+    for (size_t i = 0; i < sizeof(taken) / sizeof(*taken); i++) {
+        if (taken[i].number == number)
+            return true;
+    }
+    return false;
+}
 
 int vsh_signals_init(struct vsh_signals *signals, struct crosh_error *err)
 {
@@ -22,12 +35,13 @@ int vsh_signals_init(struct vsh_signals *signals, struct crosh_error *err)
 
     *signals = (struct vsh_signals){.fd = -1};
     (void)sigemptyset(&mask);
-    for (size_t i = 0; i < sizeof(taken) / sizeof(*taken); i++) {
+    for (int number = 1; number < NSIG; number++) {
         struct sigaction action;
 
         /* A blocked signal is queued even if it is ignored. */
-        if (sigaction(taken[i].number, NULL, &action) == 0 && action.sa_handler != SIG_IGN)
-            (void)sigaddset(&mask, taken[i].number);
+        if (is_taken(number) && sigaction(number, NULL, &action) == 0 &&
+            action.sa_handler != SIG_IGN)
+            (void)sigaddset(&mask, number);
     }
     signals->fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signals->fd < 0)

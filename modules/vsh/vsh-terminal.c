@@ -3,6 +3,7 @@
 #include "modules/vsh/vsh-terminal.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/ioctl.h>
 
 int vsh_terminal_enter(struct vsh_terminal *terminal, int fd, struct crosh_error *err)
@@ -25,10 +26,15 @@ void vsh_terminal_reenter(const struct vsh_terminal *terminal)
         (void)tcsetattr(terminal->fd, TCSADRAIN, &terminal->raw);
 }
 
-void vsh_terminal_leave(struct vsh_terminal *terminal)
+void vsh_terminal_suspend(const struct vsh_terminal *terminal)
 {
     if (terminal->fd >= 0)
         (void)tcsetattr(terminal->fd, TCSADRAIN, &terminal->saved);
+}
+
+void vsh_terminal_leave(struct vsh_terminal *terminal)
+{
+    vsh_terminal_suspend(terminal);
     terminal->fd = -1;
 }
 
@@ -41,6 +47,21 @@ void vsh_terminal_size(int fd, int *rows, int *cols)
     *cols = size.ws_col;
 }
 
+int vsh_escape_parse(const char *text, int *character)
+{
+    size_t length = strlen(text);
+
+    if (strcmp(text, "none") == 0)
+        *character = VSH_ESCAPE_OFF;
+    else if (length == 1 && (unsigned char)*text < 0x80)
+        *character = *text;
+    else if (length == 2 && *text == '^' && text[1] >= '@' && text[1] < 0x7f)
+        *character = text[1] & 0x1f;
+    else
+        return -EINVAL;
+    return 0;
+}
+
 enum vsh_escape vsh_escape_filter(struct vsh_escape_state *state, const uint8_t *in, size_t in_size,
                                   size_t *taken, uint8_t *out, size_t *out_size)
 {
@@ -49,20 +70,20 @@ enum vsh_escape vsh_escape_filter(struct vsh_escape_state *state, const uint8_t 
     for (size_t i = 0; i < in_size; i++) {
         uint8_t c = in[i];
 
-        if (state->has_tilde) {
-            state->has_tilde = false;
+        if (state->has_escape) {
+            state->has_escape = false;
             if (c == '.' || c == '?') {
                 state->is_line_start = c == '?';
                 *taken = i + 1;
                 *out_size = used;
                 return c == '.' ? VSH_ESCAPE_END : VSH_ESCAPE_HELP;
             }
-            out[used++] = '~';
+            out[used++] = (uint8_t)state->character;
             state->is_line_start = false;
-            if (c == '~') /* typed twice, meant once */
+            if (c == state->character) /* typed twice, meant once */
                 continue;
-        } else if (c == '~' && state->is_line_start) {
-            state->has_tilde = true;
+        } else if (c == state->character && state->is_line_start) {
+            state->has_escape = true;
             continue;
         }
         out[used++] = c;

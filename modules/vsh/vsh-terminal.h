@@ -20,6 +20,8 @@ struct vsh_terminal {
 int vsh_terminal_enter(struct vsh_terminal *terminal, int fd, struct crosh_error *err);
 /* Raw mode once more: after a stop and SIGCONT somebody may have changed it. */
 void vsh_terminal_reenter(const struct vsh_terminal *terminal);
+/* As it was before, until vsh_terminal_reenter(). */
+void vsh_terminal_suspend(const struct vsh_terminal *terminal);
 /* As it was before. Does nothing when there is nothing to restore. */
 void vsh_terminal_leave(struct vsh_terminal *terminal);
 
@@ -32,11 +34,22 @@ enum vsh_escape {
     VSH_ESCAPE_HELP, /* "~?" was typed */
 };
 
-/* Where in a line the typing stands; starts as {.is_line_start = true}. */
+/* The escape character that is meant when none is chosen, and "there is none". */
+#define VSH_ESCAPE_DEFAULT '~'
+#define VSH_ESCAPE_OFF     (-1)
+
+/* Where in a line the typing stands; starts as {.character = ..., .is_line_start = true}. */
 struct vsh_escape_state {
+    int character; /* a byte, or VSH_ESCAPE_OFF */
     bool is_line_start;
-    bool has_tilde;
+    bool has_escape; /* it was typed, and what follows decides what it means */
 };
+
+/*
+ * What a person writes for the escape character: one character of ASCII, "^X" for a
+ * control character, or "none". 0, or -EINVAL.
+ */
+int vsh_escape_parse(const char *text, int *character);
 
 /*
  * Passes what was typed from in to out (room for in_size + 1 bytes) and takes

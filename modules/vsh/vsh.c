@@ -111,6 +111,10 @@ static int run_vsh(struct crosh_context *ctx, const struct crosh_args *args,
         has_terminal = true;
     else if (crosh_args_has(args, "no-terminal"))
         has_terminal = false;
+    if (vsh_escape_parse(crosh_args_string(args, "escape"), &options.escape) < 0) {
+        (void)crosh_error_set(err, CROSH_EUSAGE, "-e: not one character, ^ and a letter, or none");
+        return crosh_error_hint(err, "see \"help vsh\"");
+    }
     r = environment_init(&environment, args, has_terminal, err);
     if (r < 0)
         return r;
@@ -143,8 +147,10 @@ static const struct crosh_param vsh_params[] = {
      .summary = "Be this user of the VM"},
     {.name = "cwd", .type = CROSH_TYPE_STRING, .value_name = "DIR",
      .summary = "Start in this directory of the VM"},
-    {.name = "env", .short_name = 'e', .flags = CROSH_PARAM_REPEATED, .type = CROSH_TYPE_STRING,
+    {.name = "env", .flags = CROSH_PARAM_REPEATED, .type = CROSH_TYPE_STRING,
      .value_name = "NAME=VALUE", .summary = "Set a variable of the environment"},
+    {.name = "escape", .short_name = 'e', .type = CROSH_TYPE_STRING, .value_name = "CHAR",
+     .default_value = "~", .summary = "The escape character: one such as % or ^B, or none"},
     {.name = "terminal", .short_name = 't', .type = CROSH_TYPE_FLAG,
      .summary = "Give the command a terminal even if we have none"},
     {.name = "no-terminal", .short_name = 'T', .type = CROSH_TYPE_FLAG,
@@ -173,7 +179,10 @@ static const struct crosh_command vsh_command = {
             "such command, 126 when it cannot be executed, 1 when the session could not be set "
             "up, 123 when the connection was lost.\n\n"
             "On a terminal, typed right after a newline: \"~.\" ends the session, \"~?\" shows "
-            "what else there is.",
+            "what else there is, \"~~\" is a tilde. Another character than the tilde, or none, "
+            "is chosen by -e.\n\n"
+            "Without a terminal, signals sent to vsh are sent on to the command, except those "
+            "that cannot be caught or that tell of an error of vsh's own.",
     .examples = "vsh termina\topen a shell\n"
                 "vsh termina -- uname -a\trun a command\n"
                 "vsh termina -- tar c /etc > etc.tar\tkeep its output\n"

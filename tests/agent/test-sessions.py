@@ -217,11 +217,22 @@ def test_signals_reach_the_whole_group(agent):
                 os.kill(child, signal.SIGKILL)  # a shell's background job ignores INT and QUIT
 
 
+def test_signals_without_a_name_in_the_protocol(agent):
+    for number in (signal.SIGUSR1, signal.SIGKILL, signal.SIGRTMAX):
+        with agent.session() as s:
+            s.start(["sleep", "60"])
+            assert s.takes_all_signals
+            s.signal(number)
+            expect(s.finish(), 128 + number)
+
+
 def test_unknown_signal_is_ignored(agent):
     with agent.session() as s:
         s.start(["cat"])
-        s.signal(9)
-        s.signal(63)
+        s.signal(0)
+        s.signal(65)
+        s.signal(1 << 31)
+        s.signal((1 << 64) - 9)
         s.data(b"still here")
         s.eof()
         expect(s.finish(), 0)

@@ -1,113 +1,16 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""The vsh command against the agent on this host: all of vsh's path but the VM itself.
+"""The vsh command against the agent on this host: all of vsh's path but the VM itself."""
 
-A launcher of a few lines stands in for crosh-vm: it owns the VM's runtime
-directory and connects vsock.sock with the agent's unix socket.
-"""
-
-import fcntl
 import os
-import select
 import signal
-import socket
 import subprocess
 import tempfile
 import termios
-import threading
 import time
 
 from harness import CROSH, Home, Skip, case, contains, equal, main, wait_for
-
-BUILD = os.environ.get("top_builddir", ".")
-AGENT = os.environ.get("CROSH_AGENT", os.path.join(BUILD, "guest/agent/crosh-agent"))
-
-
-class Launcher:
-    """Answers CONNECT 9001 on vsock.sock and passes the bytes on to the agent."""
-
-    def __init__(self, home, name):
-        directory = home.runtime / "crosh" / name
-        directory.mkdir(parents=True, mode=0o700)
-        directory.parent.chmod(0o700)
-        config = home.data / "crosh" / "vms" / name
-        config.mkdir(parents=True, mode=0o700)
-        (config / "config.json").write_text("{}")
-        self.lock = open(config / "lock", "w", encoding="ascii")  # pylint: disable=R1732
-        fcntl.flock(self.lock, fcntl.LOCK_EX)
-        self.agent_dir = tempfile.mkdtemp(prefix="crosh-agent-")
-        self.address = self.agent_dir + "/sock"
-        self.agent = subprocess.Popen([AGENT, "--listen", "unix:" + self.address])
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(directory / "vsock.sock"))
-        self.listener.listen(64)
-        self.streams = []
-        threading.Thread(target=self.serve, daemon=True).start()
-        wait_for(lambda: os.path.exists(self.address), 10, "the agent")
-
-    def serve(self):
-        """Accepts streams for ever."""
-        while True:
-            near, _ = self.listener.accept()
-            threading.Thread(target=self.connect, args=(near,), daemon=True).start()
-
-    def connect(self, near):
-        """One stream: the handshake, then bytes both ways."""
-        line = b""
-        while not line.endswith(b"\n"):
-            line += near.recv(1)
-        if line != b"CONNECT 9001\n":
-            near.close()
-            return
-        far = socket.socket(socket.AF_UNIX)
-        far.connect(self.address)
-        near.sendall(b"OK 1024\n")
-        self.streams.append((near, far))
-        threading.Thread(target=self.watch, args=(near, far), daemon=True).start()
-        threading.Thread(target=self.copy, args=(near, far), daemon=True).start()
-        self.copy(far, near)
-
-    @staticmethod
-    def watch(near, far):
-        """Tells the agent at once when the client goes, also while it takes no data."""
-        poll = select.poll()
-        poll.register(near, 0)
-        poll.poll()
-        for end in (near, far):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    @staticmethod
-    def copy(source, sink):
-        """Bytes one way, then the end in both."""
-        try:
-            while data := source.recv(65536):
-                sink.sendall(data)
-        except OSError:
-            pass
-        for end in (source, sink):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def cut(self):
-        """Breaks all streams, as a VM does that dies."""
-        for near, far in self.streams:
-            for end in (near, far):
-                try:
-                    end.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
-        self.streams.clear()
-
-    def close(self):
-        """Ends the agent."""
-        self.agent.terminate()
-        self.agent.wait(10)
-        self.listener.close()
+from launcher import AGENT, Launcher
 
 
 home = Home()
@@ -224,7 +127,7 @@ def output_is_passed_on_while_the_command_runs():
 
 @case
 def options_reach_the_command():
-    done = home.run("vsh", "--env", "A=x=y z", "-e", "EMPTY=", "--cwd", "/tmp", "alpha", "--",
+    done = home.run("vsh", "--env", "A=x=y z", "--env", "EMPTY=", "--cwd", "/tmp", "alpha", "--",
                     "sh", "-c", 'echo "$A|${EMPTY-unset}|$PWD|${TERM-none}"')
     equal(done.stdout, "x=y z||/tmp|none\n")
     if os.geteuid() != 0:
@@ -303,6 +206,38 @@ def signals_are_passed_on():
         process.communicate(timeout=10)
         equal(process.returncode, status, f"status after {number!r}")
     wait_for(lambda: not running("^sleep 77"), 10, "the commands to go")
+
+
+@case
+def signals_without_a_name_in_the_protocol_are_passed_on():
+    trap = "for i in USR1 USR2 ALRM RTMAX; do trap \"echo $i\" $i; done; echo ready; " \
+        "while :; do sleep 0.05; done"
+    process = start("bash", "-c", trap)
+    equal(process.stdout.readline(), b"ready\n")
+    for name in ("USR1", "USR2", "ALRM", "RTMAX"):
+        process.send_signal(getattr(signal, "SIG" + name))
+        equal(process.stdout.readline().decode(), name + "\n")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=10)
+    equal(process.returncode, 143)
+
+
+def state(pid):
+    """A process's state as ps shows it."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        return stat.read().rpartition(")")[2].split()[0]
+
+
+@case
+def client_and_command_stop_and_go_on_together():
+    process = start("sh", "-c", "echo $$; exec cat")
+    command = int(process.stdout.readline())
+    process.send_signal(signal.SIGTSTP)
+    wait_for(lambda: state(process.pid) == "T" and state(command) == "T", 10, "both to stop")
+    process.send_signal(signal.SIGCONT)
+    wait_for(lambda: state(command) == "S", 10, "the command to go on")
+    equal(process.communicate(b"still there", timeout=10)[0], b"still there")
+    equal(process.returncode, 0)
 
 
 @case
@@ -416,6 +351,46 @@ def escapes():
     terminal.wait(lambda t: "~tilde" in t.text() and "~~tilde" not in t.text(), 10, "one tilde")
     terminal.send("~.")
     terminal.end(10)
+
+
+@case
+def escapes_of_another_character_or_none():
+    terminal = shell_terminal("-e", "%")
+    terminal.send("~?\r%?")
+    terminal.expect("%.  end this session")
+    equal("~.  end" in terminal.text(), False, "the tilde")
+    terminal.send("%.")
+    terminal.end(10)
+    terminal = shell_terminal("-e", "^B")
+    terminal.send("\x02?")
+    terminal.expect("^B.  end this session")
+    terminal.send("\x02.")
+    terminal.end(10)
+    terminal = shell_terminal("-e", "none")
+    terminal.send("~.\recho in-$((40 + 2))\r")
+    terminal.expect("in-42")
+    terminal.send("exit 3\r")
+    equal(terminal.end(), 3)
+    for wrong in ("ab", "", "^1", "é"):
+        done = home.run("vsh", "-e", wrong, "alpha")
+        equal(done.returncode, 2, wrong)
+        contains(done.stderr, "not one character")
+
+
+@case
+def the_terminal_is_restored_while_stopped():
+    terminal = home.terminal("vsh", "alpha", "--", "env", "PS1=guest> ", "sh", "-i")
+    before = modes(terminal)
+    terminal.expect("guest>")
+    raw = modes(terminal)
+    assert raw != before, "not in raw mode"
+    os.kill(terminal.child.pid, signal.SIGTSTP)
+    wait_for(lambda: state(terminal.child.pid) == "T", 10, "vsh to stop")
+    equal(modes(terminal), before)
+    os.kill(terminal.child.pid, signal.SIGCONT)
+    wait_for(lambda: modes(terminal) == raw, 10, "raw mode")
+    terminal.send("exit 7\r")
+    equal(terminal.end(), 7)
 
 
 @case

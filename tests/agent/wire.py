@@ -105,6 +105,7 @@ class Session:
         self.window = 0
         self.exit_status = 0
         self.credit = 0
+        self.takes_all_signals = False
 
     def __enter__(self):
         return self
@@ -138,6 +139,7 @@ class Session:
         fields = dict(self.receive())
         self.window = fields.get(100, 0)
         self.exit_status = fields.get(101, 0)
+        self.takes_all_signals = fields.get(102, 0) == 1
         return fields.get(1, 0), fields.get(2, b"").decode(), fields.get(3, 0)
 
     def start(self, *args, **kwargs):

@@ -39,7 +39,7 @@ static void sanitize(const uint8_t *data, size_t size)
 /* All input is consumed, little by little, and never more comes out than was typed. */
 static void type(const uint8_t *data, size_t size)
 {
-    struct vsh_escape_state state = {.is_line_start = true};
+    struct vsh_escape_state state = {.character = size > 0 ? data[0] : -1, .is_line_start = true};
     size_t total_in = 0;
     size_t total_out = 0;
 

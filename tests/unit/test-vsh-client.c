@@ -2,15 +2,16 @@
 /* Tests of the vsh client's parts that need no guest: escapes and text from the guest. */
 #include "tests/unit/cmocka-prelude.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "modules/vsh/vsh-terminal.h"
 #include "modules/vsh/vsh-text.h"
 
 /* Types text in pieces of size step; what passes is gathered, escapes shown as [END], [HELP]. */
-static void type(const char *text, size_t step, const char *expected)
+static void type_with(int escape, const char *text, size_t step, const char *expected)
 {
-    struct vsh_escape_state state = {.is_line_start = true};
+    struct vsh_escape_state state = {.character = escape, .is_line_start = true};
     char seen[256] = "";
     size_t length = strlen(text);
 
@@ -19,15 +20,15 @@ static void type(const char *text, size_t step, const char *expected)
         uint8_t out[260];
         size_t taken = 0;
         size_t count = 0;
-        enum vsh_escape escape =
+        enum vsh_escape found =
             vsh_escape_filter(&state, (const uint8_t *)text + i, piece, &taken, out, &count);
 
         assert_true(taken > 0 && taken <= piece);
         assert_true(count <= taken + 1);
         strncat(seen, (const char *)out, count);
-        if (escape == VSH_ESCAPE_END)
+        if (found == VSH_ESCAPE_END)
             strcat(seen, "[END]");
-        if (escape == VSH_ESCAPE_HELP)
+        if (found == VSH_ESCAPE_HELP)
             strcat(seen, "[HELP]");
         i += taken;
     }
@@ -59,7 +60,32 @@ static void escapes_are_seen_after_newlines_only(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         for (size_t step = 1; step < 5; step++)
-            type(cases[i].typed, step, cases[i].expected);
+            type_with('~', cases[i].typed, step, cases[i].expected);
+    }
+    type_with('%', "~.\r%.", 2, "~.\r[END]");
+    type_with('%', "%%%.", 2, "%%.");
+    type_with(2, "\002?\002\002", 1, "[HELP]\002");
+    type_with(VSH_ESCAPE_OFF, "~.\r~?\r\377.", 3, "~.\r~?\r\377.");
+}
+
+static void escape_characters_are_chosen(void **state)
+{
+    static const struct {
+        const char *text;
+        int result;
+        int character;
+    } cases[] = {
+        {"~", 0, '~'},    {"%", 0, '%'},      {"^", 0, '^'},      {"^B", 0, 2},
+        {"^b", 0, 2},     {"^]", 0, 0x1d},    {"^@", 0, 0},       {"none", 0, VSH_ESCAPE_OFF},
+        {"", -EINVAL, 0}, {"ab", -EINVAL, 0}, {"^1", -EINVAL, 0}, {"\xe9", -EINVAL, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        int character = 0;
+
+        assert_int_equal(vsh_escape_parse(cases[i].text, &character), cases[i].result);
+        assert_int_equal(character, cases[i].character);
     }
 }
 
@@ -112,6 +138,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(escapes_are_seen_after_newlines_only),
+        cmocka_unit_test(escape_characters_are_chosen),
         cmocka_unit_test(text_from_the_guest_is_harmless),
         cmocka_unit_test(text_is_cut_between_characters),
     };

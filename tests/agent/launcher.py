@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""A launcher of a few lines that stands in for crosh-vm: it owns a VM's runtime directory and
+connects vsock.sock with unix sockets of this host.
+"""
+
+import fcntl
+import os
+import select
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+
+from harness import wait_for
+
+BUILD = os.environ.get("top_builddir", ".")
+AGENT = os.environ.get("CROSH_AGENT", os.path.join(BUILD, "guest/agent/crosh-agent"))
+
+
+class Launcher:
+    """Answers CONNECT PORT on vsock.sock and passes the bytes on to whoever serves that port.
+
+    That is an agent of its own, or what is given: {port: path of a unix socket}.
+    """
+
+    def __init__(self, home, name, ports=None):
+        directory = home.runtime / "crosh" / name
+        directory.mkdir(parents=True, mode=0o700)
+        directory.parent.chmod(0o700)
+        config = home.data / "crosh" / "vms" / name
+        config.mkdir(parents=True, mode=0o700)
+        (config / "config.json").write_text("{}")
+        self.lock = open(config / "lock", "w", encoding="ascii")  # pylint: disable=R1732
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        self.agent_dir = tempfile.mkdtemp(prefix="crosh-agent-")
+        self.agent = None
+        self.ports = ports
+        if ports is None:
+            self.ports = {9001: self.agent_dir + "/vsh"}
+            self.agent = subprocess.Popen([AGENT, "--listen", "unix:" + self.ports[9001]])
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(directory / "vsock.sock"))
+        self.listener.listen(64)
+        self.streams = []
+        threading.Thread(target=self.serve, daemon=True).start()
+        wait_for(lambda: all(map(os.path.exists, self.ports.values())), 10, "the agent")
+
+    def serve(self):
+        """Accepts streams for ever."""
+        while True:
+            near, _ = self.listener.accept()
+            threading.Thread(target=self.connect, args=(near,), daemon=True).start()
+
+    def connect(self, near):
+        """One stream: the handshake, then bytes both ways."""
+        line = b""
+        while not line.endswith(b"\n"):
+            line += near.recv(1)
+        far = socket.socket(socket.AF_UNIX)
+        try:
+            far.connect(self.ports[int(line.removeprefix(b"CONNECT "))])
+        except (KeyError, OSError):
+            near.close()
+            return
+        near.sendall(b"OK 1024\n")
+        self.streams.append((near, far))
+        threading.Thread(target=self.watch, args=(near, far), daemon=True).start()
+        threading.Thread(target=self.copy, args=(near, far), daemon=True).start()
+        self.copy(far, near)
+
+    @staticmethod
+    def watch(near, far):
+        """Tells the agent at once when the client goes, also while it takes no data."""
+        poll = select.poll()
+        poll.register(near, 0)
+        poll.poll()
+        for end in (near, far):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    @staticmethod
+    def copy(source, sink):
+        """Bytes one way, then the end in both."""
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+        except OSError:
+            pass
+        for end in (source, sink):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def cut(self):
+        """Breaks all streams, as a VM does that dies."""
+        for near, far in self.streams:
+            for end in (near, far):
+                try:
+                    end.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+        self.streams.clear()
+
+    def close(self):
+        """Ends the agent."""
+        if self.agent is not None:
+            self.agent.terminate()
+            self.agent.wait(10)
+        self.listener.close()
+        self.lock.close()
+        shutil.rmtree(self.agent_dir)
