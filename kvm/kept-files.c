@@ -10,8 +10,8 @@
 
 #include "kvm/machine.h"
 
-/* Kernel, initrd, disks. */
-#define KEPT_MAX (2 + MACHINE_MAX_DISKS)
+/* Kernel, initrd, a snapshot, disks. */
+#define KEPT_MAX (4 + MACHINE_MAX_DISKS)
 
 static struct {
     const char *path; /* as long as the launcher's arguments */

@@ -10,6 +10,7 @@ kvm_libkvm_la_SOURCES += \
 	kvm/backend/kvm-output.c \
 	kvm/backend/kvm-pause.c \
 	kvm/backend/kvm-probe.c \
+	kvm/backend/kvm-snapshot.c \
 	kvm/backend/kvm-vcpu.c \
 	kvm/backend/kvm.c \
 	kvm/boot-file.c kvm/boot-file.h \
@@ -21,7 +22,12 @@ kvm_libkvm_la_SOURCES += \
 	kvm/hw/serial.c kvm/hw/serial.h \
 	kvm/hw/vm-ops.h \
 	kvm/loop-call.c kvm/loop-call.h \
+	kvm/snapshot/format.c kvm/snapshot/format.h \
+	kvm/snapshot/load.c kvm/snapshot/snapshot.h \
+	kvm/snapshot/write.c \
 	kvm/virtio/blk.c kvm/virtio/blk.h \
+	kvm/virtio/pci-state.c \
+	kvm/virtio/transport-state.c \
 	kvm/virtio/pci-common.c kvm/virtio/pci-internal.h \
 	kvm/virtio/pci.c kvm/virtio/pci.h \
 	kvm/virtio/transport.c kvm/virtio/transport.h

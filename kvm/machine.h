@@ -10,6 +10,8 @@
 
 #include "kvm/event-loop.h"
 #include "kvm/net/nic.h"
+#include "kvm/guest-memory.h"
+#include "kvm/snapshot/snapshot.h"
 #include "kvm/virtio/device.h"
 
 #define MACHINE_MAX_DISKS 16
@@ -33,6 +35,8 @@ struct machine_config {
     struct machine_disk disk[MACHINE_MAX_DISKS];
     unsigned int nic_count;
     struct nic nic[MACHINE_MAX_NICS]; /* opened by the launcher, before it is confined */
+    /* Instead of a boot: the state and the memory that the machine begins with. NULL: boot. */
+    const struct snapshot *restore;
 };
 
 enum machine_end {
@@ -94,6 +98,12 @@ struct machine_backend {
     void (*pause)(struct machine *machine, enum machine_pause reason);
     /* Takes a reason away. */
     void (*resume)(struct machine *machine, enum machine_pause reason);
+    /*
+     * For snapshots, while the machine stands still and is quiet: adds its state, all but
+     * memory, to a message; and that memory. NULL: this way of running machines has none.
+     */
+    int (*save)(struct machine *machine, Snapshot__Machine *state, struct crosh_error *err);
+    const struct guest_memory *(*memory)(const struct machine *machine);
     /* Presses the ACPI power button. */
     void (*power_button)(struct machine *machine);
     /* Bytes typed into the guest's console; those that do not fit are dropped. */

@@ -15,8 +15,10 @@ lib_libbase_la_CFLAGS = $(AM_CFLAGS) -fvisibility=default
 wire_generated = \
 	lib/wire/vsh.pb-c.c lib/wire/vsh.pb-c.h \
 	lib/wire/guest.pb-c.c lib/wire/guest.pb-c.h \
-	lib/wire/control.pb-c.c lib/wire/control.pb-c.h
-wire_protos = lib/wire/vsh.proto lib/wire/guest.proto lib/wire/control.proto
+	lib/wire/control.pb-c.c lib/wire/control.pb-c.h \
+	lib/wire/snapshot.pb-c.c lib/wire/snapshot.pb-c.h
+wire_protos = lib/wire/vsh.proto lib/wire/guest.proto lib/wire/control.proto \
+	lib/wire/snapshot.proto
 
 lib_libwire_la_SOURCES = \
 	lib/wire/frame.c lib/wire/frame.h \

@@ -16,6 +16,8 @@
 
 #include <crosh/error.h>
 
+#include "lib/wire/snapshot.pb-c.h"
+
 #if defined(__x86_64__)
 #include "kvm/x86/board.h"
 #include "kvm/x86/layout.h"
@@ -71,5 +73,15 @@ bool arch_handle_exit(struct kvm_vcpu *vcpu);
 /* The registers a developer asks for first, as text; on the vcpu's thread. */
 void arch_describe_registers(struct kvm_vcpu *vcpu, char *text, size_t size);
 void arch_press_power_button(struct machine *machine);
+
+/* Snapshots; the machine stands still. */
+
+/* Adds what only this architecture has: vcpus, interrupt controllers, clocks, the board. */
+int arch_save(struct machine *machine, Snapshot__Machine *state, struct crosh_error *err);
+/*
+ * Brings a machine that is built and has never run into that state. -EOPNOTSUPP: this
+ * host lacks what the guest was started with.
+ */
+int arch_restore(struct machine *machine, const Snapshot__Machine *state, struct crosh_error *err);
 
 #endif

@@ -106,7 +106,8 @@ void kvm_machine_end(struct machine *machine, enum machine_end end, const char *
     CROSH_PRINTF(3, 4);
 
 /* kvm-memory.c */
-int kvm_memory_init(struct machine *machine, uint64_t bytes, struct crosh_error *err);
+int kvm_memory_init(struct machine *machine, const struct machine_config *config,
+                    struct crosh_error *err);
 void kvm_memory_fini(struct machine *machine);
 
 /* kvm-irq.c */
@@ -147,6 +148,11 @@ void kvm_resume(struct machine *machine, enum machine_pause reason);
 void kvm_pause_point(struct kvm_vcpu *vcpu);
 /* Lets waiting vcpu threads go; machine->stopping is set. */
 void kvm_pause_close(struct machine *machine);
+
+/* kvm-snapshot.c: machine_backend's save and memory, and what create does with a snapshot. */
+int kvm_save(struct machine *machine, Snapshot__Machine *state, struct crosh_error *err);
+const struct guest_memory *kvm_memory(const struct machine *machine);
+int kvm_restore(struct machine *machine, const Snapshot__Machine *state, struct crosh_error *err);
 
 /* kvm-devices.c: the PCI bus and the virtio devices on it. */
 int kvm_devices_init(struct machine *machine, const struct machine_config *config,

@@ -57,8 +57,10 @@ static int add_slot(struct machine *machine, uint64_t gpa, uint64_t size, uint8_
     return 0;
 }
 
-int kvm_memory_init(struct machine *machine, uint64_t bytes, struct crosh_error *err)
+int kvm_memory_init(struct machine *machine, const struct machine_config *config,
+                    struct crosh_error *err)
 {
+    uint64_t bytes = config->memory_bytes;
     uint64_t below = LAYOUT_HOLE_START - LAYOUT_RAM;
     uint64_t low = bytes < below ? bytes : below;
     uint8_t *host;
@@ -69,7 +71,9 @@ int kvm_memory_init(struct machine *machine, uint64_t bytes, struct crosh_error 
     host = map_aligned(bytes, err);
     if (host == NULL)
         return -ENOMEM;
-    code = add_slot(machine, LAYOUT_RAM, low, host, err);
+    code = config->restore != NULL ? snapshot_map_memory(config->restore, host, bytes, err) : 0;
+    if (code == 0)
+        code = add_slot(machine, LAYOUT_RAM, low, host, err);
     if (machine->memory.count == 0)
         (void)munmap(host, bytes);
     if (code == 0 && bytes > low)

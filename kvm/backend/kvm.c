@@ -109,6 +109,14 @@ static int load(struct machine *machine, const struct machine_config *config,
     return arch_load(machine, config, cmdline, err);
 }
 
+static int restore(struct machine *machine, const struct snapshot *snapshot,
+                   struct crosh_error *err)
+{
+    int code = kvm_restore(machine, snapshot->state, err);
+
+    return code < 0 ? crosh_error_wrap(err, "snapshot %s", snapshot->path) : 0;
+}
+
 static int build(struct machine *machine, const struct machine_config *config,
                  struct crosh_error *err)
 {
@@ -131,7 +139,7 @@ static int build(struct machine *machine, const struct machine_config *config,
     if (code == 0)
         code = create_vm(machine, err);
     if (code == 0)
-        code = kvm_memory_init(machine, config->memory_bytes, err);
+        code = kvm_memory_init(machine, config, err);
     if (code == 0)
         code = create_vcpus(machine, err);
     if (code == 0)
@@ -143,7 +151,8 @@ static int build(struct machine *machine, const struct machine_config *config,
     if (code == 0)
         code = kvm_devices_init(machine, config, err);
     if (code == 0)
-        code = load(machine, config, err);
+        code = config->restore != NULL ? restore(machine, config->restore, err)
+                                       : load(machine, config, err);
     return code;
 }
 
@@ -234,6 +243,8 @@ const struct machine_backend machine_kvm = {
     .start = kvm_start,
     .pause = kvm_pause,
     .resume = kvm_resume,
+    .save = kvm_save,
+    .memory = kvm_memory,
     .power_button = kvm_power_button,
     .console_input = kvm_console_input,
     .destroy = kvm_destroy,

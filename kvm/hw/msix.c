@@ -118,17 +118,22 @@ void msix_table_write(struct msix *msix, uint64_t offset, uint64_t value, unsign
     pthread_mutex_unlock(&msix->lock);
 }
 
+/* With the lock held. */
+static bool is_pending(const struct msix_vector *vector)
+{
+    struct pollfd poll_fd = {.fd = vector->fd, .events = POLLIN};
+
+    return !vector->is_attached && poll(&poll_fd, 1, 0) == 1;
+}
+
 uint64_t msix_pending(struct msix *msix)
 {
     uint64_t pending = 0;
 
     pthread_mutex_lock(&msix->lock);
-    for (unsigned int i = 0; i < msix->count; i++) {
-        struct pollfd poll_fd = {.fd = msix->vector[i].fd, .events = POLLIN};
-
-        if (!msix->vector[i].is_attached && poll(&poll_fd, 1, 0) == 1)
+    for (unsigned int i = 0; i < msix->count; i++)
+        if (is_pending(&msix->vector[i]))
             pending |= UINT64_C(1) << i;
-    }
     pthread_mutex_unlock(&msix->lock);
     return pending;
 }
@@ -140,5 +145,33 @@ void msix_set_control(struct msix *msix, uint16_t control)
     msix->is_masked = (control & PCI_MSIX_FLAGS_MASKALL) != 0;
     for (unsigned int i = 0; i < msix->count; i++)
         update_vector(msix, &msix->vector[i]);
+    pthread_mutex_unlock(&msix->lock);
+}
+
+void msix_save_vector(struct msix *msix, unsigned int vector, uint64_t *address, uint32_t *data,
+                      uint32_t *control, bool *pending)
+{
+    const struct msix_vector *from = &msix->vector[vector];
+
+    pthread_mutex_lock(&msix->lock);
+    *address = from->address_low | (uint64_t)from->address_high << 32;
+    *data = from->data;
+    *control = from->control;
+    *pending = is_pending(from);
+    pthread_mutex_unlock(&msix->lock);
+}
+
+void msix_restore_vector(struct msix *msix, unsigned int vector, uint64_t address, uint32_t data,
+                         uint32_t control, bool pending)
+{
+    struct msix_vector *to = &msix->vector[vector];
+
+    pthread_mutex_lock(&msix->lock);
+    to->address_low = (uint32_t)address;
+    to->address_high = (uint32_t)(address >> 32);
+    to->data = data;
+    to->control = control & PCI_MSIX_ENTRY_CTRL_MASKBIT;
+    if (pending)
+        (void)eventfd_write(to->fd, 1);
     pthread_mutex_unlock(&msix->lock);
 }

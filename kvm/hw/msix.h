@@ -46,6 +46,13 @@ uint64_t msix_pending(struct msix *msix);
 /* The message control word of the capability was written. */
 void msix_set_control(struct msix *msix, uint16_t control);
 
+/* For snapshots: a vector as the driver set it, and whether its message waits to be sent. */
+void msix_save_vector(struct msix *msix, unsigned int vector, uint64_t *address, uint32_t *data,
+                      uint32_t *control, bool *is_pending);
+/* Before msix_set_control(), which puts it into effect. */
+void msix_restore_vector(struct msix *msix, unsigned int vector, uint64_t address, uint32_t data,
+                         uint32_t control, bool is_pending);
+
 /* The eventfd of a vector; -1 for a number that is none. */
 int msix_vector_fd(const struct msix *msix, unsigned int vector);
 

@@ -129,6 +129,19 @@ static void update_bar(struct pci_bus *bus, struct pci_device *device)
         device->ops->moved(device, gpa);
 }
 
+int pci_device_restore(struct pci_bus *bus, struct pci_device *device,
+                       const uint8_t saved[PCI_CONFIG_SIZE])
+{
+    for (unsigned int i = 0; i < PCI_CONFIG_SIZE; i++)
+        if (((saved[i] ^ device->config[i]) & ~device->writable[i]) != 0)
+            return -EBADMSG;
+    pthread_mutex_lock(&bus->lock);
+    memcpy(device->config, saved, PCI_CONFIG_SIZE);
+    update_bar(bus, device);
+    pthread_mutex_unlock(&bus->lock);
+    return 0;
+}
+
 static uint32_t config_read(struct pci_bus *bus, unsigned int slot, unsigned int offset,
                             unsigned int size)
 {

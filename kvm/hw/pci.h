@@ -65,6 +65,14 @@ int pci_add_capability(struct pci_device *device, uint8_t id, unsigned int size)
 /* Puts the device on the bus, its BAR placed but not yet decoded. 0, or -ENOSPC. */
 int pci_bus_add(struct pci_bus *bus, struct pci_device *device);
 
+/*
+ * For snapshots: takes over of a saved configuration space what the guest can write,
+ * and decodes the BAR where that says; config_written is not called. -EBADMSG when the
+ * rest differs: it is of another device. No vcpu runs.
+ */
+int pci_device_restore(struct pci_bus *bus, struct pci_device *device,
+                       const uint8_t saved[PCI_CONFIG_SIZE]);
+
 /* Opaque of all three: struct pci_bus. */
 extern const struct bus_ops pci_ecam_bus_ops;   /* MMIO: the ECAM of one bus */
 extern const struct bus_ops pci_port_bus_ops;   /* PCI_CONFIG_PORT */

@@ -2,7 +2,10 @@
 /* Implements the 16550A (PC16550D data sheet, sections 8.1 to 8.7). */
 #include "kvm/hw/serial.h"
 
+#include <stdlib.h>
 #include <sys/eventfd.h>
+
+#include "kvm/snapshot/format.h"
 
 enum {
     REG_DATA = 0, /* RBR, THR; DLL when DLAB is set */
@@ -228,4 +231,45 @@ size_t serial_input(struct serial *serial, const void *data, size_t size)
         update_interrupt(serial);
     pthread_mutex_unlock(&serial->lock);
     return done;
+}
+
+Snapshot__Serial *serial_save(struct serial *serial)
+{
+    Snapshot__Serial *state = SNAPSHOT_NEW(Snapshot__Serial, snapshot__serial__init);
+
+    if (state == NULL)
+        return NULL;
+    pthread_mutex_lock(&serial->lock);
+    state->ier = serial->ier;
+    state->lcr = serial->lcr;
+    state->mcr = serial->mcr;
+    state->scr = serial->scr;
+    state->divisor = serial->dll | (uint32_t)serial->dlm << 8;
+    state->fifo_enabled = serial->fifo_enabled;
+    state->thr_interrupt = serial->thr_interrupt;
+    if (serial->input_count > 0)
+        state->input.data = malloc(serial->input_count);
+    for (size_t i = 0; state->input.data != NULL && i < serial->input_count; i++)
+        state->input.data[state->input.len++] =
+            serial->input[(serial->input_head + i) % sizeof(serial->input)];
+    pthread_mutex_unlock(&serial->lock);
+    return state;
+}
+
+void serial_restore(struct serial *serial, const Snapshot__Serial *state)
+{
+    pthread_mutex_lock(&serial->lock);
+    serial->ier = (uint8_t)state->ier & IER_MASK;
+    serial->lcr = (uint8_t)state->lcr;
+    serial->mcr = (uint8_t)state->mcr & MCR_MASK;
+    serial->scr = (uint8_t)state->scr;
+    serial->dll = (uint8_t)state->divisor;
+    serial->dlm = (uint8_t)(state->divisor >> 8);
+    serial->fifo_enabled = state->fifo_enabled;
+    serial->thr_interrupt = state->thr_interrupt;
+    serial->input_head = serial->input_count = 0;
+    for (size_t i = 0; i < state->input.len && serial->input_count < sizeof(serial->input); i++)
+        push_input(serial, state->input.data[i]);
+    update_interrupt(serial);
+    pthread_mutex_unlock(&serial->lock);
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "kvm/hw/bus.h"
+#include "lib/wire/snapshot.pb-c.h"
 
 #define SERIAL_PORTS 8 /* I/O ports that one UART occupies */
 
@@ -31,6 +32,11 @@ extern const struct bus_ops serial_bus_ops; /* opaque: struct serial */
 void serial_init(struct serial *serial, int irq_fd, void (*output)(void *opaque, uint8_t byte),
                  void *opaque);
 void serial_fini(struct serial *serial);
+
+/* For snapshots, while no vcpu runs: a new message, or NULL without memory. */
+Snapshot__Serial *serial_save(struct serial *serial);
+/* Raises the interrupt if there is a reason: its edge may have been on its way. */
+void serial_restore(struct serial *serial, const Snapshot__Serial *state);
 
 /* Types bytes; from any thread. Returns how many fitted. */
 size_t serial_input(struct serial *serial, const void *data, size_t size);

@@ -9,12 +9,15 @@
 #include "kvm/virtio/console.h"
 
 #include <endian.h>
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <linux/virtio_console.h>
 #include <linux/virtio_ids.h>
+
+#include "kvm/snapshot/format.h"
 
 #define CONSOLE_QUEUE_SIZE 64
 #define CONSOLE_INPUT_MAX  (64u * 1024) /* power of two */
@@ -132,6 +135,41 @@ static void console_kick(struct virtio_device *dev, unsigned int index)
         drain_guest(console, &console->port);
 }
 
+static int console_save(struct virtio_device *dev, Snapshot__Virtio *state, struct crosh_error *err)
+{
+    struct virtio_console *console = console_of(dev);
+    const struct console_port *port = &console->port;
+    uint32_t dimensions = atomic_load(&console->size);
+    Snapshot__Console *own = SNAPSHOT_NEW(Snapshot__Console, snapshot__console__init);
+
+    if (own == NULL)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    state->console = own;
+    own->columns = dimensions >> 16;
+    own->rows = dimensions & 0xffff;
+    if (port->in_head == port->in_tail)
+        return 0;
+    own->input.data = malloc(port->in_head - port->in_tail);
+    if (own->input.data == NULL)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    for (uint32_t at = port->in_tail; at != port->in_head; at++)
+        own->input.data[own->input.len++] = port->input[at % CONSOLE_INPUT_MAX];
+    return 0;
+}
+
+static int console_restore(struct virtio_device *dev, const Snapshot__Virtio *state,
+                           struct crosh_error *err)
+{
+    struct virtio_console *console = console_of(dev);
+    const Snapshot__Console *own = state->console;
+
+    if (own == NULL || own->columns > UINT16_MAX || own->rows > UINT16_MAX)
+        return crosh_error_set(err, -EBADMSG, "the state of virtio-console makes no sense");
+    atomic_store(&console->size, own->columns << 16 | own->rows);
+    (void)virtio_console_input(dev, own->input.data, own->input.len);
+    return 0;
+}
+
 static const struct virtio_device_ops console_ops = {
     .device_id = VIRTIO_ID_CONSOLE,
     .name = "console",
@@ -139,6 +177,8 @@ static const struct virtio_device_ops console_ops = {
     .start = console_start,
     .stop = console_stop,
     .kick = console_kick,
+    .save = console_save,
+    .restore = console_restore,
 };
 
 struct virtio_device *virtio_console_new(struct event_loop *loop, virtio_console_output_fn *output,

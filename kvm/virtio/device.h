@@ -9,6 +9,7 @@
 
 #include "kvm/event-loop.h"
 #include "kvm/virtio/virtqueue.h"
+#include "lib/wire/snapshot.pb-c.h"
 
 #define VIRTIO_DEVICE_MAX_QUEUES 16
 
@@ -48,6 +49,14 @@ struct virtio_device_ops {
      * Asked when features are agreed. NULL: for no queue.
      */
     bool (*has_own_kicks)(struct virtio_device *dev, unsigned int index);
+    /*
+     * For snapshots: what the device knows beside features and queues, in a message of its
+     * own of state (allocated, see kvm/snapshot/format.h). restore comes before start and
+     * does not trust it. NULL: nothing. A device that cannot be saved says so in err.
+     */
+    int (*save)(struct virtio_device *dev, Snapshot__Virtio *state, struct crosh_error *err);
+    int (*restore)(struct virtio_device *dev, const Snapshot__Virtio *state,
+                   struct crosh_error *err);
 };
 
 /* A queue's kick_fd on the loop. */

@@ -40,6 +40,8 @@ const struct virtio_transport_ops virtio_pci_transport_ops = {
     .queue_call_fd = queue_call_fd,
     .config_call_fd = config_call_fd,
     .reset = reset,
+    .save = virtio_pci_save,
+    .restore = virtio_pci_restore,
 };
 
 /* ---- The registers; all with the transport's lock held ---- */

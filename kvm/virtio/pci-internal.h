@@ -14,6 +14,7 @@
 struct virtio_pci {
     struct pci_device pci; /* first */
     struct virtio_transport transport;
+    struct pci_bus *bus;
     uint16_t queue_vector[VIRTIO_DEVICE_MAX_QUEUES];
     atomic_uint config_vector;
     uint64_t doorbell_gpa; /* where the kick_fds are registered; 0: nowhere. PCI bus lock */
@@ -31,5 +32,11 @@ uint64_t virtio_pci_common_read(struct virtio_pci *t, uint64_t offset, unsigned 
 void virtio_pci_common_write(struct virtio_pci *t, uint64_t offset, uint64_t value,
                              unsigned int size);
 extern const struct virtio_transport_ops virtio_pci_transport_ops;
+
+/* pci-state.c: the transport's own part of a snapshot (struct virtio_transport_ops). */
+int virtio_pci_save(struct virtio_transport *transport, Snapshot__Virtio *state,
+                    struct crosh_error *err);
+int virtio_pci_restore(struct virtio_transport *transport, const Snapshot__Virtio *state,
+                       struct crosh_error *err);
 
 #endif

@@ -259,6 +259,7 @@ struct virtio_pci *virtio_pci_new(const struct virtio_host *host, struct pci_bus
         crosh_error_set(err, -ENOMEM, "out of memory");
         return NULL;
     }
+    t->bus = bus;
     code = virtio_transport_init(&t->transport, &virtio_pci_transport_ops, host, dev);
     if (code == 0)
         code = msix_init(&t->msix, dev->queue_count + 1, host->ops, host->vm);

@@ -100,10 +100,8 @@ void virtio_transport_fini(struct virtio_transport *t)
     pthread_mutex_destroy(&t->lock);
 }
 
-/* The driver says that it is ready: queues that it did not enable are not to be used. */
-static void start(struct virtio_transport *t)
+void virtio_transport_connect_queues(struct virtio_transport *t)
 {
-    t->dev->driver_features = t->driver_features;
     for (unsigned int i = 0; i < t->dev->queue_count; i++) {
         struct virtqueue *vq = &t->dev->queue[i];
 
@@ -113,6 +111,13 @@ static void start(struct virtio_transport *t)
         if (!t->queue_enabled[i])
             vq->size = 0;
     }
+}
+
+/* The driver says that it is ready: queues that it did not enable are not to be used. */
+static void start(struct virtio_transport *t)
+{
+    t->dev->driver_features = t->driver_features;
+    virtio_transport_connect_queues(t);
     t->start_result = -ESHUTDOWN;
     (void)loop_call_run(t->host.calls, start_on_loop, t);
     if (t->start_result < 0) {

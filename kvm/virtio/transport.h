@@ -11,6 +11,7 @@
 #include "kvm/hw/vm-ops.h"
 #include "kvm/loop-call.h"
 #include "kvm/virtio/device.h"
+#include "lib/wire/snapshot.pb-c.h"
 
 /*
  * Theory of operation
@@ -44,6 +45,11 @@ struct virtio_transport_ops {
     void (*reset)(struct virtio_transport *t);
     /* The driver tells one interrupt from another by isr, so that queues have to note theirs. */
     bool shares_interrupts;
+    /* For snapshots: its own registers, beside those that all have; may be NULL. restore comes
+       before the device is started. */
+    int (*save)(struct virtio_transport *t, Snapshot__Virtio *state, struct crosh_error *err);
+    int (*restore)(struct virtio_transport *t, const Snapshot__Virtio *state,
+                   struct crosh_error *err);
 };
 
 /* Bits of isr (4.1.4.5, 4.2.2). */
@@ -114,5 +120,19 @@ uint64_t virtio_transport_config_read(struct virtio_transport *t, uint32_t offse
                                       unsigned int size);
 void virtio_transport_config_write(struct virtio_transport *t, uint32_t offset, uint64_t value,
                                    unsigned int size);
+
+/*
+ * Snapshots (transport-state.c), on the loop's thread, while no vcpu runs. save fills
+ * a message for a device that is held and quiet. restore brings a transport at power-on
+ * and its device into that state, running if it was; the state is not trusted. Without
+ * knowing what interrupts were on their way it sends one for each queue.
+ */
+int virtio_transport_save(struct virtio_transport *t, Snapshot__Virtio *state,
+                          struct crosh_error *err);
+int virtio_transport_restore(struct virtio_transport *t, const Snapshot__Virtio *state,
+                             struct crosh_error *err);
+
+/* transport.c: gives the queues their descriptors for a start; the lock is held or no vcpu runs. */
+void virtio_transport_connect_queues(struct virtio_transport *t);
 
 #endif

@@ -10,7 +10,8 @@ kvm_tests = \
 	tests/kvm/test-cpuid \
 	tests/kvm/test-machine \
 	tests/kvm/test-pause \
-	tests/kvm/test-sandbox
+	tests/kvm/test-sandbox \
+	tests/kvm/test-snapshot
 check_PROGRAMS += $(kvm_tests)
 TESTS += $(kvm_tests)
 
@@ -29,6 +30,9 @@ tests_kvm_test_machine_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_pause_SOURCES = tests/kvm/test-pause.c tests/kvm/guest-run.c tests/kvm/guest-run.h \
 	tests/kvm/guest-programs.h
 tests_kvm_test_pause_LDADD = $(launcher_test_ldadd)
+tests_kvm_test_snapshot_SOURCES = tests/kvm/test-snapshot.c tests/kvm/guest-run.c tests/kvm/guest-run.h \
+	tests/kvm/guest-programs.h
+tests_kvm_test_snapshot_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_sandbox_SOURCES = tests/kvm/test-sandbox.c tests/kvm/guest-programs.h
 tests_kvm_test_sandbox_LDADD = $(launcher_test_ldadd)
 endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* Saves a machine that stands still, and brings a new one into a saved state. */
+
+/*
+ * Everything the guest can see is in one of three places: in KVM (arch_save()), in
+ * the devices (virtio_transport_save() and the like), in its memory, which is written
+ * and mapped elsewhere (kvm/snapshot/). What is not saved is derived anew: interrupt
+ * routes and doorbells from the devices' registers, descriptors, the host's ends of
+ * streams. The guest is told that it has been restored: its streams are reset.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "kvm/backend/arch.h"
+#include "kvm/backend/kvm-machine.h"
+#include "kvm/snapshot/format.h"
+#include "kvm/virtio/transport.h"
+#include "kvm/virtio/vsock.h"
+
+static int save_devices(struct machine *machine, Snapshot__Machine *state, struct crosh_error *err)
+{
+    state->devices = calloc(machine->device_count, sizeof(*state->devices));
+    if (state->devices == NULL)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    for (unsigned int i = 0; i < machine->device_count; i++) {
+        Snapshot__Virtio *device = SNAPSHOT_NEW(Snapshot__Virtio, snapshot__virtio__init);
+        int code;
+
+        if (device == NULL)
+            return crosh_error_set(err, -ENOMEM, "out of memory");
+        state->devices[state->n_devices++] = device;
+        code = virtio_transport_save(machine->device[i]->transport, device, err);
+        if (code < 0)
+            return code;
+    }
+    return 0;
+}
+
+int kvm_save(struct machine *machine, Snapshot__Machine *state, struct crosh_error *err)
+{
+    int code;
+
+    if (!machine->pause.is_held)
+        return crosh_error_set(err, -EBUSY, "the machine does not stand still");
+    kvm_output_flush(machine);
+    state->is_console_in_use = machine->is_console_in_use;
+    state->serial = serial_save(&machine->serial);
+    if (state->serial == NULL)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    state->pci_address = machine->pci.address;
+    code = save_devices(machine, state, err);
+    return code < 0 ? code : arch_save(machine, state, err);
+}
+
+static int restore_devices(struct machine *machine, const Snapshot__Machine *state,
+                           struct crosh_error *err)
+{
+    if (state->n_devices != machine->device_count)
+        return crosh_error_set(err, -EINVAL, "it has %zu devices, the VM has %u", state->n_devices,
+                               machine->device_count);
+    for (unsigned int i = 0; i < machine->device_count; i++) {
+        int code = virtio_transport_restore(machine->device[i]->transport, state->devices[i], err);
+
+        if (code < 0)
+            return code;
+    }
+    return 0;
+}
+
+int kvm_restore(struct machine *machine, const Snapshot__Machine *state, struct crosh_error *err)
+{
+    int code = arch_restore(machine, state, err);
+
+    if (code < 0)
+        return code;
+    machine->is_console_in_use = state->is_console_in_use;
+    machine->pci.address = state->pci_address;
+    serial_restore(&machine->serial, state->serial);
+    /* After KVM's part, to which they send interrupts. */
+    code = restore_devices(machine, state, err);
+    if (code == 0 && machine->host.vsock != NULL)
+        vsock_transport_reset(machine->host.vsock);
+    return code;
+}
+
+const struct guest_memory *kvm_memory(const struct machine *machine)
+{
+    return &machine->memory;
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/* Reads a snapshot back: its files, whether they fit the VM, its memory. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kvm/kept-files.h"
+#include "kvm/machine.h"
+#include "kvm/snapshot/format.h"
+#include "kvm/snapshot/snapshot.h"
+#include "lib/base/cleanup.h"
+
+#define OPEN_FLAGS (O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
+
+/* Where the file is; to be freed. */
+static char *file_path(const char *path, const char *name)
+{
+    char *file;
+
+    return asprintf(&file, "%s/%s", path, name) < 0 ? NULL : file;
+}
+
+static int keep(const char *path, const char *name, struct crosh_error *err)
+{
+    char *file = file_path(path, name); /* kept as long as the process */
+    int fd;
+
+    if (file == NULL)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    fd = open(file, OPEN_FLAGS);
+    if (fd < 0) {
+        int code = errno == ENOENT
+                       ? crosh_error_set(err, -ENOENT, "snapshot %s: it has no file %s", path, name)
+                       : crosh_error_errno(err, "snapshot %s", file);
+
+        free(file);
+        return code;
+    }
+    return kept_files_add(file, fd) < 0 ? crosh_error_set(err, -ENOSPC, "too many files") : 0;
+}
+
+int snapshot_keep(const char *path, struct crosh_error *err)
+{
+    int code = keep(path, SNAPSHOT_STATE_FILE, err);
+
+    return code < 0 ? code : keep(path, SNAPSHOT_MEMORY_FILE, err);
+}
+
+static int open_file(const char *path, const char *name, struct stat *st, struct crosh_error *err)
+{
+    cleanup_free char *file = file_path(path, name);
+    cleanup_close int fd = -1;
+
+    if (file == NULL)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    fd = kept_files_open(file, OPEN_FLAGS);
+    if (fd < 0 && errno == ENOENT)
+        return crosh_error_set(err, -ENOENT, "it has no file %s", name);
+    if (fd < 0 || fstat(fd, st) < 0)
+        return crosh_error_errno(err, "%s", name);
+    if (!S_ISREG(st->st_mode))
+        return crosh_error_set(err, -EINVAL, "%s is not a file", name);
+    return move_fd(fd);
+}
+
+static int read_at(int fd, void *data, size_t size, off_t at)
+{
+    uint8_t *bytes = data;
+
+    while (size > 0) {
+        ssize_t n = pread(fd, bytes, size, at);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return -EIO;
+        bytes += n;
+        size -= (size_t)n;
+        at += n;
+    }
+    return 0;
+}
+
+static int load_state(const char *path, Snapshot__Machine **state, struct crosh_error *err)
+{
+    struct stat st;
+    cleanup_close int fd = open_file(path, SNAPSHOT_STATE_FILE, &st, err);
+    cleanup_free uint8_t *data = NULL;
+
+    if (fd < 0)
+        return fd;
+    if (st.st_size <= 0 || (uint64_t)st.st_size > SNAPSHOT_STATE_MAX)
+        return crosh_error_set(err, -EINVAL, "it is no snapshot of a VM");
+    data = malloc((size_t)st.st_size);
+    if (data == NULL)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    if (read_at(fd, data, (size_t)st.st_size, 0) < 0)
+        return crosh_error_errno(err, SNAPSHOT_STATE_FILE);
+    return snapshot_decode(data, (size_t)st.st_size, state, err);
+}
+
+static int open_memory(const char *path, const Snapshot__Machine *state, struct crosh_error *err)
+{
+    struct stat st;
+    cleanup_close int fd = open_file(path, SNAPSHOT_MEMORY_FILE, &st, err);
+    uint8_t last[2 * SNAPSHOT_ID_BYTES];
+    uint64_t bytes = state->config->memory_bytes;
+
+    if (fd < 0)
+        return fd;
+    if ((uint64_t)st.st_size != bytes + SNAPSHOT_PAGE)
+        return crosh_error_set(err, -EBADMSG, "its memory is incomplete");
+    if (read_at(fd, last, sizeof(last), (off_t)bytes) < 0 ||
+        memcmp(last, SNAPSHOT_MEMORY_MAGIC, SNAPSHOT_ID_BYTES) != 0)
+        return crosh_error_set(err, -EBADMSG, "its memory is incomplete");
+    if (memcmp(last + SNAPSHOT_ID_BYTES, state->id.data, SNAPSHOT_ID_BYTES) != 0)
+        return crosh_error_set(err, -EBADMSG,
+                               "its memory and its state are of different snapshots");
+    return move_fd(fd);
+}
+
+/* ---- The configuration ---- */
+
+static int describe_disk(const struct machine_disk *disk, Snapshot__Disk *description,
+                         struct crosh_error *err)
+{
+    cleanup_close int fd = kept_files_open(disk->path, (disk->read_only ? O_RDONLY : O_RDWR) |
+                                                           O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    struct stat st;
+    off_t size;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return crosh_error_errno(err, "disk %s", disk->path);
+    size = lseek(fd, 0, SEEK_END); /* of block devices, too */
+    if (size < 0)
+        return crosh_error_errno(err, "disk %s", disk->path);
+    description->read_only = disk->read_only;
+    description->bytes = (uint64_t)size;
+    if (S_ISREG(st.st_mode))
+        description->changed_at_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+    return 0;
+}
+
+Snapshot__Config *snapshot_config(const struct machine_config *config, struct crosh_error *err)
+{
+    Snapshot__Config *description = SNAPSHOT_NEW(Snapshot__Config, snapshot__config__init);
+
+    if (description == NULL)
+        goto no_memory;
+    description->vcpus = config->vcpus;
+    description->memory_bytes = config->memory_bytes;
+    description->disks = calloc(config->disk_count + 1, sizeof(*description->disks));
+    if (description->disks == NULL)
+        goto no_memory;
+    for (unsigned int i = 0; i < config->disk_count; i++) {
+        Snapshot__Disk *disk = SNAPSHOT_NEW(Snapshot__Disk, snapshot__disk__init);
+
+        if (disk == NULL)
+            goto no_memory;
+        description->disks[description->n_disks++] = disk;
+        if (describe_disk(&config->disk[i], disk, err) < 0)
+            goto fail;
+    }
+    return description;
+no_memory:
+    crosh_error_set(err, -ENOMEM, "out of memory");
+fail:
+    if (description != NULL)
+        snapshot__config__free_unpacked(description, NULL);
+    return NULL;
+}
+
+static int check_disk(const char *path, const Snapshot__Disk *then, const Snapshot__Disk *now,
+                      struct crosh_error *err)
+{
+    if (then->read_only != now->read_only)
+        return crosh_error_set(err, -EINVAL, "disk %s was %s when it was taken", path,
+                               then->read_only ? "read-only" : "writable");
+    if (then->bytes != now->bytes)
+        return crosh_error_set(err, -EINVAL,
+                               "disk %s had %" PRIu64 " bytes when it was taken, it has %" PRIu64,
+                               path, then->bytes, now->bytes);
+    if (then->changed_at_ns != now->changed_at_ns) {
+        crosh_error_set(err, -EINVAL, "disk %s was written to since it was taken", path);
+        crosh_error_hint(err, "put back the disk of that time (cp -p keeps what is compared)");
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static int check_config(const Snapshot__Config *then, const struct machine_config *config,
+                        struct crosh_error *err)
+{
+    Snapshot__Config *now;
+    int code = 0;
+
+    if (then->vcpus != config->vcpus)
+        return crosh_error_set(err, -EINVAL, "it is of a VM with %u vcpus, not %u", then->vcpus,
+                               config->vcpus);
+    if (then->memory_bytes != config->memory_bytes)
+        return crosh_error_set(err, -EINVAL,
+                               "it is of a VM with %" PRIu64 " MiB of memory, not %" PRIu64,
+                               then->memory_bytes >> 20, config->memory_bytes >> 20);
+    if (then->n_disks != config->disk_count)
+        return crosh_error_set(err, -EINVAL, "it is of a VM with %zu disks, not %u", then->n_disks,
+                               config->disk_count);
+    now = snapshot_config(config, err);
+    if (now == NULL)
+        return err->code;
+    for (size_t i = 0; i < then->n_disks && code == 0; i++)
+        code = check_disk(config->disk[i].path, then->disks[i], now->disks[i], err);
+    snapshot__config__free_unpacked(now, NULL);
+    return code;
+}
+
+int snapshot_load(struct snapshot *snapshot, const char *path, const struct machine_config *config,
+                  struct crosh_error *err)
+{
+    int code;
+
+    *snapshot = (struct snapshot){.path = path, .memory_fd = -1};
+    code = load_state(path, &snapshot->state, err);
+    if (code == 0)
+        code = check_config(snapshot->state->config, config, err);
+    if (code == 0)
+        code = snapshot->memory_fd = open_memory(path, snapshot->state, err);
+    if (code < 0) {
+        snapshot_unload(snapshot);
+        return crosh_error_wrap(err, "snapshot %s", path);
+    }
+    return 0;
+}
+
+void snapshot_unload(struct snapshot *snapshot)
+{
+    if (snapshot->state != NULL)
+        snapshot__machine__free_unpacked(snapshot->state, NULL);
+    if (snapshot->memory_fd >= 0)
+        (void)close(snapshot->memory_fd);
+    snapshot->state = NULL;
+    snapshot->memory_fd = -1;
+}
+
+int snapshot_map_memory(const struct snapshot *snapshot, void *host, uint64_t bytes,
+                        struct crosh_error *err)
+{
+    if (mmap(host, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, snapshot->memory_fd,
+             0) == MAP_FAILED)
+        return crosh_error_errno(err, "mapping the snapshot's memory");
+    (void)madvise(host, bytes, MADV_DONTDUMP);
+    return 0;
+}
