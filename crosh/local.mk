@@ -66,10 +66,11 @@ bin_PROGRAMS += crosh/crosh
 crosh_crosh_SOURCES = crosh/no-preloaded.c crosh/preloaded.h
 crosh_crosh_LDADD = crosh/libfront.la
 
-# The same with vmc and vsh in it: one program for valgrind, nothing is loaded.
+# The same with our modules in it: one program for valgrind, nothing is loaded.
 noinst_PROGRAMS += crosh/crosh-preloaded
 crosh_crosh_preloaded_SOURCES = crosh/preloaded.h crosh/with-preloaded.c
-crosh_crosh_preloaded_LDADD = crosh/libfront.la modules/vmc/libvmc.la modules/vsh/libvsh.la
+crosh_crosh_preloaded_LDADD = crosh/libfront.la modules/vmc/libvmc.la modules/vsh/libvsh.la \
+	modules/net/libnet.la
 
 dist_man_MANS += doc/man/crosh.1
 EXTRA_DIST += doc/module-api.md

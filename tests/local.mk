@@ -13,6 +13,7 @@ include tests/unit/launcher.mk
 include tests/unit/shell.mk
 include tests/unit/vm.mk
 include tests/lab.mk
+include tests/net.mk
 include tests/e2e/local.mk
 include tests/agent.mk
 include tests/shell.mk
