@@ -18,6 +18,7 @@ guest_agent_crosh_agent_SOURCES = \
 	guest/agent/power-button.c guest/agent/power-button.h \
 	guest/agent/power.c guest/agent/power.h \
 	guest/agent/pty.c guest/agent/pty.h \
+	guest/agent/resumed.c guest/agent/resumed.h \
 	guest/agent/server.c guest/agent/server.h \
 	guest/agent/session.c guest/agent/session.h \
 	guest/agent/target.c guest/agent/target.h \

@@ -4,10 +4,15 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
 
 #include "kvm/control/framed-stream.h"
 #include "lib/base/cleanup.h"
 #include "lib/wire/frame.h"
+
+#define SEED_BYTES 64
 
 struct guest_link {
     struct event_loop *loop;
@@ -104,5 +109,25 @@ bool guest_link_shutdown(struct guest_link *link)
     message.msg_case = GUEST__TO_GUEST__MSG_SHUTDOWN;
     message.shutdown = &shutdown;
     framed_stream_send(link->stream, &message.base);
+    return true;
+}
+
+bool guest_link_resumed(struct guest_link *link, bool was_restored)
+{
+    Guest__ToGuest message = GUEST__TO_GUEST__INIT;
+    Guest__Resumed resumed = GUEST__RESUMED__INIT;
+    uint8_t seed[SEED_BYTES];
+    struct timespec now;
+
+    if (link->stream == NULL || !link->greeted)
+        return false;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    resumed.realtime_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    if (was_restored && getrandom(seed, sizeof(seed), 0) == (ssize_t)sizeof(seed))
+        resumed.seed = (ProtobufCBinaryData){.data = seed, .len = sizeof(seed)};
+    message.msg_case = GUEST__TO_GUEST__MSG_RESUMED;
+    message.resumed = &resumed;
+    framed_stream_send(link->stream, &message.base);
+    explicit_bzero(seed, sizeof(seed));
     return true;
 }

@@ -31,4 +31,10 @@ bool guest_link_accept(void *link, int fd);
 /* Asks the agent to power the guest off. False when no agent is there to ask. */
 bool guest_link_shutdown(struct guest_link *link);
 
+/*
+ * Tells the agent that the guest stood still, and the time it is now; and if it began
+ * from a snapshot, fresh random bytes. False when no agent is there to be told.
+ */
+bool guest_link_resumed(struct guest_link *link, bool was_restored);
+
 #endif

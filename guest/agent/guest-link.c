@@ -8,11 +8,13 @@
 #include <unistd.h>
 
 #include "guest/agent/log.h"
+#include "guest/agent/resumed.h"
 #include "lib/base/cleanup.h"
 
 #define BACK_OFF_FIRST_MS 50
 #define BACK_OFF_MOST_MS  3000
 #define ENDING_WAIT_MS    500
+#define LASTING_MS        1000
 /* What a host that does not read may make us keep. */
 #define QUEUE_LIMIT 4096u
 
@@ -38,16 +40,22 @@ void guest_link_init(struct guest_link *link, const struct address *peer, uint64
     byte_queue_init(&link->queue, QUEUE_LIMIT);
 }
 
-/* Drops the stream; the next attempt comes later the more often it failed. */
+/*
+ * Drops the stream; the next attempt comes later the more often it failed. But a stream
+ * that had lasted was not refused: there may be another launcher by now (the guest was
+ * restored from a snapshot), which waits for us.
+ */
 static void hang_up(struct guest_link *link)
 {
+    bool had_lasted = link->is_connected && now_ms() - link->connected_at_ms >= LASTING_MS;
+
     if (link->fd >= 0)
         (void)close(move_fd(link->fd));
     link->is_connected = false;
     frame_reader_fini(&link->reader);
     frame_reader_init(&link->reader, FRAME_COMPAT_MAX);
     byte_queue_clear(&link->queue);
-    link->dial_at_ms = now_ms() + link->back_off_ms;
+    link->dial_at_ms = now_ms() + (had_lasted ? 0 : link->back_off_ms);
     link->back_off_ms *= 2;
     if (link->back_off_ms > BACK_OFF_MOST_MS)
         link->back_off_ms = BACK_OFF_MOST_MS;
@@ -118,6 +126,7 @@ static void finish_dialling(struct guest_link *link)
         return;
     }
     link->is_connected = true;
+    link->connected_at_ms = now_ms();
     link->back_off_ms = BACK_OFF_FIRST_MS;
     say_hello(link);
 }
@@ -136,6 +145,8 @@ static int take_frames(struct guest_link *link)
         if (message == NULL)
             return -EBADMSG;
         is_shutdown = message->msg_case == GUEST__TO_GUEST__MSG_SHUTDOWN;
+        if (message->msg_case == GUEST__TO_GUEST__MSG_RESUMED)
+            resumed(message->resumed);
         guest__to_guest__free_unpacked(message, NULL);
         if (is_shutdown)
             return 1;

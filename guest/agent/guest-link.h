@@ -19,6 +19,7 @@ struct guest_link {
     int fd; /* -1 between attempts */
     bool is_connected;
     int64_t dial_at_ms;
+    int64_t connected_at_ms;
     int back_off_ms;
     struct frame_reader reader;
     struct byte_queue queue;

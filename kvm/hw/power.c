@@ -13,10 +13,15 @@ enum {
     I8042_PULSE_RESET = 0xfe,
 };
 
+void power_tell(struct power *power, unsigned int event)
+{
+    atomic_fetch_or(&power->pending, event);
+    (void)eventfd_write(power->irq_fd, 1);
+}
+
 void power_press_button(struct power *power)
 {
-    atomic_fetch_or(&power->pending, POWER_EVENT_BUTTON);
-    (void)eventfd_write(power->irq_fd, 1);
+    power_tell(power, POWER_EVENT_BUTTON);
 }
 
 static uint64_t power_read(void *opaque, uint64_t offset, unsigned int size)

@@ -21,9 +21,10 @@
 #define POWER_PORT_PVPANIC                                                                         \
     (POWER_PORT_BASE + 5) /* QEMU's pvpanic: bit 0 a panic, bit 1 kdump ran */
 
-#define POWER_RESET_VALUE  1
-#define POWER_SLEEP_TYPE   5 /* SLP_TYP of S5 */
-#define POWER_EVENT_BUTTON 0x01
+#define POWER_RESET_VALUE      1
+#define POWER_SLEEP_TYPE       5 /* SLP_TYP of S5 */
+#define POWER_EVENT_BUTTON     0x01
+#define POWER_EVENT_GENERATION 0x02 /* the VM began again from a snapshot */
 
 #define I8042_PORT_DATA   0x60
 #define I8042_PORT_STATUS 0x64
@@ -48,5 +49,7 @@ extern const struct bus_ops i8042_data_bus_ops, i8042_status_bus_ops;
 
 /* Presses the power button; from any thread. */
 void power_press_button(struct power *power);
+/* Tells of a POWER_EVENT_*; from any thread. */
+void power_tell(struct power *power, unsigned int event);
 
 #endif

@@ -242,6 +242,10 @@ static void describe_power(struct aml *aml)
     aml_and_local0(aml, POWER_EVENT_BUTTON);
     aml_notify(aml, "\\_SB_.PWRB", 0x80); /* pressed */
     aml_end(aml, branch);
+    branch = aml_if(aml);
+    aml_and_local0(aml, POWER_EVENT_GENERATION);
+    aml_notify(aml, "\\_SB_.VGEN", 0x80); /* changed */
+    aml_end(aml, branch);
     aml_end(aml, method);
     aml_end(aml, device);
 
@@ -252,6 +256,22 @@ static void describe_power(struct aml *aml)
     crs = aml_resources_begin(aml);
     aml_resource_port(aml, POWER_PORT_PVPANIC, 1);
     aml_resources_end(aml, crs);
+    aml_end(aml, device);
+}
+
+/* The generation id (Microsoft's "Virtual Machine Generation ID"): where its 16 bytes are. */
+static void describe_generation(struct aml *aml)
+{
+    aml_mark device = aml_device(aml, "VGEN"), package;
+
+    aml_name_string(aml, "_HID", "CRSH0001");
+    aml_name_string(aml, "_CID", "VM_Gen_Counter");
+    aml_name_string(aml, "_DDN", "VM_Gen_Counter");
+    aml_name(aml, "ADDR");
+    package = aml_package(aml, 2);
+    aml_integer(aml, LAYOUT_GENERATION);
+    aml_integer(aml, 0);
+    aml_end(aml, package);
     aml_end(aml, device);
 }
 
@@ -273,6 +293,7 @@ static uint64_t build_dsdt(struct builder *b)
     describe_motherboard(&aml);
     describe_serial(&aml);
     describe_power(&aml);
+    describe_generation(&aml);
     aml_end(&aml, scope);
 
     table = reserve(b, sizeof(*table) + aml.used);

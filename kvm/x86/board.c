@@ -2,6 +2,7 @@
 /* The x86 machine: what is on its board and how it is put together. */
 #include <errno.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "kvm/backend/arch.h"
@@ -114,6 +115,15 @@ void arch_board_fini(struct machine *machine)
     machine->board.power_irq_fd = -1;
 }
 
+int board_new_generation(struct machine *machine, struct crosh_error *err)
+{
+    uint8_t *id = guest_memory_at(&machine->memory, LAYOUT_GENERATION, LAYOUT_GENERATION_BYTES);
+
+    if (id == NULL || getrandom(id, LAYOUT_GENERATION_BYTES, 0) != LAYOUT_GENERATION_BYTES)
+        return crosh_error_set(err, -EIO, "no generation id");
+    return 0;
+}
+
 int arch_load(struct machine *machine, const struct machine_config *config, const char *cmdline,
               struct crosh_error *err)
 {
@@ -123,6 +133,9 @@ int arch_load(struct machine *machine, const struct machine_config *config, cons
                                .vcpus = config->vcpus};
     uint64_t entry = 0;
     int code = boot_load(&boot, &machine->memory, &entry, err);
+
+    if (code == 0)
+        code = board_new_generation(machine, err);
 
     return code < 0 ? code : cpu_set_boot_registers(machine->vcpu[0].fd, entry, err);
 }

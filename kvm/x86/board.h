@@ -18,4 +18,10 @@ struct arch_board {
         .power_irq_fd = -1                                                                         \
     }
 
+struct machine;
+struct crosh_error;
+
+/* Gives the VM a generation id (acpi.c) that no other has. */
+int board_new_generation(struct machine *machine, struct crosh_error *err);
+
 #endif

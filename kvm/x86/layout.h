@@ -6,18 +6,20 @@
 #include <stdint.h>
 
 /* Below 1 MiB: what the kernel is handed at its entry (all of it RAM). */
-#define LAYOUT_GDT          0x500u
-#define LAYOUT_BOOT_STACK   0x7000u /* grows down */
-#define LAYOUT_BOOT_PARAMS  0x7000u
-#define LAYOUT_SETUP_DATA   0x8000u
-#define LAYOUT_PAGE_TABLES  0x9000u /* PML4, PDPT, four page directories */
-#define LAYOUT_CMDLINE      0x20000u
-#define LAYOUT_CMDLINE_MAX  0x10000u
-#define LAYOUT_LOW_RAM_END  0x9fc00u /* above: where a BIOS has its data */
-#define LAYOUT_ACPI         0xe0000u
-#define LAYOUT_ACPI_MAX     0x1f000u
-#define LAYOUT_RESET_VECTOR 0xffff0u
-#define LAYOUT_HIGH_RAM     0x100000u
+#define LAYOUT_GDT              0x500u
+#define LAYOUT_BOOT_STACK       0x7000u /* grows down */
+#define LAYOUT_BOOT_PARAMS      0x7000u
+#define LAYOUT_SETUP_DATA       0x8000u
+#define LAYOUT_PAGE_TABLES      0x9000u /* PML4, PDPT, four page directories */
+#define LAYOUT_CMDLINE          0x20000u
+#define LAYOUT_CMDLINE_MAX      0x10000u
+#define LAYOUT_LOW_RAM_END      0x9fc00u /* above: where a BIOS has its data */
+#define LAYOUT_ACPI             0xe0000u
+#define LAYOUT_ACPI_MAX         0x1f000u
+#define LAYOUT_GENERATION       0xff000u /* 16 bytes that change with every restore; see acpi.c */
+#define LAYOUT_GENERATION_BYTES 16
+#define LAYOUT_RESET_VECTOR     0xffff0u
+#define LAYOUT_HIGH_RAM         0x100000u
 
 /* RAM begins at LAYOUT_RAM, reaches up to the hole and goes on behind it. */
 #define LAYOUT_RAM        UINT64_C(0)

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 
 #include "kvm/backend/arch.h"
@@ -136,9 +135,10 @@ int arch_restore(struct machine *machine, const Snapshot__Machine *state, struct
     clock.clock = x86->clock_ns;
     if (ioctl(machine->vm_fd, KVM_SET_CLOCK, &clock) < 0)
         return crosh_error_errno(err, "KVM_SET_CLOCK");
-    atomic_store(&machine->board.power.pending, x86->power_pending);
-    /* The edge that told of it may have been on its way. */
-    if (x86->power_pending != 0)
-        (void)eventfd_write(machine->board.power.irq_fd, 1);
+    code = board_new_generation(machine, err);
+    if (code < 0)
+        return code;
+    /* The edge that told of the events before may have been on its way: it is sent anew. */
+    power_tell(&machine->board.power, x86->power_pending | POWER_EVENT_GENERATION);
     return 0;
 }

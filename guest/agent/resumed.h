@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* What the guest makes up for after it stood still, or began again from a snapshot. */
+#ifndef AGENT_RESUMED_H
+#define AGENT_RESUMED_H
+
+#include "lib/wire/guest.pb-c.h"
+
+/* Sets the time of day if it is off, and has the kernel's random numbers begin anew. */
+void resumed(const Guest__Resumed *message);
+
+#endif
