@@ -14,6 +14,7 @@ kvm_libkvm_la_SOURCES += \
 	kvm/backend/kvm-vcpu.c \
 	kvm/backend/kvm.c \
 	kvm/boot-file.c kvm/boot-file.h \
+	kvm/disk/rate-limit.c kvm/disk/rate-limit.h \
 	kvm/disk/raw.c kvm/disk/raw.h \
 	kvm/hw/bus.c kvm/hw/bus.h \
 	kvm/hw/msix.c kvm/hw/msix.h \
@@ -25,9 +26,11 @@ kvm_libkvm_la_SOURCES += \
 	kvm/snapshot/format.c kvm/snapshot/format.h \
 	kvm/snapshot/load.c kvm/snapshot/snapshot.h \
 	kvm/snapshot/write.c \
-	kvm/virtio/blk.c kvm/virtio/blk.h \
 	kvm/virtio/pci-state.c \
 	kvm/virtio/transport-state.c \
+	kvm/virtio/blk.c kvm/virtio/blk.h kvm/virtio/blk-internal.h \
+	kvm/virtio/blk-request.c \
+	kvm/virtio/blk-worker.c \
 	kvm/virtio/pci-common.c kvm/virtio/pci-internal.h \
 	kvm/virtio/pci.c kvm/virtio/pci.h \
 	kvm/virtio/transport.c kvm/virtio/transport.h

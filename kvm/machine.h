@@ -8,6 +8,7 @@
 
 #include <crosh/error.h>
 
+#include "kvm/disk/rate-limit.h"
 #include "kvm/event-loop.h"
 #include "kvm/net/nic.h"
 #include "kvm/guest-memory.h"
@@ -21,6 +22,7 @@
 struct machine_disk {
     const char *path;
     bool read_only;
+    struct rate_limits limits;
 };
 
 /* Everything the user chose; strings live as long as the launcher. */

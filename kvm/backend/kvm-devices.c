@@ -60,8 +60,13 @@ int kvm_devices_init(struct machine *machine, const struct machine_config *confi
     if (map_bus(machine, err) < 0)
         return -EINVAL;
     for (unsigned int i = 0; i < config->disk_count && i < MACHINE_MAX_DISKS; i++) {
-        machine->disk[i] =
-            virtio_blk_new(loop, config->disk[i].path, config->disk[i].read_only, err);
+        struct virtio_blk_setup setup = {.path = config->disk[i].path,
+                                         .fd = -1,
+                                         .read_only = config->disk[i].read_only,
+                                         .queues = config->vcpus,
+                                         .limits = config->disk[i].limits};
+
+        machine->disk[i] = virtio_blk_new(loop, &setup, err);
         if (plug(machine, machine->disk[i], err) < 0)
             return -EIO;
     }

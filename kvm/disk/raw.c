@@ -9,12 +9,14 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "kvm/kept-files.h"
 #include "lib/base/cleanup.h"
 
 #define CHUNK_BYTES ((size_t)8 << 20)
+#define ROOM_BYTES  (1 << 20)
 
 /* Open file description locks: a process-owned lock would vanish at any close of the file. */
 static int lock(int fd, const char *path, bool read_only, struct crosh_error *err)
@@ -30,30 +32,56 @@ static int lock(int fd, const char *path, bool read_only, struct crosh_error *er
     return -EBUSY;
 }
 
-int raw_disk_open(struct raw_disk *disk, const char *path, bool read_only, struct crosh_error *err)
+/* The file's size in bytes; negative with err filled when it has none. */
+static int64_t size_of(int fd, const char *path, struct crosh_error *err)
 {
-    cleanup_close int fd =
-        kept_files_open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     struct stat st;
     uint64_t size;
-    int code;
 
-    if (fd < 0 || fstat(fd, &st) < 0)
+    if (fstat(fd, &st) < 0)
         return crosh_error_errno(err, "disk %s", path);
     if (S_ISREG(st.st_mode))
-        size = (uint64_t)st.st_size;
-    else if (!S_ISBLK(st.st_mode))
+        return st.st_size;
+    if (!S_ISBLK(st.st_mode))
         return crosh_error_set(err, -EINVAL, "disk %s: neither a file nor a block device", path);
-    else if (ioctl(fd, BLKGETSIZE64, &size) < 0)
+    if (ioctl(fd, BLKGETSIZE64, &size) < 0)
         return crosh_error_errno(err, "disk %s", path);
+    return (int64_t)size;
+}
+
+int raw_disk_adopt(struct raw_disk *disk, int fd, const char *path, bool read_only,
+                   struct crosh_error *err)
+{
+    cleanup_close int own = fd;
+    int64_t size = size_of(fd, path, err);
+    int flags = fcntl(fd, F_GETFL);
+    int code;
+
+    if (size < 0)
+        return (int)size;
     if (size < DISK_SECTOR)
         return crosh_error_set(err, -EINVAL, "disk %s: it is empty", path);
+    /* A descriptor for paths alone (O_PATH) can do neither. */
+    if (flags < 0 || (flags & O_PATH) != 0 || (flags & O_ACCMODE) == O_WRONLY ||
+        (!read_only && (flags & O_ACCMODE) != O_RDWR))
+        return crosh_error_set(err, -EACCES, "disk %s: it is not open for %s", path,
+                               read_only ? "reading" : "reading and writing");
     code = lock(fd, path, read_only, err);
     if (code < 0)
         return code;
     *disk = (struct raw_disk){
-        .fd = move_fd(fd), .is_read_only = read_only, .sectors = size / DISK_SECTOR};
+        .fd = move_fd(own), .is_read_only = read_only, .sectors = (uint64_t)size / DISK_SECTOR};
     return 0;
+}
+
+int raw_disk_open(struct raw_disk *disk, const char *path, bool read_only, struct crosh_error *err)
+{
+    int fd =
+        kept_files_open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+    if (fd < 0)
+        return crosh_error_errno(err, "disk %s", path);
+    return raw_disk_adopt(disk, fd, path, read_only, err);
 }
 
 void raw_disk_close(struct raw_disk *disk)
@@ -65,20 +93,21 @@ void raw_disk_close(struct raw_disk *disk)
 
 bool raw_disk_has(const struct raw_disk *disk, uint64_t sector, uint64_t count)
 {
-    return sector <= disk->sectors && count <= disk->sectors - sector;
+    uint64_t sectors = atomic_load_explicit(&disk->sectors, memory_order_relaxed);
+
+    return sector <= sectors && count <= sectors - sector;
 }
 
-/* Drops the first done bytes. */
-static void advance(struct iovec **iov, int *count, size_t done)
+void disk_io_skip(struct disk_io *io, size_t bytes)
 {
-    while (*count > 0 && done >= (*iov)->iov_len) {
-        done -= (*iov)->iov_len;
-        (*iov)++;
-        (*count)--;
+    while (io->count > 0 && bytes >= io->iov->iov_len) {
+        bytes -= io->iov->iov_len;
+        io->iov++;
+        io->count--;
     }
-    if (*count > 0) {
-        (*iov)->iov_base = (uint8_t *)(*iov)->iov_base + done;
-        (*iov)->iov_len -= done;
+    if (io->count > 0) {
+        io->iov->iov_base = (uint8_t *)io->iov->iov_base + bytes;
+        io->iov->iov_len -= bytes;
     }
 }
 
@@ -96,40 +125,56 @@ static int first_chunk(const struct iovec *iov, int count, struct iovec *part)
 
 typedef ssize_t transfer_fn(int fd, const struct iovec *iov, int count, off_t offset);
 
-static int transfer(const struct raw_disk *disk, transfer_fn *fn, uint64_t sector,
-                    struct iovec *iov, int count)
+static ssize_t read_cached(int fd, const struct iovec *iov, int count, off_t offset)
 {
-    off_t offset = (off_t)(sector * DISK_SECTOR);
+    return preadv2(fd, iov, count, offset, RWF_NOWAIT);
+}
 
-    advance(&iov, &count, 0);
-    while (count > 0) {
+static int transfer(const struct raw_disk *disk, transfer_fn *fn, struct disk_io *io)
+{
+    disk_io_skip(io, 0);
+    while (io->count > 0) {
         struct iovec part;
-        int n = first_chunk(iov, count, &part);
+        int n = first_chunk(io->iov, io->count, &part);
         ssize_t done;
 
-        if (atomic_load(&disk->is_cancelled))
+        if (atomic_load_explicit(&disk->is_cancelled, memory_order_relaxed))
             return -ECANCELED;
-        done = fn(disk->fd, n > 0 ? iov : &part, n > 0 ? n : 1, offset);
+        done = fn(disk->fd, n > 0 ? io->iov : &part, n > 0 ? n : 1, io->offset);
         if (done < 0 && errno == EINTR)
             continue;
         if (done < 0)
             return -errno;
         if (done == 0)
             return -EIO; /* the file shrank under us */
-        offset += done;
-        advance(&iov, &count, (size_t)done);
+        io->offset += done;
+        disk_io_skip(io, (size_t)done);
     }
     return 0;
 }
 
-int raw_disk_read(const struct raw_disk *disk, uint64_t sector, struct iovec *iov, int count)
+int raw_disk_read(const struct raw_disk *disk, struct disk_io *io)
 {
-    return transfer(disk, preadv, sector, iov, count);
+    return transfer(disk, preadv, io);
 }
 
-int raw_disk_write(const struct raw_disk *disk, uint64_t sector, struct iovec *iov, int count)
+int raw_disk_read_cached(struct raw_disk *disk, struct disk_io *io)
 {
-    return disk->is_read_only ? -EROFS : transfer(disk, pwritev, sector, iov, count);
+    int code;
+
+    if (atomic_load_explicit(&disk->is_nowait_absent, memory_order_relaxed))
+        return -EAGAIN;
+    code = transfer(disk, read_cached, io);
+    if (code == -EOPNOTSUPP || code == -ENOSYS) {
+        atomic_store(&disk->is_nowait_absent, true);
+        code = -EAGAIN;
+    }
+    return code;
+}
+
+int raw_disk_write(const struct raw_disk *disk, struct disk_io *io)
+{
+    return disk->is_read_only ? -EROFS : transfer(disk, pwritev, io);
 }
 
 int raw_disk_flush(const struct raw_disk *disk)
@@ -144,7 +189,8 @@ static int write_zeroes(const struct raw_disk *disk, uint64_t sector, uint64_t c
     while (count > 0) {
         uint64_t now = count < sizeof(zeroes) / DISK_SECTOR ? count : sizeof(zeroes) / DISK_SECTOR;
         struct iovec iov = {.iov_base = (void *)zeroes, .iov_len = now * DISK_SECTOR};
-        int code = raw_disk_write(disk, sector, &iov, 1);
+        struct disk_io io = {.iov = &iov, .count = 1, .offset = (off_t)(sector * DISK_SECTOR)};
+        int code = raw_disk_write(disk, &io);
 
         if (code < 0)
             return code;
@@ -177,4 +223,47 @@ int raw_disk_discard(const struct raw_disk *disk, uint64_t sector, uint64_t coun
         errno == EOPNOTSUPP)
         return 0; /* it is advice: where it cannot be taken, nothing is wrong */
     return -errno;
+}
+
+int raw_disk_resize(struct raw_disk *disk, uint64_t bytes, struct crosh_error *err)
+{
+    int64_t size = size_of(disk->fd, "file", err);
+    uint64_t sectors;
+
+    if (size < 0)
+        return (int)size;
+    if (bytes != 0 && bytes != (uint64_t)size) {
+        if (bytes > INT64_MAX || bytes % DISK_SECTOR != 0)
+            return crosh_error_set(err, -EINVAL, "a disk's size is a multiple of %u bytes",
+                                   DISK_SECTOR);
+        if (bytes < (uint64_t)size)
+            return crosh_error_set(err, -EINVAL,
+                                   "a disk in use can only grow: it has %lld bytes already",
+                                   (long long)size);
+        if (disk->is_read_only)
+            return crosh_error_set(err, -EROFS, "the disk is read-only");
+        if (ftruncate(disk->fd, (off_t)bytes) < 0)
+            return crosh_error_errno(err, "the disk cannot be made larger");
+        size = (int64_t)bytes;
+    }
+    sectors = (uint64_t)size / DISK_SECTOR;
+    return atomic_exchange(&disk->sectors, sectors) != sectors;
+}
+
+int raw_disk_reserve(const struct raw_disk *disk, off_t offset, off_t bytes)
+{
+    struct statvfs fs;
+
+    if (bytes > 0) {
+        if (fallocate(disk->fd, FALLOC_FL_KEEP_SIZE, offset, bytes) == 0)
+            return 0;
+        if (errno == ENOSPC || errno == EDQUOT)
+            return -errno;
+    }
+    /* Where room cannot be reserved, some free space has to do. */
+    if (bytes < ROOM_BYTES)
+        bytes = ROOM_BYTES;
+    if (fstatvfs(disk->fd, &fs) == 0 && fs.f_bavail * fs.f_frsize < (uint64_t)bytes)
+        return -ENOSPC;
+    return 0;
 }

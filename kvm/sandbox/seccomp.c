@@ -63,9 +63,11 @@ static const unsigned long vcpu_ioctls[] = {
 #endif
 };
 
+/* Beside transfers: epoll brings the kicks. */
 static const int disk_calls[] = {
-    SCMP_SYS(preadv),   SCMP_SYS(pwritev),   SCMP_SYS(pread64),
-    SCMP_SYS(pwrite64), SCMP_SYS(fdatasync), SCMP_SYS(fallocate),
+    SCMP_SYS(preadv),    SCMP_SYS(preadv2),    SCMP_SYS(pwritev),
+    SCMP_SYS(pread64),   SCMP_SYS(pwrite64),   SCMP_SYS(fdatasync),
+    SCMP_SYS(fallocate), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait),
 };
 
 /* Frames, to and from a tap interface or a stream. */
@@ -86,7 +88,7 @@ static const int loop_calls[] = {
     SCMP_SYS(poll),
     SCMP_SYS(ppoll),
     SCMP_SYS(eventfd2),
-    SCMP_SYS(epoll_create1), /* for the loops of network cards' threads */
+    SCMP_SYS(epoll_create1), /* for the threads of disks and network cards */
     SCMP_SYS(epoll_ctl),
     SCMP_SYS(epoll_wait),
     SCMP_SYS(epoll_pwait),
@@ -99,6 +101,8 @@ static const int loop_calls[] = {
     SCMP_SYS(lstat),
     SCMP_SYS(newfstatat),
     SCMP_SYS(fchmod),
+    SCMP_SYS(fstatfs),
+    SCMP_SYS(ftruncate),
     SCMP_SYS(unlink),
     SCMP_SYS(unlinkat),
     SCMP_SYS(rename),

@@ -132,8 +132,8 @@ void virtio_device_hold(struct virtio_device *dev, int idle_fd)
     for (unsigned int i = 0; i < dev->queue_count; i++) {
         if (dev->kick[i].source != NULL)
             event_modify(dev->kick[i].source, 0);
-        dev->queue[i].is_held = true;
         dev->queue[i].idle_fd = idle_fd;
+        dev->queue[i].is_held = true;
     }
 }
 

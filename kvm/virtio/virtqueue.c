@@ -260,6 +260,24 @@ static void returned(struct virtqueue *vq)
         signal_fd(vq->idle_fd);
 }
 
+void virtqueue_put_off(struct virtqueue *vq)
+{
+    returned(vq);
+}
+
+int virtqueue_retake(struct virtqueue *vq, uint16_t head, struct virtqueue_chain *chain)
+{
+    if (!vq->running || vq->is_held)
+        return 0;
+    if (vq->broken)
+        return -EPROTO;
+    chain->head = head;
+    if (read_chain(vq, chain) < 0)
+        return break_queue(vq);
+    vq->in_flight++;
+    return 1;
+}
+
 void virtqueue_unpop(struct virtqueue *vq)
 {
     vq->last_avail--;

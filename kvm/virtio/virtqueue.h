@@ -4,6 +4,7 @@
 #define KVM_VIRTIO_VIRTQUEUE_H
 
 #include <stdatomic.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -36,10 +37,12 @@ struct virtqueue {
     /* The queue's own. */
     const struct guest_memory *memory;
     bool running;
-    bool is_held;       /* nothing is given out for now; what was is still taken back */
-    int idle_fd;        /* an eventfd, written when a held queue gets back its last chain */
-    uint16_t in_flight; /* chains given out and not given back */
-    bool broken;        /* the driver broke the rules: nothing more is taken until reset */
+    atomic_bool is_held; /* nothing is given out for now; what was is still taken back */
+    int idle_fd;         /* an eventfd, written when a held queue gets back its last chain */
+    /* Chains given out and not given back. Atomic as is_held: devices may have threads of
+       their own, which take and push under a lock that who holds does not know. */
+    _Atomic uint16_t in_flight;
+    bool broken; /* the driver broke the rules: nothing more is taken until reset */
     uint16_t last_avail;
     uint16_t used_idx;
     uint16_t signalled_used;     /* used_idx at the last interrupt decision */
@@ -74,6 +77,13 @@ void virtqueue_reset(struct virtqueue *vq);
  * back with virtqueue_push().
  */
 int virtqueue_pop(struct virtqueue *vq, struct virtqueue_chain *chain);
+/*
+ * For a chain that cannot be served yet: it counts as given back, but the driver does
+ * not get it. virtqueue_retake() takes it anew by its head, reading and checking its
+ * descriptors once more; returns as virtqueue_pop() does.
+ */
+void virtqueue_put_off(struct virtqueue *vq);
+int virtqueue_retake(struct virtqueue *vq, uint16_t head, struct virtqueue_chain *chain);
 /* Puts back the chain popped last, as if never taken; repeatable for the ones before it. */
 void virtqueue_unpop(struct virtqueue *vq);
 bool virtqueue_has_available(struct virtqueue *vq);

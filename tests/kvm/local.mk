@@ -6,6 +6,7 @@ kvm_tests = \
 	tests/kvm/test-kernel-image \
 	tests/kvm/test-acpi \
 	tests/kvm/test-blk \
+	tests/kvm/test-blk-live \
 	tests/kvm/test-board \
 	tests/kvm/test-cpuid \
 	tests/kvm/test-machine \
@@ -19,8 +20,11 @@ tests_kvm_test_kernel_image_SOURCES = tests/kvm/test-kernel-image.c
 tests_kvm_test_kernel_image_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_acpi_SOURCES = tests/kvm/test-acpi.c
 tests_kvm_test_acpi_LDADD = $(launcher_test_ldadd)
-tests_kvm_test_blk_SOURCES = tests/kvm/test-blk.c tests/unit/fake-queue.h
+tests_kvm_test_blk_SOURCES = tests/kvm/test-blk.c tests/kvm/blk-fixture.h tests/unit/fake-queue.h
 tests_kvm_test_blk_LDADD = $(launcher_test_ldadd)
+tests_kvm_test_blk_live_SOURCES = tests/kvm/test-blk-live.c tests/kvm/blk-fixture.h \
+	tests/unit/fake-queue.h
+tests_kvm_test_blk_live_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_board_SOURCES = tests/kvm/test-board.c
 tests_kvm_test_board_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_cpuid_SOURCES = tests/kvm/test-cpuid.c
@@ -41,6 +45,11 @@ endif
 check_PROGRAMS += tests/kvm/kvm-boot
 tests_kvm_kvm_boot_SOURCES = tests/kvm/kvm-boot.c
 tests_kvm_kvm_boot_LDADD = kvm/libkvm.la
+
+# A tool for measuring the disks without a guest.
+check_PROGRAMS += tests/kvm/blk-load
+tests_kvm_blk_load_SOURCES = tests/kvm/blk-load.c tests/unit/fake-queue.h
+tests_kvm_blk_load_LDADD = kvm/libkvm.la
 
 if ENABLE_FUZZING
 noinst_PROGRAMS += tests/fuzz/fuzz-kernel-image

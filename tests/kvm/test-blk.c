@@ -17,119 +17,7 @@
 #include "kvm/disk/raw.h"
 #include "kvm/guest-memory.h"
 #include "kvm/virtio/blk.h"
-#include "tests/unit/fake-queue.h"
-
-enum {
-    RAM_SIZE = 1 << 20,
-    QUEUE_GPA = 0x1000,
-    HEADER_GPA = 0x10000,
-    STATUS_GPA = 0x11000,
-    DATA_GPA = 0x20000,
-    SECTORS = 2048,
-    UNTOUCHED = 0xee,
-};
-
-struct fixture {
-    char path[32];
-    struct event_loop *loop;
-    struct event_source *timer;
-    struct virtio_device *dev;
-    struct guest_memory memory;
-    uint8_t *ram;
-    struct fake_queue queue;
-};
-
-static void stop_loop(void *opaque)
-{
-    event_loop_quit(opaque);
-}
-
-static void set_up(struct fixture *f, bool read_only)
-{
-    struct crosh_error err = {0};
-    int fd;
-
-    memset(f, 0, sizeof(*f));
-    strcpy(f->path, "/tmp/crosh-disk-XXXXXX");
-    fd = mkstemp(f->path);
-    assert_true(fd >= 0);
-    /* Each sector begins with its own number; one odd byte at the end is no sector. */
-    assert_int_equal(ftruncate(fd, SECTORS * DISK_SECTOR + 1), 0);
-    for (uint32_t sector = 0; sector < SECTORS; sector++)
-        assert_int_equal(pwrite(fd, &sector, sizeof(sector), sector * DISK_SECTOR), 4);
-    close(fd);
-    f->ram = test_calloc(1, RAM_SIZE);
-    assert_int_equal(guest_memory_add(&f->memory, 0, RAM_SIZE, f->ram, 0), 0);
-    f->loop = event_loop_new(&err);
-    assert_non_null(f->loop);
-    f->timer = event_timer_add(f->loop, stop_loop, f->loop);
-    assert_non_null(f->timer);
-    f->dev = virtio_blk_new(f->loop, f->path, read_only, &err);
-    if (f->dev == NULL)
-        fail_msg("%s", err.message);
-    fake_queue_init(&f->queue, &f->dev->queue[0], f->ram, QUEUE_GPA, 16);
-    f->dev->driver_features = f->dev->features & ~(UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX);
-    assert_int_equal(virtio_device_start(f->dev, &f->memory), 0);
-}
-
-static void tear_down(struct fixture *f)
-{
-    virtio_blk_free(f->dev);
-    fake_queue_fini(&f->queue);
-    event_loop_free(f->loop);
-    unlink(f->path);
-    test_free(f->ram);
-}
-
-/* Runs the loop until a chain comes back; false when none does. */
-static bool wait_used(struct fixture *f, uint32_t *length)
-{
-    for (unsigned int patience = 0; patience < 500; patience++) {
-        uint32_t id;
-
-        if (fake_queue_used(&f->queue, &id, length))
-            return true;
-        event_timer_set(f->timer, 4);
-        assert_int_equal(event_loop_run(f->loop, NULL), 0);
-    }
-    return false;
-}
-
-static void put_header(struct fixture *f, uint32_t type, uint64_t sector)
-{
-    struct virtio_blk_outhdr header = {.type = htole32(type), .sector = htole64(sector)};
-
-    memcpy(f->ram + HEADER_GPA, &header, sizeof(header));
-    f->ram[STATUS_GPA] = UNTOUCHED;
-}
-
-/* One request with one data segment; the status byte that came back. */
-static uint8_t request(struct fixture *f, uint32_t type, uint64_t sector, uint32_t size,
-                       bool is_device_writing, uint32_t *length)
-{
-    uint16_t flags = VRING_DESC_F_NEXT | (is_device_writing ? VRING_DESC_F_WRITE : 0);
-    uint32_t used = 0;
-
-    put_header(f, type, sector);
-    fake_queue_desc(&f->queue, 0, HEADER_GPA, sizeof(struct virtio_blk_outhdr), VRING_DESC_F_NEXT,
-                    size > 0 ? 1 : 2);
-    fake_queue_desc(&f->queue, 1, DATA_GPA, size, flags, 2);
-    fake_queue_desc(&f->queue, 2, STATUS_GPA, 1, VRING_DESC_F_WRITE, 0);
-    fake_queue_offer(&f->queue, 0);
-    fake_queue_kick(&f->queue);
-    assert_true(wait_used(f, &used));
-    if (length != NULL)
-        *length = used;
-    return f->ram[STATUS_GPA];
-}
-
-static uint32_t number_at(const struct fixture *f, size_t gpa)
-{
-    uint32_t value;
-
-    memcpy(&value, f->ram + gpa, sizeof(value));
-    return value;
-}
+#include "tests/kvm/blk-fixture.h"
 
 static void test_read_write(void **state)
 {
@@ -204,15 +92,6 @@ static void test_bounds(void **state)
     /* And it serves on. */
     assert_int_equal(request(&f, VIRTIO_BLK_T_IN, 1, DISK_SECTOR, true, NULL), VIRTIO_BLK_S_OK);
     tear_down(&f);
-}
-
-static void put_range(struct fixture *f, unsigned int index, uint64_t sector, uint32_t count,
-                      uint32_t flags)
-{
-    struct virtio_blk_discard_write_zeroes range = {
-        .sector = htole64(sector), .num_sectors = htole32(count), .flags = htole32(flags)};
-
-    memcpy(f->ram + DATA_GPA + index * sizeof(range), &range, sizeof(range));
 }
 
 static void test_discard_and_zero(void **state)
@@ -324,6 +203,7 @@ static void test_large_and_cancelled(void **state)
     int fd = mkstemp(path);
     uint8_t *out = malloc(LARGE), *in = calloc(1, LARGE);
     struct iovec iov[2];
+    struct disk_io io;
 
     (void)state;
     assert_true(fd >= 0 && out != NULL && in != NULL);
@@ -333,15 +213,18 @@ static void test_large_and_cancelled(void **state)
         out[i] = (uint8_t)(i ^ i >> 12);
     assert_int_equal(raw_disk_open(&disk, path, false, NULL), 0);
     iov[0] = (struct iovec){.iov_base = out, .iov_len = LARGE};
-    assert_int_equal(raw_disk_write(&disk, 0, iov, 1), 0);
+    io = (struct disk_io){.iov = iov, .count = 1};
+    assert_int_equal(raw_disk_write(&disk, &io), 0);
     iov[0] = (struct iovec){.iov_base = in, .iov_len = HALF};
     iov[1] = (struct iovec){.iov_base = in + HALF, .iov_len = LARGE - HALF};
-    assert_int_equal(raw_disk_read(&disk, 0, iov, 2), 0);
+    io = (struct disk_io){.iov = iov, .count = 2};
+    assert_int_equal(raw_disk_read(&disk, &io), 0);
     assert_memory_equal(in, out, LARGE);
 
     atomic_store(&disk.is_cancelled, true);
     iov[0] = (struct iovec){.iov_base = in, .iov_len = DISK_SECTOR};
-    assert_int_equal(raw_disk_read(&disk, 0, iov, 1), -ECANCELED);
+    io = (struct disk_io){.iov = iov, .count = 1};
+    assert_int_equal(raw_disk_read(&disk, &io), -ECANCELED);
     raw_disk_close(&disk);
     unlink(path);
     free(out);

@@ -116,6 +116,8 @@ static inline void fake_queue_kick(struct fake_queue *q)
     uint16_t old = q->kicked_idx, flags;
 
     q->kicked_idx = q->avail_idx;
+    /* The index must be visible before the device's wish is read. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     memcpy(&flags, q->used, sizeof(flags));
     if (q->vq->event_idx ? vring_need_event(fake_queue_avail_event(q), q->avail_idx, old)
                          : (flags & VRING_USED_F_NO_NOTIFY) == 0)
