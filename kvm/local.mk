@@ -10,11 +10,17 @@ kvm_libkvm_la_SOURCES = \
 	kvm/machine.h \
 	kvm/console-log.c kvm/console-log.h \
 	kvm/guest-link.c kvm/guest-link.h \
-	kvm/launcher.c kvm/launcher.h \
+	kvm/launcher.c kvm/launcher.h kvm/launcher-internal.h \
+	kvm/launcher-events.c \
+	kvm/launcher-machine.c \
+	kvm/launcher-stop.c \
 	kvm/options.c kvm/options.h \
 	kvm/option-values.c kvm/option-values.h \
 	kvm/vm-lock.c kvm/vm-lock.h \
 	kvm/control/framed-stream.c kvm/control/framed-stream.h \
+	kvm/control/requests.c kvm/control/requests.h \
+	kvm/control/request-life.c \
+	kvm/control/request-status.c \
 	kvm/control/server.c kvm/control/server.h \
 	kvm/backend/choose.c kvm/backend/choose.h \
 	kvm/backend/qemu.c \

@@ -4,6 +4,7 @@
 #ifndef KVM_CONTROL_FRAMED_STREAM_H
 #define KVM_CONTROL_FRAMED_STREAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,15 @@ struct framed_stream *framed_stream_new(struct event_loop *loop, int fd, size_t 
                                         const struct framed_stream_ops *ops, void *opaque);
 /* Accepts NULL. */
 void framed_stream_free(struct framed_stream *stream);
+
+/* From now on descriptors that the peer passes are kept: at most FRAME_FDS_MAX that nobody took,
+   more end the stream. Otherwise they are closed unseen. */
+void framed_stream_accept_fds(struct framed_stream *stream);
+/* Takes the descriptor that came first; the caller owns it. -1: there is none. */
+int framed_stream_take_fd(struct framed_stream *stream);
+
+/* While held, no frame is handed over and nothing is read; what is sent still goes out. */
+void framed_stream_hold(struct framed_stream *stream, bool held);
 
 /* Queues a message and sends what the socket takes; a peer that leaves more than 1 MiB unread is
    dropped. */

@@ -15,7 +15,6 @@
 #include "lib/base/unix-socket.h"
 #include "lib/wire/frame.h"
 
-#define PROTOCOL        1
 #define CLIENTS_MAX     32
 #define REQUEST_MAX     4096u
 #define ACCEPT_PAUSE_MS 100
@@ -23,12 +22,20 @@
 struct control_client {
     struct control_server *server;
     struct framed_stream *stream; /* NULL: this slot is free */
+    struct control_call *call;    /* being carried out: the stream is held meanwhile */
     bool subscribed;
+};
+
+/* Owns the request until it was answered, which may be after its client has left. */
+struct control_call {
+    struct control_client *client; /* NULL: has left */
+    Control__Request *request;
+    struct frame_fds fds;
 };
 
 struct control_server {
     struct event_loop *loop;
-    const struct control_ops *ops;
+    const struct control_request *requests;
     void *opaque;
     char *path;
     int listen_fd;
@@ -37,70 +44,132 @@ struct control_server {
     struct control_client client[CLIENTS_MAX];
 };
 
-static void free_request(Control__Request **request)
+/* Requests and their answers */
+
+static void call_free(struct control_call *call)
 {
-    if (*request != NULL)
-        control__request__free_unpacked(*request, NULL);
+    if (call == NULL)
+        return;
+    if (call->client != NULL) {
+        call->client->call = NULL;
+        framed_stream_hold(call->client->stream, false);
+    }
+    frame_fds_close(&call->fds);
+    if (call->request != NULL)
+        control__request__free_unpacked(call->request, NULL);
+    free(call);
 }
 
-static void client_respond(struct control_client *client, Control__Response *response)
+void control_answer(struct control_call *call, Control__Response *response)
 {
     Control__FromLauncher message = CONTROL__FROM_LAUNCHER__INIT;
 
+    response->id = call->request->id;
+    response->version = CONTROL_VERSION;
     message.msg_case = CONTROL__FROM_LAUNCHER__MSG_RESPONSE;
     message.response = response;
-    framed_stream_send(client->stream, &message.base);
+    if (call->client != NULL)
+        framed_stream_send(call->client->stream, &message.base);
+    call_free(call);
 }
 
-/* Returns 1 when status was filled, 0 when there is nothing to add, or negative. */
-static int run_request(struct control_client *client, const Control__Request *request,
-                       Control__StatusReply *status, struct crosh_error *err)
+void control_answer_code(struct control_call *call, int code, const struct crosh_error *err)
 {
-    struct control_server *server = client->server;
+    Control__Response response = CONTROL__RESPONSE__INIT;
 
-    if (request->version != PROTOCOL)
+    response.code = code;
+    if (code < 0) {
+        response.message = (char *)err->message;
+        response.hint = (char *)err->hint;
+    }
+    control_answer(call, &response);
+}
+
+const Control__Request *control_call_request(const struct control_call *call)
+{
+    return call->request;
+}
+
+int control_call_take_fd(struct control_call *call)
+{
+    for (size_t i = 0; i < call->fds.count; i++) {
+        if (call->fds.fd[i] >= 0)
+            return move_fd(call->fds.fd[i]);
+    }
+    return -1;
+}
+
+void control_call_subscribe(struct control_call *call)
+{
+    if (call->client != NULL)
+        call->client->subscribed = true;
+}
+
+/* Moves the descriptors that the request says came with it from the stream to the call. */
+static int collect_fds(struct control_call *call, struct crosh_error *err)
+{
+    while (call->fds.count < call->request->descriptors) {
+        int fd = call->fds.count < FRAME_FDS_MAX ? framed_stream_take_fd(call->client->stream) : -1;
+
+        if (fd < 0)
+            return crosh_error_set(err, -EBADF, "%u descriptors are announced, but %zu came",
+                                   call->request->descriptors, call->fds.count);
+        call->fds.fd[call->fds.count++] = fd;
+    }
+    return 0;
+}
+
+static int run_call(struct control_call *call, struct crosh_error *err)
+{
+    const struct control_server *server = call->client->server;
+    const struct control_request *row;
+
+    if (call->request->version != CONTROL_VERSION)
         return crosh_error_set(err, -EPROTONOSUPPORT,
                                "this launcher speaks version %d of the control protocol, not %u",
-                               PROTOCOL, request->version);
-    switch (request->op_case) {
-    case CONTROL__REQUEST__OP_STATUS:
-        server->ops->status(server->opaque, status);
-        return 1;
-    case CONTROL__REQUEST__OP_STOP:
-        return server->ops->stop(server->opaque, request->stop, err);
-    case CONTROL__REQUEST__OP_SUBSCRIBE:
-        client->subscribed = true;
-        return 0;
-    default:
-        return crosh_error_set(err, -ENOSYS, "the launcher does not know this request");
+                               CONTROL_VERSION, call->request->version);
+    for (row = server->requests; row->run != NULL; row++) {
+        if (row->op == call->request->op_case)
+            return row->run(call, server->opaque, err);
     }
+    return crosh_error_set(err, -ENOSYS, "the launcher does not know this request");
 }
 
 static int on_frame(void *opaque, const uint8_t *data, size_t size)
 {
     struct control_client *client = opaque;
-    cleanup(free_request) Control__Request *request = control__request__unpack(NULL, size, data);
-    Control__Response response = CONTROL__RESPONSE__INIT;
-    Control__StatusReply status = CONTROL__STATUS_REPLY__INIT;
+    struct control_call *call = calloc(1, sizeof(*call));
     struct crosh_error err = {0};
     int ret;
 
-    if (request == NULL)
+    if (call == NULL)
+        return -ENOMEM;
+    call->request = control__request__unpack(NULL, size, data);
+    if (call->request == NULL) {
+        call_free(call);
         return -EBADMSG;
-    ret = run_request(client, request, &status, &err);
-    response.id = request->id;
-    response.code = ret < 0 ? ret : 0;
-    response.message = err.message;
-    response.hint = err.hint;
-    response.status = ret == 1 ? &status : NULL;
-    client_respond(client, &response);
+    }
+    call->client = client;
+    client->call = call;
+    ret = collect_fds(call, &err);
+    if (ret == 0)
+        ret = run_call(call, &err);
+    if (ret != CONTROL_ANSWERED)
+        control_answer_code(call, ret, &err);
+    if (client->call != NULL) /* later */
+        framed_stream_hold(client->stream, true);
     return 0;
 }
+
+/* Clients */
 
 static void on_closed(void *opaque)
 {
     struct control_client *client = opaque;
 
+    if (client->call != NULL)
+        client->call->client = NULL;
+    client->call = NULL;
     framed_stream_free(client->stream);
     client->stream = NULL;
     client->subscribed = false;
@@ -118,7 +187,10 @@ static int server_adopt(struct control_server *server, int fd, bool subscribed)
         client->server = server;
         client->subscribed = subscribed;
         client->stream = framed_stream_new(server->loop, fd, REQUEST_MAX, &ops, client);
-        return client->stream != NULL ? 0 : -ENOMEM;
+        if (client->stream == NULL)
+            return -ENOMEM;
+        framed_stream_accept_fds(client->stream);
+        return 0;
     }
     close(fd);
     return -EMFILE;
@@ -147,7 +219,7 @@ static void on_resume(void *opaque)
 }
 
 struct control_server *control_server_new(struct event_loop *loop, const char *socket_path,
-                                          const struct control_ops *ops, void *opaque,
+                                          const struct control_request *requests, void *opaque,
                                           struct crosh_error *err)
 {
     struct control_server *server = calloc(1, sizeof(*server));
@@ -157,7 +229,7 @@ struct control_server *control_server_new(struct event_loop *loop, const char *s
         return NULL;
     }
     server->loop = loop;
-    server->ops = ops;
+    server->requests = requests;
     server->opaque = opaque;
     server->path = strdup(socket_path);
     server->listen_fd = unix_listen(socket_path, err);
@@ -180,7 +252,8 @@ void control_server_free(struct control_server *server)
     if (server == NULL)
         return;
     for (unsigned int i = 0; i < CLIENTS_MAX; i++)
-        framed_stream_free(server->client[i].stream);
+        if (server->client[i].stream != NULL)
+            on_closed(&server->client[i]);
     event_remove(server->listener);
     event_remove(server->resume);
     if (server->listen_fd >= 0) {

@@ -6,18 +6,48 @@
 #include "kvm/event-loop.h"
 #include "lib/wire/control.pb-c.h"
 
-struct control_server;
+#define CONTROL_VERSION 1
 
-/* What the protocol's requests mean; carried out on the loop's thread. */
-struct control_ops {
-    /* Fills reply; what it points to must stay valid until the next call of the ops. */
-    void (*status)(void *opaque, Control__StatusReply *reply);
-    int (*stop)(void *opaque, const Control__StopRequest *request, struct crosh_error *err);
+struct control_server;
+struct control_call;
+
+/* What a handler returns that has answered by itself, or will. */
+#define CONTROL_ANSWERED 1
+
+/*
+ * Carries out one request, on the loop's thread. 0: done, and the server answers so;
+ * negative with err filled: the server answers with that; CONTROL_ANSWERED: the handler
+ * has called control_answer(), or it, or who it gave the call to, will do so later.
+ * Until then the client's next request waits, and answers keep their order.
+ */
+typedef int control_request_fn(struct control_call *call, void *opaque, struct crosh_error *err);
+
+/* A row of the table of requests; the last one's run is NULL. */
+struct control_request {
+    Control__Request__OpCase op;
+    control_request_fn *run;
 };
 
-/* NULL with err filled when the socket cannot be made. */
+/* The request, as long as the call. */
+const Control__Request *control_call_request(const struct control_call *call);
+/* The next of the descriptors that came with the request, now the caller's; -1: there are no more.
+   Those that nobody takes are closed with the call. */
+int control_call_take_fd(struct control_call *call);
+/* Its client gets events from now on. */
+void control_call_subscribe(struct control_call *call);
+/*
+ * Ends the call with a response, of which id and version are filled in; it may live on the
+ * caller's stack. Each call must be answered once, also when its client or the server
+ * is gone by now.
+ */
+void control_answer(struct control_call *call, Control__Response *response);
+/* The same with nothing but success (0), or an error. */
+void control_answer_code(struct control_call *call, int code, const struct crosh_error *err);
+
+/* requests: the table, which stays the caller's. NULL with err filled when the socket cannot be
+   made. */
 struct control_server *control_server_new(struct event_loop *loop, const char *socket_path,
-                                          const struct control_ops *ops, void *opaque,
+                                          const struct control_request *requests, void *opaque,
                                           struct crosh_error *err);
 /* Closes every client and removes the socket; what a client has not read yet stays readable. */
 void control_server_free(struct control_server *server);

@@ -81,16 +81,41 @@ int crosh_priv_control_peer(const struct crosh_control *control)
     return peer.pid;
 }
 
-static int send_all(int fd, const uint8_t *data, size_t size)
+/* Sends what the socket takes at once, with descriptors if there are any. */
+static ssize_t send_some(int fd, const uint8_t *data, size_t size, const int *fds, size_t fd_count)
+{
+    union {
+        struct cmsghdr align;
+        char space[CMSG_SPACE(sizeof(int) * FRAME_FDS_MAX)];
+    } control = {0};
+    struct iovec part = {.iov_base = (uint8_t *)(uintptr_t)data, .iov_len = size};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    struct cmsghdr *header;
+
+    if (fd_count > 0) {
+        message.msg_control = &control;
+        message.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
+        header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
+        memcpy(CMSG_DATA(header), fds, sizeof(int) * fd_count);
+    }
+    return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* The descriptors go with the first byte. */
+static int send_all(int fd, const uint8_t *data, size_t size, const int *fds, size_t fd_count)
 {
     const int64_t deadline = deadline_in(SEND_TIMEOUT_MS);
 
     while (size > 0) {
-        ssize_t n = send(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n = send_some(fd, data, size, fds, fd_count);
 
         if (n >= 0) {
             data += n;
             size -= (size_t)n;
+            fd_count = 0;
         } else if (errno == EAGAIN) {
             int rc = deadline_poll(fd, POLLOUT, deadline);
 
@@ -103,8 +128,8 @@ static int send_all(int fd, const uint8_t *data, size_t size)
     return 0;
 }
 
-int64_t crosh_priv_control_send(struct crosh_control *control, Control__Request *request,
-                                struct crosh_error *err)
+static int64_t send_request(struct crosh_control *control, Control__Request *request,
+                            const int *fds, size_t fd_count, struct crosh_error *err)
 {
     cleanup_free uint8_t *frame = NULL;
     size_t size = 0;
@@ -112,13 +137,20 @@ int64_t crosh_priv_control_send(struct crosh_control *control, Control__Request 
 
     request->id = ++control->last_id;
     request->version = CONTROL_VERSION;
-    rc = frame_pack(&request->base, &frame, &size);
+    request->descriptors = (uint32_t)fd_count;
+    rc = fd_count > FRAME_FDS_MAX ? -EINVAL : frame_pack(&request->base, &frame, &size);
     if (rc == 0)
-        rc = send_all(control->fd, frame, size);
+        rc = send_all(control->fd, frame, size, fds, fd_count);
     if (rc < 0)
         return crosh_error_set(err, rc == -EPIPE ? CROSH_ELOST : rc, "cannot ask the launcher: %s",
                                strerror(-rc));
     return request->id;
+}
+
+int64_t crosh_priv_control_send(struct crosh_control *control, Control__Request *request,
+                                struct crosh_error *err)
+{
+    return send_request(control, request, NULL, 0, err);
 }
 
 int crosh_priv_control_receive(struct crosh_control *control, int timeout_ms,
@@ -157,13 +189,14 @@ void crosh_priv_control_message_free(Control__FromLauncher *message)
     control__from_launcher__free_unpacked(message, NULL);
 }
 
-/* Sends the request and takes its response; what else comes is dropped. */
-static int call(struct crosh_control *control, Control__Request *request, int timeout_ms,
-                Control__Response **response, struct crosh_error *err)
+int crosh_priv_control_call(struct crosh_control *control, Control__Request *request,
+                            const int *fds, size_t fd_count, int timeout_ms,
+                            Control__Response **response, struct crosh_error *err)
 {
     const int64_t deadline = deadline_in(timeout_ms);
-    int64_t id = crosh_priv_control_send(control, request, err);
+    int64_t id = send_request(control, request, fds, fd_count, err);
 
+    *response = NULL;
     if (id < 0)
         return (int)id;
     for (;;) {
@@ -188,10 +221,17 @@ static int call(struct crosh_control *control, Control__Request *request, int ti
             if ((*response)->hint[0] != '\0')
                 (void)crosh_error_hint(err, "%s", (*response)->hint);
             control__response__free_unpacked(*response, NULL);
+            *response = NULL;
             return rc;
         }
         return 0;
     }
+}
+
+void crosh_priv_control_response_free(Control__Response *response)
+{
+    if (response != NULL)
+        control__response__free_unpacked(response, NULL);
 }
 
 int crosh_priv_control_status(struct crosh_control *control, int timeout_ms,
@@ -204,7 +244,7 @@ int crosh_priv_control_status(struct crosh_control *control, int timeout_ms,
 
     request.op_case = CONTROL__REQUEST__OP_STATUS;
     request.status = &status;
-    rc = call(control, &request, timeout_ms, &response, err);
+    rc = crosh_priv_control_call(control, &request, NULL, 0, timeout_ms, &response, err);
     if (rc < 0)
         return rc;
     *reply = move_ptr(response->status);
@@ -226,7 +266,7 @@ int crosh_priv_control_stop(struct crosh_control *control, bool force, uint32_t 
     stop.timeout_ms = stage_timeout_ms;
     request.op_case = CONTROL__REQUEST__OP_STOP;
     request.stop = &stop;
-    rc = call(control, &request, timeout_ms, &response, err);
+    rc = crosh_priv_control_call(control, &request, NULL, 0, timeout_ms, &response, err);
     if (rc == 0)
         control__response__free_unpacked(response, NULL);
     return rc;

@@ -4,6 +4,7 @@
 #define CROSH_VM_CONTROL_CLIENT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <crosh/error.h>
@@ -43,6 +44,18 @@ int crosh_priv_control_receive(struct crosh_control *control, int timeout_ms,
 
 /* Frees what crosh_priv_control_receive() gave; accepts NULL. */
 void crosh_priv_control_message_free(Control__FromLauncher *message);
+
+/*
+ * Sends a request and waits for its response: 0 with *response (else NULL), which the caller frees
+ * by crosh_priv_control_response_free(); the launcher's error, or that it does not answer within
+ * timeout_ms, as a negative code with err filled. Events that come meanwhile are dropped.
+ * fds: fd_count descriptors, at most FRAME_FDS_MAX, that go along; they stay the caller's.
+ */
+int crosh_priv_control_call(struct crosh_control *control, Control__Request *request,
+                            const int *fds, size_t fd_count, int timeout_ms,
+                            Control__Response **response, struct crosh_error *err);
+/* Accepts NULL. */
+void crosh_priv_control_response_free(Control__Response *response);
 
 /* Asks for the status: 0 with *reply, freed by protobuf_c_message_free_unpacked(). */
 int crosh_priv_control_status(struct crosh_control *control, int timeout_ms,

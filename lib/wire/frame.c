@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/deadline.h"
 
 #define HEADER_SIZE 4u
 
@@ -80,6 +80,15 @@ static int make_room(struct frame_reader *reader)
     return reader->used < reader->allocated ? 0 : -ENOBUFS;
 }
 
+/* Accounts for what a read brought; errno is still its. */
+static int filled(struct frame_reader *reader, ssize_t n)
+{
+    if (n < 0)
+        return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+    reader->used += (size_t)n;
+    return n > 0;
+}
+
 int frame_reader_fill(struct frame_reader *reader, int fd)
 {
     int r = make_room(reader);
@@ -90,10 +99,64 @@ int frame_reader_fill(struct frame_reader *reader, int fd)
     do {
         n = read(fd, reader->buffer + reader->used, reader->allocated - reader->used);
     } while (n < 0 && errno == EINTR);
-    if (n < 0)
-        return errno == EWOULDBLOCK ? -EAGAIN : -errno;
-    reader->used += (size_t)n;
-    return n > 0;
+    return filled(reader, n);
+}
+
+/* Takes the descriptors out of a received message. */
+static void collect_fds(struct msghdr *message, struct frame_fds *fds)
+{
+    struct cmsghdr *control;
+
+    fds->count = 0;
+    for (control = CMSG_FIRSTHDR(message); control != NULL;
+         control = CMSG_NXTHDR(message, control)) {
+        size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+        if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)
+            continue;
+        if (count > FRAME_FDS_MAX - fds->count)
+            count = FRAME_FDS_MAX - fds->count; /* the buffer below holds no more */
+        memcpy(fds->fd + fds->count, CMSG_DATA(control), count * sizeof(int));
+        fds->count += count;
+    }
+}
+
+int frame_reader_fill_fds(struct frame_reader *reader, int fd, struct frame_fds *fds)
+{
+    union {
+        struct cmsghdr align;
+        char space[CMSG_SPACE(sizeof(int) * FRAME_FDS_MAX)];
+    } control;
+    struct iovec data;
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+    int r = make_room(reader);
+    ssize_t n;
+
+    fds->count = 0;
+    if (r < 0)
+        return r;
+    data = (struct iovec){.iov_base = reader->buffer + reader->used,
+                          .iov_len = reader->allocated - reader->used};
+    do {
+        message.msg_control = &control;
+        message.msg_controllen = sizeof(control);
+        n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    if (n >= 0)
+        collect_fds(&message, fds);
+    if (n >= 0 && (message.msg_flags & MSG_CTRUNC) != 0) {
+        frame_fds_close(fds);
+        return -EPROTO;
+    }
+    return filled(reader, n);
+}
+
+void frame_fds_close(struct frame_fds *fds)
+{
+    for (size_t i = 0; i < fds->count; i++)
+        if (fds->fd[i] >= 0)
+            (void)close(fds->fd[i]);
+    fds->count = 0;
 }
 
 int frame_reader_next(struct frame_reader *reader, const uint8_t **data, size_t *size)
@@ -134,37 +197,6 @@ int frame_pack(const ProtobufCMessage *message, uint8_t **frame, size_t *size)
     return 0;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-/* Waits for events until deadline (-1: for ever). 0, -ETIMEDOUT or negative errno. */
-static int wait_for(int fd, short events, int64_t deadline)
-{
-    for (;;) {
-        struct pollfd pfd = {.fd = fd, .events = events};
-        int64_t left = -1;
-        int r;
-
-        if (deadline >= 0) {
-            left = deadline - now_ms();
-            if (left < 0)
-                left = 0;
-        }
-        r = poll(&pfd, 1, (int)left);
-        if (r > 0)
-            return 0;
-        if (r == 0)
-            return -ETIMEDOUT;
-        if (errno != EINTR)
-            return -errno;
-    }
-}
-
 /* Sockets are written without raising SIGPIPE; other descriptors as they are. */
 static ssize_t write_quietly(int fd, const uint8_t *data, size_t size)
 {
@@ -190,7 +222,7 @@ int frame_send(int fd, const ProtobufCMessage *message)
         if (n >= 0) {
             done += (size_t)n;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            r = wait_for(fd, POLLOUT, -1);
+            r = deadline_poll(fd, POLLOUT, DEADLINE_NEVER);
             if (r < 0)
                 return r;
         } else if (errno != EINTR) {
@@ -207,7 +239,7 @@ static ssize_t read_whole(int fd, uint8_t *data, size_t size, int64_t deadline)
 
     while (done < size) {
         ssize_t n;
-        int r = wait_for(fd, POLLIN, deadline);
+        int r = deadline_poll(fd, POLLIN, deadline);
 
         if (r < 0)
             return r;
@@ -225,7 +257,7 @@ static ssize_t read_whole(int fd, uint8_t *data, size_t size, int64_t deadline)
 int frame_recv(int fd, const ProtobufCMessageDescriptor *type, size_t frame_max, int timeout_ms,
                ProtobufCMessage **message)
 {
-    int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+    const int64_t deadline = deadline_in(timeout_ms);
     cleanup_free uint8_t *data = NULL;
     uint8_t header[HEADER_SIZE];
     uint32_t length;

@@ -40,6 +40,24 @@ void frame_reader_fini(struct frame_reader *reader);
  */
 int frame_reader_fill(struct frame_reader *reader, int fd);
 
+/* Descriptors that came along with bytes of a unix socket; who has them closes them. */
+#define FRAME_FDS_MAX 8u
+
+struct frame_fds {
+    size_t count;
+    int fd[FRAME_FDS_MAX]; /* -1: taken out */
+};
+
+/*
+ * As frame_reader_fill(), from a unix socket whose peer may pass descriptors: fds
+ * (whatever was in it is forgotten) gets those that came with this read, close-on-exec.
+ * Those sent with a frame's first byte come at the latest with that byte, and may come
+ * with bytes of frames before it. -EPROTO, with all closed, for more than FRAME_FDS_MAX.
+ */
+int frame_reader_fill_fds(struct frame_reader *reader, int fd, struct frame_fds *fds);
+/* Closes those that were not taken out. */
+void frame_fds_close(struct frame_fds *fds);
+
 /*
  * Takes the next whole frame out of the buffer: 1 with *data (valid until the
  * next call on this reader) and *size (0 is a valid message); 0: not complete

@@ -189,6 +189,49 @@ static void garbage_is_an_error(void **state)
     }
 }
 
+/* The request says how many there are, and they are there with its first byte. */
+static void descriptors_go_with_the_request(void **state)
+{
+    struct pair pair = make_pair();
+    Control__Request request = CONTROL__REQUEST__INIT;
+    Control__PowerButtonRequest button = CONTROL__POWER_BUTTON_REQUEST__INIT;
+    Control__Response *response = NULL;
+    Control__Request *got;
+    struct frame_reader reader;
+    struct frame_fds fds;
+    const uint8_t *data;
+    size_t size;
+    int ends[2];
+    char byte;
+
+    (void)state;
+    request.op_case = CONTROL__REQUEST__OP_POWER_BUTTON;
+    request.power_button = &button;
+    assert_int_equal(pipe(ends), 0);
+    send_response(pair.server, 1, 0, "");
+    assert_int_equal(
+        crosh_priv_control_call(pair.client, &request, &ends[1], 1, 1000, &response, NULL), 0);
+    assert_non_null(response);
+    crosh_priv_control_response_free(response);
+    close(ends[1]);
+
+    frame_reader_init(&reader, 4096);
+    assert_int_equal(frame_reader_fill_fds(&reader, pair.server, &fds), 1);
+    assert_int_equal(fds.count, 1);
+    assert_int_equal(frame_reader_next(&reader, &data, &size), 1);
+    got = control__request__unpack(NULL, size, data);
+    assert_int_equal(got->descriptors, 1);
+    control__request__free_unpacked(got, NULL);
+    assert_int_equal(write(fds.fd[0], "x", 1), 1);
+    frame_fds_close(&fds);
+    assert_int_equal(read(ends[0], &byte, 1), 1);
+    assert_int_equal(read(ends[0], &byte, 1), 0);
+    frame_reader_fini(&reader);
+    close(ends[0]);
+    crosh_priv_control_close(pair.client);
+    close(pair.server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +240,7 @@ int main(void)
         cmocka_unit_test(silence_times_out),
         cmocka_unit_test(a_stream_of_events_times_out),
         cmocka_unit_test(a_launcher_that_goes_is_lost),
+        cmocka_unit_test(descriptors_go_with_the_request),
         cmocka_unit_test(garbage_is_an_error),
     };
 

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of requests: a new one is a row here and its handler. */
+#include "kvm/control/requests.h"
+
+#include <stddef.h>
+
+const struct control_request control_requests[] = {
+    {CONTROL__REQUEST__OP_STATUS, request_status},
+    {CONTROL__REQUEST__OP_STOP, request_stop},
+    {CONTROL__REQUEST__OP_SUBSCRIBE, request_subscribe},
+    {CONTROL__REQUEST__OP_POWER_BUTTON, request_power_button},
+    {CONTROL__REQUEST__OP__NOT_SET, NULL},
+};

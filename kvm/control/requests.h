@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* What can be asked of the launcher: one handler a request, each group in a file of its own. */
+#ifndef KVM_CONTROL_REQUESTS_H
+#define KVM_CONTROL_REQUESTS_H
+
+#include "kvm/control/server.h"
+
+/* The handlers' opaque is the struct launcher. */
+extern const struct control_request control_requests[];
+
+/* request-life.c */
+control_request_fn request_stop, request_power_button;
+/* request-status.c */
+control_request_fn request_status, request_subscribe;
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* What the launcher tells its subscribers: stages, states, notices and its end. */
+#include "kvm/launcher-internal.h"
+
+#include <time.h>
+
+uint64_t launcher_uptime_us(const struct launcher *l)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000 - l->start_us;
+}
+
+void launcher_send_state(struct launcher *l, Control__State state)
+{
+    Control__Event event = CONTROL__EVENT__INIT;
+
+    l->state = state;
+    event.what_case = CONTROL__EVENT__WHAT_STATE;
+    event.state = state;
+    control_server_event(l->control, &event);
+}
+
+void launcher_reach_stage(struct launcher *l, Control__Stage stage)
+{
+    Control__Event event = CONTROL__EVENT__INIT;
+    Control__StageTime *time;
+
+    if (l->stage_count == LAUNCHER_STAGES)
+        return;
+    time = &l->stage[l->stage_count];
+    *time = (Control__StageTime)CONTROL__STAGE_TIME__INIT;
+    time->stage = stage;
+    time->at_us = launcher_uptime_us(l);
+    l->stage_list[l->stage_count++] = time;
+    event.what_case = CONTROL__EVENT__WHAT_STAGE;
+    event.stage = time;
+    control_server_event(l->control, &event);
+}
+
+void launcher_send_notice(struct launcher *l)
+{
+    Control__Event event = CONTROL__EVENT__INIT;
+
+    event.what_case = CONTROL__EVENT__WHAT_NOTICE;
+    event.notice = l->notice;
+    control_server_event(l->control, &event);
+}
+
+void launcher_send_ended(struct launcher *l)
+{
+    Control__Event event = CONTROL__EVENT__INIT;
+    Control__Ended ended = CONTROL__ENDED__INIT;
+
+    ended.reason = l->end_reason;
+    ended.detail = l->end_error.message;
+    ended.code = l->end_error.code;
+    ended.hint = l->end_error.hint;
+    event.what_case = CONTROL__EVENT__WHAT_ENDED;
+    event.ended = &ended;
+    control_server_event(l->control, &event);
+}
+
+void launcher_end(struct launcher *l, Control__EndReason reason, const char *detail)
+{
+    if (l->end_reason != CONTROL__END_REASON__END_NONE)
+        return;
+    l->end_reason = reason;
+    crosh_error_set(&l->end_error, 0, "%s", detail);
+    event_loop_quit(l->loop);
+}

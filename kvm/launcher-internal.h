@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* The launcher's state, and what its files ask of each other; all on the loop's thread. */
+#ifndef KVM_LAUNCHER_INTERNAL_H
+#define KVM_LAUNCHER_INTERNAL_H
+
+#include "kvm/console-log.h"
+#include "kvm/control/server.h"
+#include "kvm/guest-link.h"
+#include "kvm/launcher.h"
+
+#define LAUNCHER_STAGES 3
+
+enum stop_step {
+    STOP_NONE,
+    STOP_ASKED,  /* the agent was asked to power off */
+    STOP_BUTTON, /* the ACPI power button was pressed */
+};
+
+struct launcher {
+    const struct launcher_config *config;
+    struct machine_config machine_config;
+    uint64_t start_us;
+
+    struct event_loop *loop;
+    int signal_fd;
+    struct event_source *signals;
+    struct control_server *control;
+    struct console_log *console;
+    struct guest_link *link;
+
+    const struct machine_backend *backend;
+    struct virtio_device *vsock;
+    struct machine *machine;
+    struct event_source *reboot; /* boots again, out of the old machine's callbacks */
+
+    Control__State state;
+    Control__StageTime stage[LAUNCHER_STAGES];
+    Control__StageTime *stage_list[LAUNCHER_STAGES];
+    size_t stage_count;
+    char notice[768];
+    char agent_version[64];
+    char kernel_release[96];
+    bool reboot_announced;
+
+    enum stop_step stop_step;
+    uint32_t stop_timeout_ms; /* 0: by backend */
+    struct event_source *stop_timer;
+
+    Control__EndReason end_reason;
+    struct crosh_error end_error; /* message: the detail */
+};
+
+/* launcher.c: a file's path in the runtime directory, to be freed; NULL without memory. */
+char *launcher_path(const struct launcher *l, const char *name);
+
+/* launcher-events.c: each notes what happened and tells it to the subscribers. */
+/* Microseconds since the process's start. */
+uint64_t launcher_uptime_us(const struct launcher *l);
+void launcher_send_state(struct launcher *l, Control__State state);
+void launcher_reach_stage(struct launcher *l, Control__Stage stage);
+/* Why the first choice of accelerator was not taken. */
+void launcher_send_notice(struct launcher *l);
+void launcher_send_ended(struct launcher *l);
+/* Notes how the VM ended, the first reason only, and lets the loop return. */
+void launcher_end(struct launcher *l, Control__EndReason reason, const char *detail);
+
+/* launcher-machine.c */
+/* Builds vsock device, guest link and machine, and starts the guest. Takes nothing down on failure.
+ */
+int launcher_machine_up(struct launcher *l, struct crosh_error *err);
+/* Takes down what there is. */
+void launcher_machine_down(struct launcher *l);
+/* Timer of l->reboot: boots again, out of the old machine's callbacks. opaque: the launcher. */
+void launcher_on_reboot(void *opaque);
+/* Bytes that a person types into the console. opaque: the launcher. */
+void launcher_on_console_input(void *opaque, const void *data, size_t size);
+
+/* launcher-stop.c */
+/*
+ * Asks the agent, presses the power button, ends it; each step when the one before it did
+ * not do within timeout_ms (0: by backend). force: at once, for the reason that who tells.
+ */
+void launcher_stop(struct launcher *l, bool force, uint32_t timeout_ms, const char *who);
+/* The guest's agent has come: one that was asked to stop before is told. */
+void launcher_stop_hello(struct launcher *l);
+/* Timer of l->stop_timer. opaque: the launcher. */
+void launcher_on_stop_timer(void *opaque);
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/* The machine of a VM, and the agent in its guest: made, made anew at a reboot, taken down. */
+#include "kvm/launcher-internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "kvm/virtio/vsock.h"
+#include "lib/base/cleanup.h"
+#include "lib/wire/ports.h"
+
+/* The agent's words, without what could play tricks on a terminal. */
+static void copy_guest_text(char *to, size_t size, const char *from)
+{
+    size_t i;
+
+    for (i = 0; i + 1 < size && from[i] != '\0'; i++)
+        to[i] = from[i] >= ' ' && from[i] <= '~' ? from[i] : '?';
+    to[i] = '\0';
+}
+
+/* The guest link */
+
+static void on_hello(void *opaque, const Guest__Hello *hello)
+{
+    struct launcher *l = opaque;
+
+    copy_guest_text(l->agent_version, sizeof(l->agent_version), hello->agent_version);
+    copy_guest_text(l->kernel_release, sizeof(l->kernel_release), hello->kernel_release);
+    launcher_reach_stage(l, CONTROL__STAGE__STAGE_AGENT);
+    if (l->state == CONTROL__STATE__STARTING)
+        launcher_send_state(l, CONTROL__STATE__RUNNING);
+    launcher_stop_hello(l);
+}
+
+static void on_ending(void *opaque, Guest__Ending__Kind kind)
+{
+    struct launcher *l = opaque;
+
+    l->reboot_announced = kind == GUEST__ENDING__KIND__REBOOT;
+    if (l->state == CONTROL__STATE__RUNNING)
+        launcher_send_state(l, CONTROL__STATE__STOPPING);
+}
+
+static void on_agent_lost(void *opaque)
+{
+    struct launcher *l = opaque;
+
+    /* A guest that goes down takes its streams along; otherwise the agent will dial again. */
+    if (l->state == CONTROL__STATE__RUNNING)
+        fprintf(stderr, "crosh-vm: the agent's stream ended\n");
+}
+
+/* The machine */
+
+static void on_vsock_started(void *opaque)
+{
+    launcher_reach_stage(opaque, CONTROL__STAGE__STAGE_KERNEL);
+}
+
+static void on_console_output(void *opaque, const void *data, size_t size)
+{
+    struct launcher *l = opaque;
+
+    console_log_write(l->console, data, size);
+}
+
+void launcher_on_console_input(void *opaque, const void *data, size_t size)
+{
+    struct launcher *l = opaque;
+
+    if (l->machine != NULL)
+        l->backend->console_input(l->machine, data, size);
+}
+
+static void on_machine_ended(void *opaque, enum machine_end end, const char *detail)
+{
+    struct launcher *l = opaque;
+
+    switch (end) {
+    case MACHINE_END_POWEROFF:
+        launcher_end(l, CONTROL__END_REASON__END_POWEROFF, detail);
+        return;
+    case MACHINE_END_RESET:
+        if (l->reboot_announced && l->stop_step == STOP_NONE && !l->config->no_reboot)
+            event_timer_set(l->reboot, 0);
+        else
+            launcher_end(l, CONTROL__END_REASON__END_RESET, detail);
+        return;
+    case MACHINE_END_CRASH:
+        launcher_end(l, CONTROL__END_REASON__END_CRASH, detail);
+        return;
+    }
+}
+
+void launcher_machine_down(struct launcher *l)
+{
+    if (l->machine != NULL)
+        l->backend->destroy(l->machine);
+    l->machine = NULL;
+    vsock_free(l->vsock);
+    l->vsock = NULL;
+    guest_link_free(l->link);
+    l->link = NULL;
+}
+
+int launcher_machine_up(struct launcher *l, struct crosh_error *err)
+{
+    static const struct guest_link_ops link_ops = {
+        .hello = on_hello, .ending = on_ending, .lost = on_agent_lost};
+    cleanup_free char *socket = launcher_path(l, "vsock.sock");
+    struct vsock_config vsock = {.guest_cid = l->config->cid, .socket_path = socket};
+    struct machine_host host = {.loop = l->loop,
+                                .opaque = l,
+                                .console_output = on_console_output,
+                                .ended = on_machine_ended};
+
+    l->stage_count = 0;
+    l->reboot_announced = false;
+    l->link = guest_link_new(l->loop, &link_ops, l);
+    if (socket == NULL || l->link == NULL)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    l->vsock = vsock_new(l->loop, &vsock, err);
+    if (l->vsock == NULL)
+        return err->code;
+    if (vsock_listen(l->vsock, PORT_GUEST_LINK, guest_link_accept, l->link) < 0)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    l->vsock->on_first_start = on_vsock_started;
+    l->vsock->on_first_start_opaque = l;
+    host.vsock = l->vsock;
+    l->machine = l->backend->create(&l->machine_config, &host, err);
+    if (l->machine == NULL)
+        return err->code;
+    launcher_send_state(l, CONTROL__STATE__STARTING);
+    launcher_reach_stage(l, CONTROL__STAGE__STAGE_LAUNCHER);
+    return l->backend->start(l->machine, err);
+}
+
+void launcher_on_reboot(void *opaque)
+{
+    struct launcher *l = opaque;
+    struct crosh_error err = {0};
+
+    launcher_machine_down(l);
+    if (launcher_machine_up(l, &err) < 0) {
+        launcher_end(l, CONTROL__END_REASON__END_CRASH,
+                     "the guest rebooted and could not be booted");
+        crosh_error_set(&l->end_error, err.code, "rebooting: %s", err.message);
+    }
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* Stopping a VM: asks the agent, presses the power button, ends it. */
+#include "kvm/launcher-internal.h"
+
+/* How long each step of a stop may take before the next, harder one. */
+#define STOP_TIMEOUT_KVM_MS 10000
+#define STOP_TIMEOUT_TCG_MS 30000
+
+void launcher_stop_hello(struct launcher *l)
+{
+    /* It was asked to stop before its agent was there to be asked. */
+    if (l->stop_step != STOP_NONE)
+        (void)guest_link_shutdown(l->link);
+}
+
+static void stop_next_step(struct launcher *l)
+{
+    uint32_t timeout = l->stop_timeout_ms;
+
+    if (l->machine == NULL)
+        return; /* a reboot has just failed, and the loop is about to return */
+    if (timeout == 0)
+        timeout = l->backend == &machine_kvm ? STOP_TIMEOUT_KVM_MS : STOP_TIMEOUT_TCG_MS;
+    if (l->stop_step == STOP_NONE && guest_link_shutdown(l->link)) {
+        l->stop_step = STOP_ASKED;
+    } else if (l->stop_step != STOP_BUTTON) {
+        l->backend->power_button(l->machine);
+        l->stop_step = STOP_BUTTON;
+    } else {
+        launcher_end(l, CONTROL__END_REASON__END_KILLED,
+                     "the guest neither answered the request nor the power button");
+        return;
+    }
+    event_timer_set(l->stop_timer, timeout);
+}
+
+void launcher_on_stop_timer(void *opaque)
+{
+    stop_next_step(opaque);
+}
+
+void launcher_stop(struct launcher *l, bool force, uint32_t timeout_ms, const char *who)
+{
+    if (force) {
+        launcher_end(l, CONTROL__END_REASON__END_KILLED, who);
+        return;
+    }
+    if (timeout_ms != 0)
+        l->stop_timeout_ms = timeout_ms;
+    if (l->stop_step != STOP_NONE)
+        return;
+    launcher_send_state(l, CONTROL__STATE__STOPPING);
+    stop_next_step(l);
+}
