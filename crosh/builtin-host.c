@@ -21,7 +21,8 @@
 static const char *const tool_dirs[] = {"/usr/bin", "/bin", "/usr/sbin", "/sbin",
                                         "/run/current-system/sw/bin"};
 
-/* A parameter of ours and the option of the tool that it becomes. */
+/* A parameter of ours and the option of the tool that it becomes; "--" for an argument, which comes
+   last and can be no option. */
 struct host_option {
     const char *name;
     const char *option;
@@ -72,6 +73,19 @@ static const struct host_tool tools[] = {
         /* Nothing may be killed or run from within it. */
         .always = "-s",
         .piped = "-b",
+    },
+    {
+        .name = "tracepath",
+        .package = "iputils-tracepath",
+        .options = (const struct host_option[]){{"ipv4", "-4"},
+                                                {"ipv6", "-6"},
+                                                {"size", "-l"},
+                                                {"hops", "-m"},
+                                                {"port", "-p"},
+                                                {"target", "--"},
+                                                {0}},
+        /* Looking every router's name up would take longer than the way there. */
+        .always = "-n",
     },
     {
         .name = "uname",
@@ -374,6 +388,54 @@ const struct crosh_command builtin_top = {
     .help = "Runs the host's top in its secure mode: processes can be watched, not changed.",
     .examples = "top -b -n 1 | head\tshows the busiest processes once\n",
     .params = top_params,
+    .run = run_tool,
+};
+
+static const struct crosh_param tracepath_params[] = {
+    {.name = "ipv4", .short_name = '4', .type = CROSH_TYPE_FLAG, .summary = "By IPv4"},
+    {.name = "ipv6", .short_name = '6', .type = CROSH_TYPE_FLAG, .summary = "By IPv6"},
+    {
+        .name = "hops",
+        .short_name = 'm',
+        .type = CROSH_TYPE_INT,
+        .min = 1,
+        .max = 255,
+        .summary = "Go no further than so many hops",
+    },
+    {
+        .name = "port",
+        .short_name = 'p',
+        .type = CROSH_TYPE_INT,
+        .min = 1,
+        .max = 65535,
+        .summary = "The UDP port to begin with",
+    },
+    {
+        .name = "size",
+        .short_name = 'l',
+        .type = CROSH_TYPE_INT,
+        .min = 64,
+        .max = 65535,
+        .value_name = "BYTES",
+        .summary = "The size of packet to begin with",
+    },
+    {
+        .name = "target",
+        .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED,
+        .type = CROSH_TYPE_STRING,
+        .value_name = "TARGET",
+        .summary = "An address or a host name",
+    },
+    {0},
+};
+
+const struct crosh_command builtin_tracepath = {
+    CROSH_COMMAND_HEADER,
+    .flags = CROSH_COMMAND_ADVANCED,
+    .name = "tracepath",
+    .summary = "Show the way to a machine, and the packet size it takes",
+    .help = "Runs the host's tracepath.",
+    .params = tracepath_params,
     .run = run_tool,
 };
 

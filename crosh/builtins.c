@@ -246,12 +246,15 @@ static const struct crosh_command false_command = {
 const struct crosh_command *const *builtin_commands(void)
 {
     static const struct crosh_command *const commands[] = {
-        &help_command,    &help_advanced_command, &exit_command,  &quit_command,
-        &builtin_history, &builtin_version,       &builtin_alias, &builtin_jobs,
-        &builtin_module,  &builtin_set,           &builtin_dmesg, &builtin_free,
-        &builtin_shell,   &builtin_top,           &builtin_uname, &builtin_uptime,
-        &builtin_unalias, &builtin_unset,         &builtin_wait,  &builtin_watch,
-        &echo_command,    &true_command,          &false_command, NULL,
+        &help_command,  &help_advanced_command, &exit_command,
+        &quit_command,  &builtin_history,       &builtin_version,
+        &builtin_alias, &builtin_jobs,          &builtin_module,
+        &builtin_set,   &builtin_dmesg,         &builtin_free,
+        &builtin_shell, &builtin_top,           &builtin_tracepath,
+        &builtin_uname, &builtin_uptime,        &builtin_unalias,
+        &builtin_unset, &builtin_wait,          &builtin_watch,
+        &echo_command,  &true_command,          &false_command,
+        NULL,
     };
 
     return commands;

@@ -2,6 +2,7 @@
 /* The ping command: what it takes, and whom that means. */
 #include <errno.h>
 #include <math.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,7 +14,7 @@
 
 enum {
     DEFAULT_PAYLOAD = 56,
-    SWEEP_GAP_NS = 100000, /* 10,000 requests a second */
+    SWEEP_GAP_NS = 10000, /* 100,000 requests a second */
 };
 /* Users may not load the network more than this: ping(8)'s limit. */
 #define USER_INTERVAL_MIN 0.002
@@ -81,21 +82,34 @@ static int unknown_target(struct crosh_context *ctx, const struct crosh_error *e
     return 2;
 }
 
-/* Resolves one more target; a second name of the same address is left out. */
-static int add_target(struct ping_target *targets, size_t *count, const char *name, int family,
-                      struct crosh_error *err)
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+static void keep(void *text)
+{
+    (void)text; /* it is a target's */
+}
+
+/* Resolves one more target; a second name of the same address is left out. seen is a tree
+   (tsearch(3)) of the addresses so far. */
+static int add_target(struct ping_target *targets, size_t *count, void **seen, const char *name,
+                      int family, struct crosh_error *err)
 {
     struct ping_target *target = &targets[*count];
+    const void *found;
     int code = net_resolve(name, family, &target->address, err);
 
     if (code < 0)
         return code;
     target->name = name;
     (void)net_address_text(&target->address, target->text, sizeof(target->text));
-    for (size_t i = 0; i < *count; i++)
-        if (strcmp(targets[i].text, target->text) == 0)
-            return 0;
-    (*count)++;
+    found = tsearch(target->text, seen, compare_texts);
+    if (found == NULL)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    if (*(const char *const *)found == target->text)
+        (*count)++;
     return 0;
 }
 
@@ -107,6 +121,7 @@ static int run_ping(struct crosh_context *ctx, const struct crosh_args *args,
     int family = crosh_args_has(args, "ipv4") ? AF_INET : AF_UNSPEC;
     bool is_all = crosh_args_has(args, "all");
     char **guests = NULL;
+    void *seen = NULL;
     cleanup_free struct ping_target *targets = NULL;
     struct ping_options options;
     int code = read_options(args, &options, err);
@@ -133,7 +148,7 @@ static int run_ping(struct crosh_context *ctx, const struct crosh_args *args,
     for (size_t i = 0; i < wanted && code == 0; i++) {
         struct crosh_error why = {0};
 
-        if (add_target(targets, &count, names[i], family, &why) == 0)
+        if (add_target(targets, &count, &seen, names[i], family, &why) == 0)
             continue;
         if (!options.is_sweep)
             code = unknown_target(ctx, &why);
@@ -145,6 +160,7 @@ static int run_ping(struct crosh_context *ctx, const struct crosh_args *args,
         code = ping_run(ctx, &options, targets, count, err);
     if (code == 0 && (failed > 0 || count == 0))
         code = 1;
+    tdestroy(seen, keep);
     crosh_strv_free(guests);
     return code;
 }

@@ -214,6 +214,19 @@ def ctrl_c_ends_with_the_statistics():
 
 
 @case
+def tracepath_is_the_systems():
+    done, theirs = crosh("tracepath", "-m", 4, "10.9.1.3"), near("tracepath", "-n", "10.9.1.3")
+    # A hop may be asked more than once.
+    ours, theirs = ({tuple(line.split()[:2]) for line in text.splitlines()}
+                    for text in (done.stdout, theirs.stdout))
+    equal(ours, theirs, done.stderr)
+    contains(ours, ("2:", "10.9.1.3"))
+    done = crosh("tracepath", "--", "-V")  # an argument, not tracepath's option
+    equal(done.returncode, 1)
+    contains(done.stderr, "-V: ")
+
+
+@case
 def the_tables_are_the_kernels():
     links = {link["name"]: link for link in json.loads(crosh("net", "links", "--json").stdout)}
     equal(sorted(links), ["lo", "n0"])

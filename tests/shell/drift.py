@@ -76,7 +76,7 @@ def help_shows_the_options_of_each_command_and_no_others():
     for path, command in all_leaves():
         text = home.run("-c", "help " + " ".join(path)).stdout
         section = text.split("\nOptions\n")[1].split("\n\n")[0] if "\nOptions\n" in text else ""
-        shown = re.findall(r"^  (?:-\w, )?--([a-z][a-z-]*)", section, re.M)
+        shown = re.findall(r"^  (?:-\w, )?--([a-z][a-z0-9-]*)", section, re.M)
         equal(shown, [param["name"] for param in options(command)], " ".join(path))
         for param in options(command):
             contains(squeezed(section), squeezed(param["summary"]), " ".join(path))
@@ -96,7 +96,7 @@ def the_manual_shows_the_same():
             if len(path) > 1:
                 section = text.split(f"\n.SS {' '.join(path)}\n")[1]
                 section = re.split(r"\n\.S[SH] ", section)[0]
-            shown = re.findall(r"^\\fB(?:-\w, )?--([a-z][a-z-]*)", section, re.M)
+            shown = re.findall(r"^\\fB(?:-\w, )?--([a-z][a-z0-9-]*)", section, re.M)
             equal(shown, [param["name"] for param in options(leaf)], " ".join(path))
 
 

@@ -263,13 +263,17 @@ class Launcher:
         self.dir = home.runtime / "crosh" / name
         (home.runtime / "crosh").mkdir(mode=0o700, exist_ok=True)
         self.dir.mkdir(mode=0o700, exist_ok=True)
+        (self.dir / "ended").unlink(missing_ok=True)
+        data = home.data / "crosh/vms" / name
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.process = subprocess.Popen([sys.executable, "-c", (
             "import fcntl, os, sys\n"
-            "lock = open('lock', 'a'); os.chmod('lock', 0o600)\n"
+            "lock = open(sys.argv[1], 'w'); os.chmod(lock.name, 0o600)\n"
             "fcntl.flock(lock, fcntl.LOCK_EX)\n"
+            "lock.write(os.getcwd() + '\\n'); lock.flush()\n"
             "open('pid', 'w').write(str(os.getpid()))\n"
-            "print(flush=True); sys.stdin.readline()\n")], cwd=self.dir, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            "print(flush=True); sys.stdin.readline()\n"), str(data / "lock")], cwd=self.dir,
+            text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.process.stdout.readline()
 
     def end(self, reason, detail, status):
