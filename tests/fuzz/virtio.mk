@@ -2,11 +2,14 @@
 # libFuzzer targets for what a guest controls: ./configure CC=clang --enable-fuzzing.
 
 if ENABLE_FUZZING
-virtio_fuzzers = tests/fuzz/fuzz-virtqueue tests/fuzz/fuzz-vsock-packet
+virtio_fuzzers = tests/fuzz/fuzz-net tests/fuzz/fuzz-virtqueue tests/fuzz/fuzz-vsock-packet
 noinst_PROGRAMS += $(virtio_fuzzers)
 
 virtio_fuzz_ldadd = kvm/libkvm.la lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS) $(JANSSON_LIBS)
 virtio_fuzz_ldflags = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_net_SOURCES = tests/fuzz/fuzz-net.c
+tests_fuzz_fuzz_net_LDADD = $(virtio_fuzz_ldadd)
+tests_fuzz_fuzz_net_LDFLAGS = $(virtio_fuzz_ldflags)
 tests_fuzz_fuzz_virtqueue_SOURCES = tests/fuzz/fuzz-virtqueue.c
 tests_fuzz_fuzz_virtqueue_LDADD = $(virtio_fuzz_ldadd)
 tests_fuzz_fuzz_virtqueue_LDFLAGS = $(virtio_fuzz_ldflags)

@@ -3,6 +3,8 @@
 
 if HAVE_CMOCKA
 virtio_tests = \
+	tests/unit/test-net \
+	tests/unit/test-net-tap \
 	tests/unit/test-vhost-user \
 	tests/unit/test-virtio-devices \
 	tests/unit/test-virtqueue \
@@ -14,6 +16,11 @@ TESTS += $(virtio_tests)
 
 virtio_test_ldadd = kvm/libkvm.la lib/libwire.la lib/libbase.la $(CMOCKA_LIBS) \
 	$(PROTOBUF_C_LIBS) $(JANSSON_LIBS)
+net_fixture = tests/unit/net-fixture.c tests/unit/net-fixture.h tests/unit/fake-queue.h
+tests_unit_test_net_SOURCES = tests/unit/test-net.c $(net_fixture)
+tests_unit_test_net_LDADD = $(virtio_test_ldadd)
+tests_unit_test_net_tap_SOURCES = tests/unit/test-net-tap.c $(net_fixture)
+tests_unit_test_net_tap_LDADD = $(virtio_test_ldadd)
 tests_unit_test_vhost_user_SOURCES = tests/unit/test-vhost-user.c tests/unit/fake-queue.h
 tests_unit_test_vhost_user_LDADD = $(virtio_test_ldadd)
 tests_unit_test_virtio_devices_SOURCES = tests/unit/test-virtio-devices.c tests/unit/fake-queue.h
