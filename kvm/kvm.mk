@@ -31,6 +31,8 @@ kvm_libkvm_la_SOURCES += \
 	kvm/virtio/blk.c kvm/virtio/blk.h kvm/virtio/blk-internal.h \
 	kvm/virtio/blk-request.c \
 	kvm/virtio/blk-worker.c \
+	kvm/thread.c kvm/thread.h \
+	kvm/virtio/mmio.c kvm/virtio/mmio.h \
 	kvm/virtio/pci-common.c kvm/virtio/pci-internal.h \
 	kvm/virtio/pci.c kvm/virtio/pci.h \
 	kvm/virtio/transport.c kvm/virtio/transport.h

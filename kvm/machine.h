@@ -25,6 +25,13 @@ struct machine_disk {
     struct rate_limits limits;
 };
 
+/* How virtio devices are reached. */
+enum machine_transport {
+    MACHINE_TRANSPORT_PCI,
+    MACHINE_TRANSPORT_MMIO, /* described by ACPI; only the KVM backend has it */
+    MACHINE_TRANSPORT_AUTO, /* MMIO where the backend has it, for guests that know both */
+};
+
 /* Everything the user chose; strings live as long as the launcher. */
 struct machine_config {
     const char *name;
@@ -33,6 +40,7 @@ struct machine_config {
     const char *cmdline; /* added after the launcher's own parameters */
     unsigned int vcpus;
     uint64_t memory_bytes; /* a multiple of 2 MiB */
+    enum machine_transport transport;
     unsigned int disk_count;
     struct machine_disk disk[MACHINE_MAX_DISKS];
     unsigned int nic_count;

@@ -29,6 +29,7 @@ enum option_id {
     OPT_DISK,
     OPT_DISK_RO,
     OPT_NET,
+    OPT_TRANSPORT,
     OPT_ACCEL,
     OPT_CID,
     OPT_CONTROL_FD,
@@ -59,6 +60,7 @@ static const struct {
     {"net", "WHERE", OPT_NET,
      "a network card: tap=NAME, fd=N (a tap's), passt=SOCKET or socket-fd=N, then\n"
      "                           ,mac=ADDRESS and ,mtu=N as wanted; up to 4"},
+    {"transport", "HOW", OPT_TRANSPORT, "virtio devices by pci, mmio or auto (pci)"},
     {"accel", "HOW", OPT_ACCEL, "auto, kvm or tcg (auto)"},
     {"cid", "N", OPT_CID, "vsock context id of the guest (3)"},
     {"control-fd", "FD", OPT_CONTROL_FD, "a connected stream to serve as a subscribed client"},
@@ -140,6 +142,23 @@ static int parse_accel(const char *text, enum launcher_accel *accel, struct cros
     return crosh_error_set(err, CROSH_EUSAGE, "--accel takes auto, kvm or tcg, not '%s'", text);
 }
 
+static int parse_transport(const char *text, enum machine_transport *transport,
+                           struct crosh_error *err)
+{
+    static const char *const names[] = {[MACHINE_TRANSPORT_PCI] = "pci",
+                                        [MACHINE_TRANSPORT_MMIO] = "mmio",
+                                        [MACHINE_TRANSPORT_AUTO] = "auto"};
+
+    for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *transport = (enum machine_transport)i;
+            return 0;
+        }
+    }
+    return crosh_error_set(err, CROSH_EUSAGE, "--transport takes pci, mmio or auto, not '%s'",
+                           text);
+}
+
 static int parse_option(int id, struct launcher_config *config, struct crosh_error *err)
 {
     struct machine_config *machine = &config->machine;
@@ -178,6 +197,9 @@ static int parse_option(int id, struct launcher_config *config, struct crosh_err
         break;
     case OPT_NET:
         ret = add_nic(machine, optarg, err);
+        break;
+    case OPT_TRANSPORT:
+        ret = parse_transport(optarg, &machine->transport, err);
         break;
     case OPT_ACCEL:
         ret = parse_accel(optarg, &config->accel, err);

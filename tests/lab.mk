@@ -8,7 +8,8 @@ lab_tests = \
 	tests/lab/endings.sh \
 	tests/lab/net.sh \
 	tests/lab/sandbox.sh \
-	tests/lab/smp.sh
+	tests/lab/smp.sh \
+	tests/lab/transports.sh
 TESTS += $(lab_tests)
 EXTRA_DIST += $(lab_tests) tests/lab/inside.sh tests/lab/lab \
 	tests/lab/host/early-init tests/lab/host/lab-init

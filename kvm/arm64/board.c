@@ -117,6 +117,16 @@ struct kvm_irq_routing_entry arch_pin_route(unsigned int pin)
     };
 }
 
+int arch_mmio_place(unsigned int number, uint64_t *gpa, unsigned int *pin)
+{
+    if (number >= KVM_MAX_DEVICES)
+        return -ENOSPC;
+    *gpa = LAYOUT_VIRTIO_MMIO + (uint64_t)number * VIRTIO_MMIO_SIZE;
+    *pin = LAYOUT_MMIO_PIN + number;
+    return 0;
+}
+_Static_assert(LAYOUT_MMIO_PIN + KVM_MAX_DEVICES <= LAYOUT_PINS, "one pin for each device");
+
 int arch_board_init(struct machine *machine, struct crosh_error *err)
 {
     machine->serial.irq_fd = machine->serial_irq_fd = kvm_irq_pin(machine, LAYOUT_SERIAL_PIN, err);
@@ -142,7 +152,9 @@ int arch_load(struct machine *machine, const struct machine_config *config, cons
     struct boot_config boot = {.kernel = config->kernel,
                                .initrd = config->initrd,
                                .cmdline = cmdline,
-                               .vcpus = config->vcpus};
+                               .vcpus = config->vcpus,
+                               .has_pci = machine->transport == MACHINE_TRANSPORT_PCI,
+                               .mmio_count = machine->mmio_count};
     struct boot_entry entry;
     int code = 0;
 

@@ -106,6 +106,8 @@ int boot_load(const struct boot_config *config, const struct guest_memory *memor
 {
     struct device_tree tree = {.cmdline = config->cmdline,
                                .vcpus = config->vcpus,
+                               .has_pci = config->has_pci,
+                               .mmio_count = config->mmio_count,
                                .affinity = config->affinity,
                                .memory = memory};
     uint64_t end = 0;

@@ -3,6 +3,7 @@
 #ifndef KVM_ARM64_BOOT_H
 #define KVM_ARM64_BOOT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <crosh/error.h>
@@ -15,6 +16,8 @@ struct boot_config {
     const char *initrd;  /* NULL: none */
     const char *cmdline; /* whole */
     unsigned int vcpus;
+    bool has_pci;
+    unsigned int mmio_count;              /* virtio devices at the places of arch_mmio_place() */
     uint64_t affinity[MACHINE_MAX_VCPUS]; /* see vcpu_affinity() */
 };
 

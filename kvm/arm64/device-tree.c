@@ -6,7 +6,8 @@
 #include <libfdt.h>
 #include <stdio.h>
 
-#include "kvm/arm64/layout.h"
+#include "kvm/backend/arch.h"
+#include "kvm/virtio/mmio.h"
 
 enum {
     PHANDLE_GIC = 1,
@@ -208,6 +209,20 @@ static void describe_pci(struct writer *w)
     end(w);
 }
 
+static void describe_virtio(struct writer *w, unsigned int number)
+{
+    uint64_t gpa = 0;
+    unsigned int pin = 0;
+
+    (void)arch_mmio_place(number, &gpa, &pin);
+    begin_at(w, "virtio_mmio", gpa);
+    put_string(w, "compatible", "virtio,mmio");
+    put_reg(w, gpa, VIRTIO_MMIO_SIZE);
+    PUT_CELLS(w, "interrupts", INTERRUPT_SPI, pin, INTERRUPT_EDGE);
+    put(w, "dma-coherent", NULL, 0);
+    end(w);
+}
+
 int device_tree_build(const struct device_tree *tree, void *blob, size_t size)
 {
     struct writer w = {.blob = blob, .code = fdt_create(blob, (int)size)};
@@ -225,7 +240,10 @@ int device_tree_build(const struct device_tree *tree, void *blob, size_t size)
     describe_memory(&w, tree->memory);
     describe_gic(&w, tree->vcpus);
     describe_serial(&w);
-    describe_pci(&w);
+    if (tree->has_pci)
+        describe_pci(&w);
+    for (unsigned int i = 0; i < tree->mmio_count; i++)
+        describe_virtio(&w, i);
     end(&w);
     if (w.code == 0)
         w.code = fdt_finish(blob);

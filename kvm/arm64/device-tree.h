@@ -14,6 +14,8 @@ struct device_tree {
     uint64_t initrd, initrd_size; /* guest physical; size 0: none */
     unsigned int vcpus;
     const uint64_t *affinity; /* of each vcpu */
+    bool has_pci;
+    unsigned int mmio_count; /* virtio devices at the places of arch_mmio_place() */
     const struct guest_memory *memory;
     bool is_seeded;
     struct {

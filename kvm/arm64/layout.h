@@ -12,6 +12,7 @@
 #define LAYOUT_ITS_SIZE        0x00020000u
 #define LAYOUT_GICR            0x080a0000u
 #define LAYOUT_GICR_SIZE       0x00020000u /* for each vcpu */
+#define LAYOUT_VIRTIO_MMIO     0x0a000000u /* one page for each device */
 #define LAYOUT_SERIAL          0x0f000000u
 #define LAYOUT_SERIAL_SIZE     0x00001000u
 #define LAYOUT_PCI_WINDOW      0x10000000u
@@ -27,5 +28,6 @@
 /* Pin n is shared peripheral interrupt n, which the interrupt controller numbers 32 + n. */
 #define LAYOUT_PINS       32
 #define LAYOUT_SERIAL_PIN 0
+#define LAYOUT_MMIO_PIN   1 /* and those behind it: virtio devices that are not on PCI */
 
 #endif

@@ -13,6 +13,7 @@
 #include <linux/kvm.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <crosh/error.h>
 
@@ -54,6 +55,11 @@ int arch_irqchip_init(struct machine *machine, struct crosh_error *err);
 struct kvm_irq_routing_entry arch_pin_route(unsigned int pin);
 /* Everything on the board that is no PCI device, and where PCI is seen beside its ECAM. */
 int arch_board_init(struct machine *machine, struct crosh_error *err);
+/*
+ * Where the virtio device of a number from 0 on has its registers when devices are not on
+ * PCI, and which pin is its interrupt's; several may share one. Pure. 0, or -ENOSPC.
+ */
+int arch_mmio_place(unsigned int number, uint64_t *gpa, unsigned int *pin);
 /* The launcher's own kernel parameters. */
 extern const char arch_cmdline[];
 /*

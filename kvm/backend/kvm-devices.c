@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is plugged into the machine's PCI bus: the bus itself and the virtio devices. */
+/* The virtio devices of a machine, and what they are plugged into: PCI, or MMIO places. */
 #include <errno.h>
 
 #include "kvm/backend/kvm-machine.h"
@@ -8,13 +8,45 @@
 #include "kvm/virtio/net.h"
 #include "kvm/virtio/rng.h"
 
-static int map_bus(struct machine *machine, struct crosh_error *err)
+static int map_pci(struct machine *machine, struct crosh_error *err)
 {
     if (bus_add(&machine->mmio, LAYOUT_ECAM, LAYOUT_ECAM_SIZE, &pci_ecam_bus_ops, &machine->pci) <
             0 ||
         bus_add(&machine->mmio, LAYOUT_PCI_WINDOW, LAYOUT_PCI_WINDOW_SIZE, &pci_window_bus_ops,
                 &machine->pci) < 0)
         return crosh_error_set(err, -EINVAL, "PCI address map");
+    return 0;
+}
+
+static int plug_pci(struct machine *machine, const struct virtio_host *host,
+                    struct virtio_device *dev, struct crosh_error *err)
+{
+    struct virtio_pci *transport = virtio_pci_new(host, &machine->pci, dev, err);
+
+    if (transport == NULL)
+        return -EIO;
+    machine->pci_transport[machine->pci_count++] = transport;
+    return 0;
+}
+
+static int plug_mmio(struct machine *machine, const struct virtio_host *host,
+                     struct virtio_device *dev, struct crosh_error *err)
+{
+    struct virtio_mmio *transport;
+    unsigned int pin;
+    uint64_t gpa;
+    int irq_fd;
+
+    if (arch_mmio_place(machine->mmio_count, &gpa, &pin) < 0)
+        return crosh_error_set(err, -ENOSPC, "this machine has no place for virtio-%s over MMIO",
+                               dev->ops->name);
+    irq_fd = kvm_irq_pin(machine, pin, err);
+    if (irq_fd < 0)
+        return irq_fd;
+    transport = virtio_mmio_new(host, &machine->mmio, gpa, irq_fd, dev, err);
+    if (transport == NULL)
+        return -EIO;
+    machine->mmio_transport[machine->mmio_count++] = transport;
     return 0;
 }
 
@@ -27,14 +59,14 @@ static int plug(struct machine *machine, struct virtio_device *dev, struct crosh
         .memory = &machine->memory,
         .calls = &machine->calls,
     };
-    struct virtio_pci *transport;
+    int code;
 
     if (dev == NULL)
         return -EIO;
-    transport = virtio_pci_new(&host, &machine->pci, dev, err);
-    if (transport == NULL)
-        return -EIO;
-    machine->transport[machine->transport_count++] = transport;
+    code = machine->transport == MACHINE_TRANSPORT_MMIO ? plug_mmio(machine, &host, dev, err)
+                                                        : plug_pci(machine, &host, dev, err);
+    if (code < 0)
+        return code;
     machine->device[machine->device_count++] = dev;
     return 0;
 }
@@ -56,8 +88,10 @@ int kvm_devices_init(struct machine *machine, const struct machine_config *confi
 {
     struct event_loop *loop = machine->host.loop;
 
+    machine->transport =
+        config->transport == MACHINE_TRANSPORT_PCI ? MACHINE_TRANSPORT_PCI : MACHINE_TRANSPORT_MMIO;
     pci_bus_init(&machine->pci, LAYOUT_PCI_WINDOW, LAYOUT_PCI_WINDOW_SIZE);
-    if (map_bus(machine, err) < 0)
+    if (machine->transport == MACHINE_TRANSPORT_PCI && map_pci(machine, err) < 0)
         return -EINVAL;
     for (unsigned int i = 0; i < config->disk_count && i < MACHINE_MAX_DISKS; i++) {
         struct virtio_blk_setup setup = {.path = config->disk[i].path,
@@ -86,8 +120,10 @@ int kvm_devices_init(struct machine *machine, const struct machine_config *confi
 
 void kvm_devices_fini(struct machine *machine)
 {
-    while (machine->transport_count > 0)
-        virtio_pci_free(machine->transport[--machine->transport_count]);
+    while (machine->pci_count > 0)
+        virtio_pci_free(machine->pci_transport[--machine->pci_count]);
+    while (machine->mmio_count > 0)
+        virtio_mmio_free(machine->mmio_transport[--machine->mmio_count]);
     for (unsigned int i = 0; i < MACHINE_MAX_DISKS; i++)
         virtio_blk_free(machine->disk[i]);
     for (unsigned int i = 0; i < MACHINE_MAX_NICS; i++)

@@ -17,6 +17,7 @@
 #include "kvm/hw/vm-ops.h"
 #include "kvm/loop-call.h"
 #include "kvm/machine.h"
+#include "kvm/virtio/mmio.h"
 #include "kvm/virtio/pci.h"
 
 /* vsock, console and rng beside disks and network cards */
@@ -76,9 +77,12 @@ struct machine {
     int serial_irq_fd;
     struct arch_board board; /* what only this architecture has */
 
+    /* The devices are all on the one or all on the other. */
+    enum machine_transport transport;
     struct pci_bus pci;
-    unsigned int transport_count;
-    struct virtio_pci *transport[KVM_MAX_DEVICES];
+    unsigned int pci_count, mmio_count;
+    struct virtio_pci *pci_transport[KVM_MAX_DEVICES];
+    struct virtio_mmio *mmio_transport[KVM_MAX_DEVICES];
     unsigned int device_count;
     struct virtio_device *device[KVM_MAX_DEVICES]; /* all that are plugged in, in slot order */
     unsigned int disk_count;

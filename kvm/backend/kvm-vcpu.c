@@ -18,6 +18,7 @@
 #include "kvm/backend/arch.h"
 #include "kvm/backend/kvm-machine.h"
 #include "kvm/sandbox/sandbox.h"
+#include "kvm/thread.h"
 
 #define KICK_SIGNAL SIGRTMIN
 
@@ -138,20 +139,15 @@ static void *vcpu_thread(void *opaque)
 int kvm_vcpu_start(struct kvm_vcpu *vcpu, struct crosh_error *err)
 {
     struct sigaction action = {.sa_handler = on_kick};
-    sigset_t all, saved;
     int code;
 
     /* Without SA_RESTART: KVM_RUN shall return. */
     sigemptyset(&action.sa_mask);
     if (sigaction(KICK_SIGNAL, &action, NULL) < 0)
         return crosh_error_errno(err, "sigaction");
-    /* Every other signal is the main thread's. */
-    sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &saved);
-    code = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
-    (void)pthread_sigmask(SIG_SETMASK, &saved, NULL);
-    if (code != 0)
-        return crosh_error_set(err, -code, "vcpu %u: thread: %s", vcpu->index, strerror(code));
+    code = thread_start(&vcpu->thread, vcpu_thread, vcpu);
+    if (code < 0)
+        return crosh_error_set(err, code, "vcpu %u: thread: %s", vcpu->index, strerror(-code));
     vcpu->has_thread = true;
     return 0;
 }

@@ -310,8 +310,14 @@ static struct machine *qemu_create(const struct machine_config *config,
 {
     cleanup(close_streams) struct streams streams = {.ours = {-1, -1, -1, -1},
                                                      .theirs = {-1, -1, -1, -1}};
-    struct machine *m = calloc(1, sizeof(*m));
+    struct machine *m;
 
+    if (config->transport == MACHINE_TRANSPORT_MMIO) {
+        crosh_error_set(err, -EOPNOTSUPP, "software emulation has no virtio over MMIO");
+        crosh_error_hint(err, "leave --transport out");
+        return NULL;
+    }
+    m = calloc(1, sizeof(*m));
     if (m == NULL) {
         crosh_error_errno(err, "QEMU");
         return NULL;

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#define BUS_MAX_RANGES 32
+#define BUS_MAX_RANGES 64
 
 /*
  * What answers in a range. Called from vcpu threads, several at once. offset

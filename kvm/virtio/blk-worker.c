@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* virtio-blk's workers: threads that take requests from the queues and carry them out. */
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -9,10 +8,10 @@
 #include <unistd.h>
 
 #include "kvm/sandbox/sandbox.h"
+#include "kvm/thread.h"
 #include "kvm/virtio/blk-internal.h"
 
 enum {
-    STACK_BYTES = 256 << 10, /* only touched pages count */
     /* Requests completed before the driver hears of it, while more are there to be served. */
     NOTIFY_BATCH = 8,
     NOTIFY_BYTES = 64 << 10,
@@ -229,26 +228,17 @@ static void *worker_thread(void *opaque)
 static int add_worker(struct virtio_blk *blk)
 {
     struct blk_worker *worker = calloc(1, sizeof(*worker));
-    pthread_attr_t attr;
-    sigset_t all, saved;
     int code;
 
     if (worker == NULL)
         return -ENOMEM;
     worker->blk = blk;
-    (void)pthread_attr_init(&attr);
-    (void)pthread_attr_setstacksize(&attr, STACK_BYTES);
-    /* Signals are the main thread's. */
-    sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &saved);
-    code = pthread_create(&worker->thread, &attr, worker_thread, worker);
-    (void)pthread_sigmask(SIG_SETMASK, &saved, NULL);
-    (void)pthread_attr_destroy(&attr);
+    code = thread_start(&worker->thread, worker_thread, worker);
     if (code == 0)
         blk->worker[blk->worker_count++] = worker;
     else
         free(worker);
-    return -code;
+    return code;
 }
 
 static void on_asked(void *opaque, uint32_t events)

@@ -8,13 +8,13 @@
  * reset only: to stop a pair is to end its thread and to wait for that, which a
  * bounded turn makes short. So nothing of a pair needs a lock.
  */
+#include "kvm/thread.h"
 #include "kvm/virtio/net.h"
 
 #include <endian.h>
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -59,7 +59,6 @@ static void stop_pair(struct net_pair *pair)
 static int start_pair(struct net_pair *pair)
 {
     struct crosh_error err = {0};
-    sigset_t all, saved;
     int code;
 
     pair->loop = event_loop_new(&err);
@@ -68,13 +67,9 @@ static int start_pair(struct net_pair *pair)
     code = net_pair_start(pair);
     if (code < 0)
         return code;
-    /* Signals are the main thread's. */
-    sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &saved);
-    code = pthread_create(&pair->thread, NULL, pair_thread, pair);
-    (void)pthread_sigmask(SIG_SETMASK, &saved, NULL);
+    code = thread_start(&pair->thread, pair_thread, pair);
     pair->has_thread = code == 0;
-    return -code;
+    return code;
 }
 
 static void stop_pairs(struct virtio_net *net)

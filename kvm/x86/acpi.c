@@ -7,7 +7,9 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "kvm/backend/arch.h"
 #include "kvm/hw/power.h"
+#include "kvm/virtio/mmio.h"
 #include "kvm/x86/aml.h"
 #include "kvm/x86/layout.h"
 
@@ -204,6 +206,28 @@ static void describe_motherboard(struct aml *aml)
     aml_end(aml, device);
 }
 
+/* Virtio over MMIO has an id that Linux gave it (LNRO: Linaro). */
+static void describe_virtio(struct aml *aml, unsigned int number)
+{
+    char name[5] = "VI00";
+    struct aml_resources crs;
+    aml_mark device;
+    uint64_t gpa = 0;
+    unsigned int pin = 0;
+
+    (void)arch_mmio_place(number, &gpa, &pin);
+    name[2] = (char)('0' + number / 10);
+    name[3] = (char)('0' + number % 10);
+    device = aml_device(aml, name);
+    aml_name_string(aml, "_HID", "LNRO0005");
+    aml_name_integer(aml, "_UID", number);
+    crs = aml_resources_begin(aml);
+    aml_resource_memory_fixed(aml, (uint32_t)gpa, VIRTIO_MMIO_SIZE);
+    aml_resource_interrupt_edge(aml, pin, true);
+    aml_resources_end(aml, crs);
+    aml_end(aml, device);
+}
+
 static void describe_serial(struct aml *aml)
 {
     aml_mark device = aml_device(aml, "COM1");
@@ -213,7 +237,7 @@ static void describe_serial(struct aml *aml)
     aml_name_integer(aml, "_UID", 1);
     crs = aml_resources_begin(aml);
     aml_resource_port(aml, LAYOUT_COM1_PORT, 8);
-    aml_resource_interrupt_edge(aml, LAYOUT_COM1_IRQ);
+    aml_resource_interrupt_edge(aml, LAYOUT_COM1_IRQ, false);
     aml_resources_end(aml, crs);
     aml_end(aml, device);
 }
@@ -233,7 +257,7 @@ static void describe_power(struct aml *aml)
     aml_name_string(aml, "_HID", "ACPI0013");
     aml_name_integer(aml, "_UID", 0);
     crs = aml_resources_begin(aml);
-    aml_resource_interrupt_edge(aml, LAYOUT_GED_IRQ);
+    aml_resource_interrupt_edge(aml, LAYOUT_GED_IRQ, false);
     aml_resources_end(aml, crs);
     aml_port_field(aml, "EVTR", POWER_PORT_EVENT, "EVTS");
     method = aml_method(aml, "_EVT", 1, true);
@@ -275,9 +299,9 @@ static void describe_generation(struct aml *aml)
     aml_end(aml, device);
 }
 
-static uint64_t build_dsdt(struct builder *b)
+static uint64_t build_dsdt(struct builder *b, const struct acpi_config *config)
 {
-    uint8_t code[2048];
+    uint8_t code[4096];
     struct aml aml = {.buffer = code, .size = sizeof(code)};
     struct table_header *table;
     aml_mark scope, package;
@@ -289,8 +313,12 @@ static uint64_t build_dsdt(struct builder *b)
     aml_end(&aml, package);
 
     scope = aml_scope(&aml, "\\_SB_");
-    describe_pci(&aml);
-    describe_motherboard(&aml);
+    if (config->has_pci) {
+        describe_pci(&aml);
+        describe_motherboard(&aml);
+    }
+    for (unsigned int i = 0; i < config->mmio_count; i++)
+        describe_virtio(&aml, i);
     describe_serial(&aml);
     describe_power(&aml);
     describe_generation(&aml);
@@ -370,21 +398,25 @@ static uint64_t build_mcfg(struct builder *b)
     return finish(b, mcfg, sizeof(*mcfg));
 }
 
-int acpi_build(uint8_t *buffer, size_t size, uint64_t gpa, unsigned int vcpus)
+int acpi_build(uint8_t *buffer, size_t size, uint64_t gpa, const struct acpi_config *config)
 {
     struct builder b = {.buffer = buffer, .size = size, .gpa = gpa};
     struct rsdp *rsdp = reserve(&b, sizeof(*rsdp));
-    uint64_t dsdt = build_dsdt(&b);
-    uint64_t tables[3] = {build_fadt(&b, dsdt), build_madt(&b, vcpus), build_mcfg(&b)};
-    size_t xsdt_size = sizeof(struct table_header) + sizeof(tables);
-    uint8_t *xsdt = reserve(&b, xsdt_size);
+    uint64_t dsdt = build_dsdt(&b, config);
+    uint64_t tables[3] = {build_fadt(&b, dsdt), build_madt(&b, config->vcpus)};
+    size_t count = 2, xsdt_size;
+    uint8_t *xsdt;
 
+    if (config->has_pci)
+        tables[count++] = build_mcfg(&b);
+    xsdt_size = sizeof(struct table_header) + count * sizeof(tables[0]);
+    xsdt = reserve(&b, xsdt_size);
     if (b.overflow)
         return -ENOSPC;
     *(struct table_header *)xsdt = header("XSDT", 1, xsdt_size);
-    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+    for (size_t i = 0; i < count; i++)
         tables[i] = htole64(tables[i]);
-    memcpy(xsdt + sizeof(struct table_header), tables, sizeof(tables));
+    memcpy(xsdt + sizeof(struct table_header), tables, count * sizeof(tables[0]));
 
     memcpy(rsdp->signature, "RSD PTR ", sizeof(rsdp->signature));
     memcpy(rsdp->oem_id, "CROSH ", sizeof(rsdp->oem_id));

@@ -285,11 +285,11 @@ void aml_resource_port(struct aml *aml, uint16_t port, uint8_t count)
     aml_byte(aml, count);
 }
 
-void aml_resource_interrupt_edge(struct aml *aml, uint32_t gsi)
+void aml_resource_interrupt_edge(struct aml *aml, uint32_t gsi, bool shared)
 {
     aml_byte(aml, 0x89);
     little_endian(aml, 6, 2);
-    aml_byte(aml, 0x03); /* consumer, edge, active high, exclusive */
+    aml_byte(aml, shared ? 0x0b : 0x03); /* consumer, edge, active high */
     aml_byte(aml, 1);
     little_endian(aml, gsi, 4);
 }

@@ -59,7 +59,7 @@ struct aml_resources {
 };
 struct aml_resources aml_resources_begin(struct aml *aml);
 void aml_resource_port(struct aml *aml, uint16_t port, uint8_t count);
-void aml_resource_interrupt_edge(struct aml *aml, uint32_t gsi);
+void aml_resource_interrupt_edge(struct aml *aml, uint32_t gsi, bool shared);
 void aml_resource_memory_fixed(struct aml *aml, uint32_t base, uint32_t size);
 void aml_resource_bus_window(struct aml *aml, uint16_t first, uint16_t last);
 void aml_resource_memory_window(struct aml *aml, uint32_t base, uint32_t size);

@@ -87,6 +87,16 @@ static void on_power_event(void *opaque, enum power_event event, const char *how
     }
 }
 
+/* Devices beyond the number of pins share them. */
+int arch_mmio_place(unsigned int number, uint64_t *gpa, unsigned int *pin)
+{
+    if (number >= KVM_MAX_DEVICES)
+        return -ENOSPC;
+    *gpa = LAYOUT_VIRTIO_MMIO + (uint64_t)number * VIRTIO_MMIO_SIZE;
+    *pin = LAYOUT_MMIO_IRQ + number % (LAYOUT_PINS - LAYOUT_MMIO_IRQ);
+    return 0;
+}
+
 int arch_board_init(struct machine *machine, struct crosh_error *err)
 {
     struct arch_board *board = &machine->board;
@@ -130,7 +140,9 @@ int arch_load(struct machine *machine, const struct machine_config *config, cons
     struct boot_config boot = {.kernel = config->kernel,
                                .initrd = config->initrd,
                                .cmdline = cmdline,
-                               .vcpus = config->vcpus};
+                               .acpi = {.vcpus = config->vcpus,
+                                        .has_pci = machine->transport == MACHINE_TRANSPORT_PCI,
+                                        .mmio_count = machine->mmio_count}};
     uint64_t entry = 0;
     int code = boot_load(&boot, &machine->memory, &entry, err);
 

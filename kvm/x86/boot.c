@@ -254,7 +254,7 @@ int boot_load(const struct boot_config *config, const struct guest_memory *memor
         code = load_initrd(config->initrd, memory, &image, params, err);
     if (code < 0)
         return code;
-    if (acpi_build(acpi, LAYOUT_ACPI_MAX, LAYOUT_ACPI, config->vcpus) < 0)
+    if (acpi_build(acpi, LAYOUT_ACPI_MAX, LAYOUT_ACPI, &config->acpi) < 0)
         return crosh_error_set(err, -ENOSPC, "the ACPI tables do not fit");
     *entry = image.entry;
     return 0;

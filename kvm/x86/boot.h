@@ -8,12 +8,13 @@
 #include <crosh/error.h>
 
 #include "kvm/guest-memory.h"
+#include "kvm/x86/acpi.h"
 
 struct boot_config {
     const char *kernel;
     const char *initrd;  /* NULL: none */
     const char *cmdline; /* whole */
-    unsigned int vcpus;
+    struct acpi_config acpi;
 };
 
 /* Fills memory (zeroed) and tells where the boot CPU starts, in 64-bit mode. */

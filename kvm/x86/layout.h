@@ -30,6 +30,7 @@
 #define LAYOUT_PCI_WINDOW_SIZE 0x20000000u
 #define LAYOUT_ECAM            0xe0000000u
 #define LAYOUT_ECAM_SIZE       0x00100000u /* one bus */
+#define LAYOUT_VIRTIO_MMIO     0xe0200000u /* one page for each device */
 #define LAYOUT_IOAPIC          0xfec00000u
 #define LAYOUT_LAPIC           0xfee00000u
 #define LAYOUT_IDENTITY_MAP    0xfffbc000u /* one page, for Intel hosts without unrestricted guest */
@@ -38,6 +39,7 @@
 #define LAYOUT_COM1_PORT 0x3f8
 #define LAYOUT_COM1_IRQ  4
 #define LAYOUT_GED_IRQ   5
+#define LAYOUT_MMIO_IRQ  6  /* and those behind it: virtio devices that are not on PCI */
 #define LAYOUT_PINS      24 /* of the I/O APIC */
 
 #endif

@@ -85,19 +85,28 @@ static void take_words(struct builder_words *words, struct progress *progress, c
     }
 }
 
-/* Whether the initramfs that was built for the user's kernel holds no modules at all. */
-static bool has_no_modules(const char *dir)
+/* What the manifest tells of the initramfs's modules: whether there are none, and one of them. */
+static void read_modules(const char *dir, struct image_files *files)
 {
     cleanup_free char *path = NULL;
-    json_t *manifest;
-    bool result;
+    json_t *manifest, *modules, *module;
+    size_t i;
 
-    if (asprintf(&path, "%s/manifest.json", dir) < 0)
-        return false;
+    if (asprintf(&path, "%s/manifest.json", dir) < 0) {
+        path = NULL;
+        return;
+    }
     manifest = json_load_file(path, 0, NULL);
-    result = manifest != NULL && json_array_size(json_object_get(manifest, "modules")) == 0;
+    modules = json_object_get(manifest, "modules");
+    files->has_no_modules = manifest != NULL && json_array_size(modules) == 0;
+    json_array_foreach(modules, i, module)
+    {
+        const char *name = json_is_string(module) ? strrchr(json_string_value(module), '/') : NULL;
+
+        if (name != NULL && strcmp(name, "/virtio_mmio.ko") == 0)
+            files->has_mmio = true;
+    }
     json_decref(manifest);
-    return result;
 }
 
 /* Starts the builder in a process group of its own, with its stderr in *words_fd. */
@@ -342,8 +351,11 @@ static int take_from(const char *dir, struct image_files *files, struct crosh_er
 {
     if (files->kernel == NULL)
         files->kernel = kernel_of(dir);
-    if (files->initrd == NULL && asprintf(&files->initrd, "%s/initramfs", dir) < 0)
-        files->initrd = NULL;
+    if (files->initrd == NULL) {
+        read_modules(dir, files);
+        if (asprintf(&files->initrd, "%s/initramfs", dir) < 0)
+            files->initrd = NULL;
+    }
     if (files->kernel == NULL || files->initrd == NULL)
         return out_of_memory(err);
     if (access(files->kernel, R_OK) < 0)
@@ -396,6 +408,5 @@ int image_find(struct crosh_context *ctx, const char *name, const struct crosh_v
     rc = run_builder(ctx, progress, dir, config, err);
     if (rc < 0)
         return rc;
-    files->has_no_modules = has_no_modules(dir);
     return take_from(dir, files, err);
 }

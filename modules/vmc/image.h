@@ -11,6 +11,7 @@
 struct image_files {
     char *kernel;
     char *initrd;
+    bool has_mmio;       /* the initramfs holds the driver of virtio over MMIO */
     bool has_no_modules; /* the user's kernel has to do with the drivers built into it */
 };
 

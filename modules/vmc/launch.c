@@ -104,6 +104,8 @@ static void build_argv(struct argv *argv, const char *name, const char *runtime,
     for (i = 0; i < config->disk_count; i++)
         argv_add(argv, "--disk%s=%s", config->disks[i].read_only ? "-ro" : "",
                  config->disks[i].path);
+    if (files->has_mmio)
+        argv_add(argv, "--transport=auto");
     argv_add(argv, "--accel=%s", accel);
     argv_add(argv, "--cid=%u", cid);
     argv_add(argv, "--control-fd=%d", CONTROL_FD);

@@ -12,7 +12,8 @@ kvm_tests = \
 	tests/kvm/test-machine \
 	tests/kvm/test-pause \
 	tests/kvm/test-sandbox \
-	tests/kvm/test-snapshot
+	tests/kvm/test-snapshot \
+	tests/kvm/test-virtio-mmio
 check_PROGRAMS += $(kvm_tests)
 TESTS += $(kvm_tests)
 
@@ -39,6 +40,9 @@ tests_kvm_test_snapshot_SOURCES = tests/kvm/test-snapshot.c tests/kvm/guest-run.
 tests_kvm_test_snapshot_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_sandbox_SOURCES = tests/kvm/test-sandbox.c tests/kvm/guest-programs.h
 tests_kvm_test_sandbox_LDADD = $(launcher_test_ldadd)
+tests_kvm_test_virtio_mmio_SOURCES = tests/kvm/test-virtio-mmio.c tests/unit/fake-queue.h \
+	tests/kvm/guest-run.c tests/kvm/guest-run.h tests/kvm/guest-programs.h
+tests_kvm_test_virtio_mmio_LDADD = $(launcher_test_ldadd)
 endif
 
 # A tool for trying the backend by hand, in the lab for instance.

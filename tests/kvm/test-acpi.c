@@ -48,8 +48,10 @@ static const uint8_t *table_at(uint64_t gpa, const char *signature, size_t used,
 
 static int build(unsigned int vcpus)
 {
+    const struct acpi_config config = {.vcpus = vcpus, .has_pci = true};
+
     memset(tables, 0xee, sizeof(tables));
-    return acpi_build(tables, sizeof(tables), LAYOUT_ACPI, vcpus);
+    return acpi_build(tables, sizeof(tables), LAYOUT_ACPI, &config);
 }
 
 static void test_links_and_checksums(void **state)
@@ -75,6 +77,37 @@ static void test_links_and_checksums(void **state)
     assert_true((number(table + 112, 4) & 1u << 20) != 0);
     assert_true((number(table + 112, 4) & 1u << 10) != 0);
     assert_true((number(table + 109, 2) & 1u << 5) != 0);
+}
+
+/* Without PCI its tables are not there, and each virtio device has a place and a pin. */
+static void test_mmio(void **state)
+{
+    const struct acpi_config config = {.vcpus = 1, .mmio_count = 20};
+    int used = acpi_build(tables, sizeof(tables), LAYOUT_ACPI, &config);
+    const uint8_t *xsdt, *fadt, *dsdt;
+    unsigned int found = 0;
+    uint32_t length;
+
+    (void)state;
+    assert_in_range(used, 1, LAYOUT_ACPI_MAX);
+    xsdt = table_at(number(tables + 24, 8), "XSDT", (size_t)used, &length);
+    assert_int_equal(length, 36 + 2 * 8);
+    fadt = table_at(number(xsdt + 36, 8), "FACP", (size_t)used, &length);
+    dsdt = table_at(number(fadt + 140, 8), "DSDT", (size_t)used, &length);
+    assert_null(memmem(dsdt, length, "PCI0", 4));
+    for (const uint8_t *at = dsdt;
+         (at = memmem(at, length - (size_t)(at - dsdt), "LNRO0005", 8)) != NULL; at += 8) {
+        const uint8_t *memory = memmem(at, 64, "\x86\x09\x00\x01", 4);
+        const uint8_t *interrupt = memmem(at, 64, "\x89\x06\x00\x0b\x01", 5);
+
+        assert_non_null(memory);
+        assert_int_equal(number(memory + 4, 4), 0xe0200000 + 0x1000 * found);
+        assert_int_equal(number(memory + 8, 4), 0x1000);
+        assert_non_null(interrupt);
+        assert_int_equal(number(interrupt + 5, 4), 6 + found % 18);
+        found++;
+    }
+    assert_int_equal(found, 20);
 }
 
 static void test_cpus(void **state)
@@ -103,6 +136,7 @@ static void test_cpus(void **state)
 
 static void test_no_room(void **state)
 {
+    const struct acpi_config config = {.vcpus = 8, .has_pci = true};
     size_t used = (size_t)build(8);
 
     (void)state;
@@ -110,7 +144,7 @@ static void test_no_room(void **state)
         uint8_t *small = malloc(size > 0 ? size : 1);
 
         assert_non_null(small);
-        assert_int_equal(acpi_build(small, size, LAYOUT_ACPI, 8), -ENOSPC);
+        assert_int_equal(acpi_build(small, size, LAYOUT_ACPI, &config), -ENOSPC);
         free(small);
     }
 }
@@ -183,6 +217,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_links_and_checksums),
+        cmocka_unit_test(test_mmio),
         cmocka_unit_test(test_cpus),
         cmocka_unit_test(test_no_room),
         cmocka_unit_test(test_iasl),
