@@ -20,6 +20,7 @@ kvm_libkvm_la_SOURCES += \
 	kvm/hw/msix.c kvm/hw/msix.h \
 	kvm/hw/pci.c kvm/hw/pci.h \
 	kvm/hw/power.c kvm/hw/power.h \
+	kvm/hw/rtc.c kvm/hw/rtc.h \
 	kvm/hw/serial.c kvm/hw/serial.h \
 	kvm/hw/vm-ops.h \
 	kvm/loop-call.c kvm/loop-call.h \

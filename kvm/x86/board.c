@@ -107,11 +107,13 @@ int arch_board_init(struct machine *machine, struct crosh_error *err)
         return -EIO;
     board->power.event = on_power_event;
     board->power.opaque = machine;
+    rtc_init(&board->rtc);
     if (bus_add(&board->ports, LAYOUT_COM1_PORT, SERIAL_PORTS, &serial_bus_ops, &machine->serial) <
             0 ||
         bus_add(&board->ports, POWER_PORT_BASE, POWER_PORTS, &power_bus_ops, &board->power) < 0 ||
         bus_add(&board->ports, I8042_PORT_DATA, 1, &i8042_data_bus_ops, &board->power) < 0 ||
         bus_add(&board->ports, I8042_PORT_STATUS, 1, &i8042_status_bus_ops, &board->power) < 0 ||
+        bus_add(&board->ports, RTC_PORT, RTC_PORTS, &rtc_bus_ops, &board->rtc) < 0 ||
         bus_add(&board->ports, PCI_CONFIG_PORT, PCI_CONFIG_PORTS, &pci_port_bus_ops,
                 &machine->pci) < 0)
         return crosh_error_set(err, -EINVAL, "I/O port map");

@@ -5,6 +5,7 @@
 
 #include "kvm/hw/bus.h"
 #include "kvm/hw/power.h"
+#include "kvm/hw/rtc.h"
 
 #define ARCH_MSI_FLAGS 0 /* messages do not depend on who sends them */
 
@@ -12,6 +13,7 @@ struct arch_board {
     struct bus ports;
     struct power power;
     int power_irq_fd;
+    struct rtc rtc;
 };
 #define ARCH_BOARD_INIT                                                                            \
     {                                                                                              \

@@ -74,6 +74,8 @@ int arch_save(struct machine *machine, Snapshot__Machine *state, struct crosh_er
     if (code == 0)
         code = save_irqchip(machine, KVM_IRQCHIP_IOAPIC, &x86->ioapic, err);
     x86->power_pending = atomic_load(&machine->board.power.pending);
+    x86->rtc_index = atomic_load(&machine->board.rtc.index);
+    x86->rtc_mode = atomic_load(&machine->board.rtc.mode);
     return code;
 }
 
@@ -138,6 +140,7 @@ int arch_restore(struct machine *machine, const Snapshot__Machine *state, struct
     code = board_new_generation(machine, err);
     if (code < 0)
         return code;
+    rtc_restore(&machine->board.rtc, x86->rtc_index, x86->rtc_mode);
     /* The edge that told of the events before may have been on its way: it is sent anew. */
     power_tell(&machine->board.power, x86->power_pending | POWER_EVENT_GENERATION);
     return 0;

@@ -14,6 +14,7 @@
 #include "kvm/hw/msix.h"
 #include "kvm/hw/pci.h"
 #include "kvm/hw/power.h"
+#include "kvm/hw/rtc.h"
 #include "kvm/hw/serial.h"
 
 /* ---- Buses ---- */
@@ -190,6 +191,58 @@ static void test_serial_echo(void **state)
     alarm(0);
     assert_int_equal(in(&serial, 0), 'x');
     serial_fini(&serial);
+}
+
+/* ---- The clock ---- */
+
+static time_t rtc_time;
+
+static time_t fixed_time(void)
+{
+    return rtc_time;
+}
+
+static unsigned int rtc_register(struct rtc *rtc, uint8_t index)
+{
+    rtc_bus_ops.write(rtc, 0, index, 1);
+    return (unsigned int)rtc_bus_ops.read(rtc, 1, 1);
+}
+
+static void test_rtc(void **state)
+{
+    /* Year, month, day, hour, minute, second, day of the week, century. */
+    static const uint8_t indices[] = {9, 8, 7, 4, 2, 0, 6, 0x32};
+    static const uint8_t bcd[] = {0x27, 0x12, 0x31, 0x23, 0x59, 0x58, 0x06, 0x20};
+    static const uint8_t binary[] = {27, 12, 31, 23, 59, 58, 6, 20};
+    struct rtc rtc;
+
+    (void)state;
+    rtc_init(&rtc);
+    rtc.now = fixed_time;
+    rtc_time = 1830297598; /* 2027-12-31 23:59:58 UTC, a Friday */
+    for (size_t i = 0; i < sizeof(indices); i++)
+        assert_int_equal(rtc_register(&rtc, indices[i]), bcd[i]);
+    rtc_bus_ops.write(&rtc, 0, 0x8b, 1); /* the NMI bit is no part of the index */
+    rtc_bus_ops.write(&rtc, 1, 0xff, 1);
+    assert_int_equal(rtc_register(&rtc, 0x0b), 0x06);
+    for (size_t i = 0; i < sizeof(indices); i++)
+        assert_int_equal(rtc_register(&rtc, indices[i]), binary[i]);
+    /* Twelve hours, afternoon and midnight. */
+    rtc_bus_ops.write(&rtc, 0, 0x0b, 1);
+    rtc_bus_ops.write(&rtc, 1, 0, 1);
+    assert_int_equal(rtc_register(&rtc, 4), 0x91);
+    rtc_time -= 23 * 3600;
+    assert_int_equal(rtc_register(&rtc, 4), 0x12);
+    assert_int_equal(rtc_register(&rtc, 0x0a), 0x26);
+    assert_int_equal(rtc_register(&rtc, 0x0d), 0x80);
+    /* The time is the host's: what is written is not kept. */
+    rtc_bus_ops.write(&rtc, 0, 9, 1);
+    rtc_bus_ops.write(&rtc, 1, 0x55, 1);
+    assert_int_equal(rtc_register(&rtc, 9), 0x27);
+    assert_int_equal(rtc_bus_ops.read(&rtc, 0, 1), UINT64_MAX);
+    rtc_restore(&rtc, 0xffffff84, 0xffffffff);
+    assert_int_equal(rtc_bus_ops.read(&rtc, 1, 1), 0);
+    assert_int_equal(rtc_register(&rtc, 0x0b), 0x06);
 }
 
 static void test_power(void **state)
@@ -456,8 +509,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bus),         cmocka_unit_test(test_serial),
         cmocka_unit_test(test_serial_echo), cmocka_unit_test(test_power),
-        cmocka_unit_test(test_pci),         cmocka_unit_test(test_pci_full),
-        cmocka_unit_test(test_msix),
+        cmocka_unit_test(test_rtc),         cmocka_unit_test(test_pci),
+        cmocka_unit_test(test_pci_full),    cmocka_unit_test(test_msix),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

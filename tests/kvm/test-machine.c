@@ -178,6 +178,30 @@ static void test_power_off(void **state)
     test_free(run);
 }
 
+/* Century, year and month, as the clock has them. */
+#define SEND_RTC(index)                                                                            \
+    GUEST_WRITE_PORT(0x70, index)                                                                  \
+    "mov $0x71, %edx\n"                                                                            \
+    "in (%dx), %al\n" GUEST_SEND_AL
+GUEST_PROGRAM(tell_date, SEND_RTC(0x32) SEND_RTC(9) SEND_RTC(8) GUEST_POWER_OFF);
+
+static void test_clock(void **state)
+{
+    char date[8], wanted[8];
+    time_t now = time(NULL);
+    struct run *run;
+
+    (void)state;
+    NEEDS_KVM();
+    run = run_to_end(&tell_date, MACHINE_END_POWEROFF);
+    assert_int_equal(run->output_size, 3);
+    (void)snprintf(date, sizeof(date), "%02x%02x%02x", run->output[0], run->output[1],
+                   run->output[2]);
+    test_free(run);
+    (void)strftime(wanted, sizeof(wanted), "%Y%m", gmtime(&now));
+    assert_string_equal(date, wanted);
+}
+
 GUEST_PROGRAM(reset_by_acpi, GUEST_WRITE_PORT(0x602, 1) "hlt\n");
 GUEST_PROGRAM(reset_by_keyboard, GUEST_WRITE_PORT(0x64, 0xfe) "hlt\n");
 
@@ -522,17 +546,12 @@ static void test_probe(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_power_off),
-        cmocka_unit_test(test_reset),
-        cmocka_unit_test(test_crash),
-        cmocka_unit_test(test_much_output),
-        cmocka_unit_test(test_input),
-        cmocka_unit_test(test_pci),
-        cmocka_unit_test(test_virtio_with_interrupt),
-        cmocka_unit_test(test_abused_bar),
-        cmocka_unit_test(test_destroy),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_probe),
+        cmocka_unit_test(test_power_off),   cmocka_unit_test(test_clock),
+        cmocka_unit_test(test_reset),       cmocka_unit_test(test_crash),
+        cmocka_unit_test(test_much_output), cmocka_unit_test(test_input),
+        cmocka_unit_test(test_pci),         cmocka_unit_test(test_virtio_with_interrupt),
+        cmocka_unit_test(test_abused_bar),  cmocka_unit_test(test_destroy),
+        cmocka_unit_test(test_refused),     cmocka_unit_test(test_probe),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
