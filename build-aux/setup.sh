@@ -85,8 +85,8 @@ get_foreign_packages() {
     say "installing Debian packages:$missing"
     : >"$log"
     if ! dpkg --print-foreign-architectures | grep -q -x "$architecture"; then
-        as_root dpkg --add-architecture "$architecture" >>"$log" 2>&1 &&
-            as_root apt-get update -qq >>"$log" 2>&1 || true
+        as_root dpkg --add-architecture "$architecture" >>"$log" 2>&1 || true
+        as_root apt-get update -qq >>"$log" 2>&1 || true
     fi
     install_missing "$log" || { as_root apt-get update -qq >>"$log" 2>&1 && install_missing "$log"; } || {
         why_not="Debian's packages for $architecture cannot be had: $(grep '^E:' "$log" | tail -n 1)"

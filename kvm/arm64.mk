@@ -10,5 +10,6 @@ kvm_libkvm_la_SOURCES += \
 	kvm/arm64/layout.h \
 	kvm/arm64/qemu.c \
 	kvm/arm64/state.c \
+	kvm/arm64/state.c \
 	kvm/arm64/vcpu.c kvm/arm64/vcpu.h
 endif

@@ -99,12 +99,16 @@ static void handle_system_event(struct kvm_vcpu *vcpu)
 
 bool arch_handle_exit(struct kvm_vcpu *vcpu)
 {
+    char what[96];
+
     switch (vcpu->run->exit_reason) {
     case KVM_EXIT_SYSTEM_EVENT:
         handle_system_event(vcpu);
         return true;
     case KVM_EXIT_ARM_NISV:
-        kvm_vcpu_crash(vcpu, "an access to a device by an instruction that cannot be decoded");
+        (void)snprintf(what, sizeof(what), "KVM cannot decode an access to %#llx",
+                       (unsigned long long)vcpu->run->arm_nisv.fault_ipa);
+        kvm_vcpu_crash(vcpu, what);
         return true;
     default:
         return false;

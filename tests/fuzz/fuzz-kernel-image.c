@@ -4,9 +4,22 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "kvm/arm64/image.h"
 #include "kvm/x86/kernel-image.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void parse_arm64(const uint8_t *data, size_t size)
+{
+    struct arm64_image image;
+    struct crosh_error err;
+
+    if (arm64_image_parse(data, size < ARM64_IMAGE_HEAD ? size : ARM64_IMAGE_HEAD, size, &image,
+                          &err) == 0 &&
+        (image.text_offset > ARM64_IMAGE_MAX || image.memory_size > ARM64_IMAGE_MAX ||
+         image.memory_size < size))
+        abort();
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -14,6 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct kernel_image image;
     struct crosh_error err;
 
+    parse_arm64(data, size);
     if (kernel_image_parse(data, head_size, size, &image, &err) < 0)
         return 0;
     for (unsigned int i = 0; i < image.segment_count; i++) {

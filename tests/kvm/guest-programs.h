@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 /*
- * Each is entered as the Linux boot protocol has it: paging on, the first 4 GiB
- * mapped one to one, no stack to speak of, interrupts off.
+ * Each is entered as the Linux boot protocol has it: no stack to speak of, interrupts
+ * off; on x86 paging on, the first 4 GiB mapped one to one; on arm64 paging off.
  */
 struct guest_program {
     const uint8_t *start, *end;
@@ -15,11 +15,25 @@ struct guest_program {
 
 #define GUEST_PROGRAM(name, code)                                                                  \
     extern const uint8_t guest_##name##_start[], guest_##name##_end[];                             \
-    __asm__(".pushsection .rodata\n"                                                               \
+    __asm__(".pushsection .rodata\n.balign 8\n"                                                    \
             "guest_" #name "_start:\n" code "guest_" #name "_end:\n"                               \
             ".popsection\n");                                                                      \
     static const struct guest_program name = {guest_##name##_start, guest_##name##_end}
 
+#ifdef __aarch64__
+/* Calls PSCI, and stays there should that return. */
+#define GUEST_PSCI(function)                                                                       \
+    "mov w0, #(" #function ") & 0xffff\n"                                                          \
+    "movk w0, #(" #function ") >> 16, lsl #16\n"                                                   \
+    "hvc #0\n"                                                                                     \
+    "b .\n"
+#define GUEST_POWER_OFF GUEST_PSCI(0x84000008)
+/* Sends the byte in w0. */
+#define GUEST_SEND_W0                                                                              \
+    "mov x1, #0x0f000000\n"                                                                        \
+    "strb w0, [x1]\n"
+#define GUEST_SEND(character) "mov w0, #'" character "'\n" GUEST_SEND_W0
+#else
 /* Ends the machine through a power register. */
 #define GUEST_WRITE_PORT(port, value)                                                              \
     "mov $" #port ", %edx\n"                                                                       \
@@ -36,5 +50,6 @@ struct guest_program {
     "mov $0x3f8, %edx\n"                                                                           \
     "out %al, (%dx)\n shr $8, %eax\n out %al, (%dx)\n shr $8, %eax\n"                              \
     "out %al, (%dx)\n shr $8, %eax\n out %al, (%dx)\n"
+#endif
 
 #endif

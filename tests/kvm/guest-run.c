@@ -58,9 +58,24 @@ static void on_timer(void *opaque)
     event_loop_quit(run->loop);
 }
 
-void guest_run_write_kernel(char *path, const struct guest_program *program)
+#ifdef __aarch64__
+/* An Image whose header's first instruction jumps behind it. */
+static size_t make_header(uint8_t *out, size_t program_size)
 {
-    size_t size = (size_t)(program->end - program->start);
+    enum { HEADER = 64, BRANCH = 0x14000000 | HEADER / 4 };
+    uint32_t branch = BRANCH;
+    uint64_t image_size = HEADER + program_size;
+
+    memset(out, 0, HEADER);
+    memcpy(out, &branch, sizeof(branch));
+    memcpy(out + 16, &image_size, sizeof(image_size));
+    memcpy(out + 56, "ARM\x64", 4);
+    return HEADER;
+}
+#else
+/* An ELF file that is loaded and entered at LOAD. */
+static size_t make_header(uint8_t *out, size_t program_size)
+{
     Elf64_Ehdr header = {
         .e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
         .e_type = ET_EXEC,
@@ -73,13 +88,24 @@ void guest_run_write_kernel(char *path, const struct guest_program *program)
     Elf64_Phdr segment = {.p_type = PT_LOAD,
                           .p_offset = sizeof(header) + sizeof(segment),
                           .p_paddr = LOAD,
-                          .p_filesz = size,
-                          .p_memsz = size};
+                          .p_filesz = program_size,
+                          .p_memsz = program_size};
+
+    memcpy(out, &header, sizeof(header));
+    memcpy(out + sizeof(header), &segment, sizeof(segment));
+    return sizeof(header) + sizeof(segment);
+}
+#endif
+
+void guest_run_write_kernel(char *path, const struct guest_program *program)
+{
+    size_t size = (size_t)(program->end - program->start), header_size;
+    uint8_t header[256];
     int fd = mkstemp(path);
 
     assert_true(fd >= 0);
-    assert_int_equal(write(fd, &header, sizeof(header)), sizeof(header));
-    assert_int_equal(write(fd, &segment, sizeof(segment)), sizeof(segment));
+    header_size = make_header(header, size);
+    assert_int_equal(write(fd, header, header_size), header_size);
     assert_int_equal(write(fd, program->start, size), size);
     close(fd);
 }

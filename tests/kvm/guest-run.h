@@ -29,7 +29,7 @@ struct guest_run {
 
 /* Skips the test on a host without /dev/kvm. */
 void guest_run_need_kvm(void);
-/* The program as a kernel file that is loaded and entered at 1 MiB; path: a template of mkstemp. */
+/* The program as a kernel file, on x86 loaded and entered at 1 MiB; path: a template of mkstemp. */
 void guest_run_write_kernel(char *path, const struct guest_program *program);
 /* Builds the machine and does not start it. Fails the test if that fails. */
 void guest_run_create(struct guest_run *run, const struct machine_config *config);

@@ -3,20 +3,35 @@
 
 if HAVE_CMOCKA
 kvm_tests = \
-	tests/kvm/test-kernel-image \
-	tests/kvm/test-acpi \
 	tests/kvm/test-blk \
 	tests/kvm/test-blk-live \
 	tests/kvm/test-board \
+	tests/kvm/test-arm64-image
+if ARCH_X86
+kvm_tests += \
+	tests/kvm/test-kernel-image \
+	tests/kvm/test-acpi \
 	tests/kvm/test-cpuid \
 	tests/kvm/test-machine \
 	tests/kvm/test-pause \
 	tests/kvm/test-sandbox \
 	tests/kvm/test-snapshot \
 	tests/kvm/test-virtio-mmio
+endif
+if ARCH_ARM64
+kvm_tests += tests/kvm/test-arm64-guests tests/kvm/test-device-tree
+endif
 check_PROGRAMS += $(kvm_tests)
 TESTS += $(kvm_tests)
 
+tests_kvm_test_arm64_guests_SOURCES = tests/kvm/test-arm64-guests.c tests/kvm/guest-run.c \
+	tests/kvm/guest-run.h tests/kvm/guest-programs.h
+tests_kvm_test_arm64_guests_LDADD = $(launcher_test_ldadd)
+# A parser without a machine: it is tried on every one.
+tests_kvm_test_arm64_image_SOURCES = tests/kvm/test-arm64-image.c kvm/arm64/image.c kvm/arm64/image.h
+tests_kvm_test_arm64_image_LDADD = $(launcher_test_ldadd)
+tests_kvm_test_device_tree_SOURCES = tests/kvm/test-device-tree.c
+tests_kvm_test_device_tree_LDADD = $(launcher_test_ldadd) $(FDT_LIBS)
 tests_kvm_test_kernel_image_SOURCES = tests/kvm/test-kernel-image.c
 tests_kvm_test_kernel_image_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_acpi_SOURCES = tests/kvm/test-acpi.c
@@ -56,8 +71,10 @@ tests_kvm_blk_load_SOURCES = tests/kvm/blk-load.c tests/unit/fake-queue.h
 tests_kvm_blk_load_LDADD = kvm/libkvm.la
 
 if ENABLE_FUZZING
+if ARCH_X86
 noinst_PROGRAMS += tests/fuzz/fuzz-kernel-image
-tests_fuzz_fuzz_kernel_image_SOURCES = tests/fuzz/fuzz-kernel-image.c
+tests_fuzz_fuzz_kernel_image_SOURCES = tests/fuzz/fuzz-kernel-image.c kvm/arm64/image.c
 tests_fuzz_fuzz_kernel_image_LDADD = kvm/libkvm.la lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS) $(JANSSON_LIBS)
 tests_fuzz_fuzz_kernel_image_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif
 endif

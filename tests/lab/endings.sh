@@ -1,12 +1,22 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# On KVM: the two ends that have a way of their own here: a panic and the power button.
+# On KVM: the ends that have a way of their own here: a panic, the power button, PSCI's calls.
 # shellcheck source=tests/lab/inside.sh
 . "$(dirname "$0")/inside.sh"
 
 check "a VM starts" start vm
 run_in vm sh -c 'echo c >/proc/sysrq-trigger' 2>/dev/null
 equal "a kernel panic" "$(ended vm)" "crash 11"
+if [ "$arch" = aarch64 ]; then
+    contains "told by PSCI" "$(cat "$(runtime vm)/ended")" "panicked (PSCI warm reset)"
+    # There is neither ACPI nor a power button; what is told by PSCI is all there is.
+    check "a VM starts after it" start vm
+    equal "its processor" "$(run_in vm uname -m)" aarch64
+    run_in vm poweroff
+    equal "a power-off" "$(ended vm)" "poweroff 0"
+    contains "is told by PSCI" "$(cat "$(runtime vm)/ended")" "powered off (PSCI)"
+    finish
+fi
 contains "told by pvpanic" "$(cat "$(runtime vm)/ended")" pvpanic
 
 # A guest whose agent cannot be reached, for want of vsock, is asked by the ACPI power button.
