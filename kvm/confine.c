@@ -10,9 +10,11 @@
 #include "kvm/disk/raw.h"
 #include "kvm/kept-files.h"
 #include "kvm/sandbox/sandbox.h"
+#include "kvm/snapshot/snapshot.h"
 
 /* Opens what a reboot needs again, for good. */
-static int keep_files(const struct machine_config *config, struct crosh_error *err)
+static int keep_files(const struct machine_config *config, const char *restore_dir,
+                      struct crosh_error *err)
 {
     const char *const files[] = {config->kernel, config->initrd};
     struct raw_disk disk[MACHINE_MAX_DISKS];
@@ -35,7 +37,7 @@ static int keep_files(const struct machine_config *config, struct crosh_error *e
     for (unsigned int i = 0; i < config->disk_count; i++)
         if (kept_files_add(config->disk[i].path, disk[i].fd) < 0)
             return crosh_error_set(err, -ENOSPC, "too many files");
-    return 0;
+    return restore_dir != NULL ? snapshot_keep(restore_dir, err) : 0;
 }
 
 int confine(const struct launcher_config *config, const struct machine_backend *backend,
@@ -50,7 +52,7 @@ int confine(const struct launcher_config *config, const struct machine_backend *
     }
     if (backend != &machine_kvm)
         return sandbox_harden(err);
-    if ((ret = keep_files(&config->machine, err)) < 0 ||
+    if ((ret = keep_files(&config->machine, config->restore_dir, err)) < 0 ||
         (ret = sandbox_enter(config->runtime_dir, err)) < 0)
         return ret;
     ret = sandbox_enter_thread(SANDBOX_THREAD_LOOP);

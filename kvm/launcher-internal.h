@@ -6,6 +6,7 @@
 #include "kvm/console-log.h"
 #include "kvm/control/server.h"
 #include "kvm/guest-link.h"
+#include "kvm/launcher-state.h"
 #include "kvm/launcher.h"
 
 #define LAUNCHER_STAGES 3
@@ -41,6 +42,8 @@ struct launcher {
     char agent_version[64];
     char kernel_release[96];
     bool reboot_announced;
+
+    struct launcher_state pause;
 
     enum stop_step stop_step;
     uint32_t stop_timeout_ms; /* 0: by backend */

@@ -30,6 +30,7 @@ static void on_hello(void *opaque, const Guest__Hello *hello)
     launcher_reach_stage(l, CONTROL__STAGE__STAGE_AGENT);
     if (l->state == CONTROL__STATE__STARTING)
         launcher_send_state(l, CONTROL__STATE__RUNNING);
+    launcher_state_hello(l);
     launcher_stop_hello(l);
 }
 
@@ -95,6 +96,7 @@ static void on_machine_ended(void *opaque, enum machine_end end, const char *det
 
 void launcher_machine_down(struct launcher *l)
 {
+    launcher_state_machine_gone(l);
     if (l->machine != NULL)
         l->backend->destroy(l->machine);
     l->machine = NULL;
@@ -114,6 +116,7 @@ int launcher_machine_up(struct launcher *l, struct crosh_error *err)
                                 .opaque = l,
                                 .console_output = on_console_output,
                                 .ended = on_machine_ended};
+    struct snapshot snapshot;
 
     l->stage_count = 0;
     l->reboot_announced = false;
@@ -128,9 +131,13 @@ int launcher_machine_up(struct launcher *l, struct crosh_error *err)
     l->vsock->on_first_start = on_vsock_started;
     l->vsock->on_first_start_opaque = l;
     host.vsock = l->vsock;
+    if (launcher_state_prepare(l, &host, &snapshot, err) < 0)
+        return err->code;
     l->machine = l->backend->create(&l->machine_config, &host, err);
+    snapshot_unload(&snapshot);
     if (l->machine == NULL)
         return err->code;
+    launcher_state_created(l);
     launcher_send_state(l, CONTROL__STATE__STARTING);
     launcher_reach_stage(l, CONTROL__STAGE__STAGE_LAUNCHER);
     return l->backend->start(l->machine, err);

@@ -49,6 +49,7 @@ void launcher_stop(struct launcher *l, bool force, uint32_t timeout_ms, const ch
         l->stop_timeout_ms = timeout_ms;
     if (l->stop_step != STOP_NONE)
         return;
+    launcher_resume(l); /* one that stands still could not do what it is asked for */
     launcher_send_state(l, CONTROL__STATE__STOPPING);
     stop_next_step(l);
 }

@@ -165,6 +165,7 @@ static const struct {
     [CONTROL__END_REASON__END_CRASH] = {"crash", 11},
     [CONTROL__END_REASON__END_KILLED] = {"killed", 12},
     [CONTROL__END_REASON__END_FAILED] = {"failed", 1},
+    [CONTROL__END_REASON__END_SUSPENDED] = {"suspended", 0},
 };
 
 /* Leaves word of how it ended for those who ask later. */

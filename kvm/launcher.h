@@ -18,7 +18,9 @@ struct launcher_config {
     const char *cmdline; /* the user's kernel parameters; may be NULL */
     enum launcher_accel accel;
     uint32_t cid;
-    int control_fd; /* -1: none */
+    int control_fd;          /* -1: none */
+    const char *restore_dir; /* begin from the snapshot in there; NULL: boot */
+    bool is_paused;          /* begin without letting the guest run */
     bool no_reboot;
     bool no_sandbox;
 };

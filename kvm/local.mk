@@ -13,6 +13,7 @@ kvm_libkvm_la_SOURCES = \
 	kvm/launcher.c kvm/launcher.h kvm/launcher-internal.h \
 	kvm/launcher-events.c \
 	kvm/launcher-machine.c \
+	kvm/launcher-state.c kvm/launcher-state.h \
 	kvm/launcher-stop.c \
 	kvm/options.c kvm/options.h \
 	kvm/option-values.c kvm/option-values.h \
@@ -20,6 +21,7 @@ kvm_libkvm_la_SOURCES = \
 	kvm/control/framed-stream.c kvm/control/framed-stream.h \
 	kvm/control/requests.c kvm/control/requests.h \
 	kvm/control/request-life.c \
+	kvm/control/request-state.c \
 	kvm/control/request-status.c \
 	kvm/control/server.c kvm/control/server.h \
 	kvm/backend/choose.c kvm/backend/choose.h \

@@ -33,6 +33,8 @@ enum option_id {
     OPT_ACCEL,
     OPT_CID,
     OPT_CONTROL_FD,
+    OPT_RESTORE,
+    OPT_PAUSED,
     OPT_NO_REBOOT,
     OPT_NO_SANDBOX,
     OPT_HELP,
@@ -64,6 +66,8 @@ static const struct {
     {"accel", "HOW", OPT_ACCEL, "auto, kvm or tcg (auto)"},
     {"cid", "N", OPT_CID, "vsock context id of the guest (3)"},
     {"control-fd", "FD", OPT_CONTROL_FD, "a connected stream to serve as a subscribed client"},
+    {"restore", "DIR", OPT_RESTORE, "begin from the snapshot in there, of the same VM"},
+    {"paused", NULL, OPT_PAUSED, "begin without letting the guest run"},
     {"no-reboot", NULL, OPT_NO_REBOOT, "end with status 10 when the guest reboots"},
     {"no-sandbox", NULL, OPT_NO_SANDBOX, "do not confine the launcher (for debugging it)"},
     {"help", NULL, OPT_HELP, "show this"},
@@ -211,6 +215,12 @@ static int parse_option(int id, struct launcher_config *config, struct crosh_err
     case OPT_CONTROL_FD:
         ret = parse_number("control-fd", optarg, 0, INT32_MAX, &number, err);
         config->control_fd = (int)number;
+        break;
+    case OPT_RESTORE:
+        config->restore_dir = optarg;
+        break;
+    case OPT_PAUSED:
+        config->is_paused = true;
         break;
     case OPT_NO_REBOOT:
         config->no_reboot = true;

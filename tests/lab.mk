@@ -9,10 +9,18 @@ lab_tests = \
 	tests/lab/net.sh \
 	tests/lab/sandbox.sh \
 	tests/lab/smp.sh \
+	tests/lab/snapshot.sh \
 	tests/lab/transports.sh
 TESTS += $(lab_tests)
 EXTRA_DIST += $(lab_tests) tests/lab/inside.sh tests/lab/lab \
 	tests/lab/host/early-init tests/lab/host/lab-init
+
+# Asks for snapshots in the lab.
+check_PROGRAMS += tests/lab/take-snapshot
+tests_lab_take_snapshot_SOURCES = tests/lab/take-snapshot.c
+tests_lab_take_snapshot_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
+tests_lab_take_snapshot_LDADD = lib/libcrosh.la lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS)
+tests_lab_take_snapshot_LDFLAGS = $(AM_LDFLAGS) -no-install
 
 clean-local:
 	rm -rf lab-cache test-images

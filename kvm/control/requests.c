@@ -9,5 +9,8 @@ const struct control_request control_requests[] = {
     {CONTROL__REQUEST__OP_STOP, request_stop},
     {CONTROL__REQUEST__OP_SUBSCRIBE, request_subscribe},
     {CONTROL__REQUEST__OP_POWER_BUTTON, request_power_button},
+    {CONTROL__REQUEST__OP_PAUSE, request_pause},
+    {CONTROL__REQUEST__OP_RESUME, request_resume},
+    {CONTROL__REQUEST__OP_SNAPSHOT, request_snapshot},
     {CONTROL__REQUEST__OP__NOT_SET, NULL},
 };

@@ -10,6 +10,8 @@ extern const struct control_request control_requests[];
 
 /* request-life.c */
 control_request_fn request_stop, request_power_button;
+/* request-state.c */
+control_request_fn request_pause, request_resume, request_snapshot;
 /* request-status.c */
 control_request_fn request_status, request_subscribe;
 

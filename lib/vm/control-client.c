@@ -271,3 +271,24 @@ int crosh_priv_control_stop(struct crosh_control *control, bool force, uint32_t 
         control__response__free_unpacked(response, NULL);
     return rc;
 }
+
+int crosh_priv_control_pause(struct crosh_control *control, bool pause, int timeout_ms,
+                             struct crosh_error *err)
+{
+    Control__PauseRequest pause_request = CONTROL__PAUSE_REQUEST__INIT;
+    Control__ResumeRequest resume_request = CONTROL__RESUME_REQUEST__INIT;
+    Control__Request request = CONTROL__REQUEST__INIT;
+    Control__Response *response = NULL;
+    int rc;
+
+    if (pause) {
+        request.op_case = CONTROL__REQUEST__OP_PAUSE;
+        request.pause = &pause_request;
+    } else {
+        request.op_case = CONTROL__REQUEST__OP_RESUME;
+        request.resume = &resume_request;
+    }
+    rc = crosh_priv_control_call(control, &request, NULL, 0, timeout_ms, &response, err);
+    crosh_priv_control_response_free(response);
+    return rc;
+}

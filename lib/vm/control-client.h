@@ -65,4 +65,8 @@ int crosh_priv_control_status(struct crosh_control *control, int timeout_ms,
 int crosh_priv_control_stop(struct crosh_control *control, bool force, uint32_t stage_timeout_ms,
                             int timeout_ms, struct crosh_error *err);
 
+/* Lets the VM stand still, and waits until it does; or go on. */
+int crosh_priv_control_pause(struct crosh_control *control, bool pause, int timeout_ms,
+                             struct crosh_error *err);
+
 #endif

@@ -8,5 +8,6 @@ lib_libcrosh_la_SOURCES += \
 	lib/vm/dirs.c lib/vm/dirs.h \
 	lib/vm/name.c \
 	lib/vm/runtime.c lib/vm/runtime.h \
+	lib/vm/snapshot.c lib/vm/snapshot.h \
 	lib/vm/state.c lib/vm/state.h \
 	lib/vm/store.c lib/vm/store.h

@@ -9,6 +9,7 @@ modules_vmc_libvmc_la_SOURCES = \
 	modules/vmc/lifecycle.c \
 	modules/vmc/logs.c \
 	modules/vmc/options.c modules/vmc/options.h \
+	modules/vmc/pause.c \
 	modules/vmc/progress.c modules/vmc/progress.h \
 	modules/vmc/stop.c \
 	modules/vmc/store.c \

@@ -79,6 +79,11 @@ static const struct crosh_param console_params[] = {
     {.name = NULL},
 };
 
+static const struct crosh_param pause_params[] = {
+    VM_PARAM(crosh_complete_vm_running),
+    {.name = NULL},
+};
+
 static const struct crosh_command start_command = {
     CROSH_COMMAND_HEADER,
     .name = "start",
@@ -180,12 +185,38 @@ static const struct crosh_command console_command = {
     .params = console_params,
     .run = vmc_console,
 };
+
+static const struct crosh_command pause_command = {
+    CROSH_COMMAND_HEADER,
+    .name = "pause",
+    .summary = "Let a running VM stand still",
+    .help = "The guest does nothing until \"vmc resume\", and its streams wait. Its time of day is "
+            "right afterwards.",
+    .params = pause_params,
+    .run = vmc_pause,
+};
+
+static const struct crosh_command resume_command = {
+    CROSH_COMMAND_HEADER,
+    .name = "resume",
+    .summary = "Let a VM that was paused go on",
+    .params = pause_params,
+    .run = vmc_resume,
+};
 /* clang-format on */
 
 static const struct crosh_command *const subcommands[] = {
-    &start_command,  &stop_command,    &list_command,
-    &status_command, &logs_command,    &console_command,
-    &create_command, &destroy_command, NULL,
+    &start_command,
+    &stop_command,
+    &list_command,
+    &status_command,
+    &logs_command,
+    &console_command,
+    &create_command,
+    &destroy_command,
+    &pause_command,
+    &resume_command,
+    NULL,
 };
 
 static const struct crosh_command vmc_command = {

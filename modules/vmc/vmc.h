@@ -13,5 +13,7 @@ crosh_run_fn vmc_list;    /* store.c */
 crosh_run_fn vmc_status;  /* store.c */
 crosh_run_fn vmc_logs;    /* logs.c */
 crosh_run_fn vmc_console; /* console.c */
+crosh_run_fn vmc_pause;   /* pause.c */
+crosh_run_fn vmc_resume;  /* pause.c */
 
 #endif

@@ -2,7 +2,8 @@
 # libFuzzer targets for what a guest controls: ./configure CC=clang --enable-fuzzing.
 
 if ENABLE_FUZZING
-virtio_fuzzers = tests/fuzz/fuzz-net tests/fuzz/fuzz-virtqueue tests/fuzz/fuzz-vsock-packet
+virtio_fuzzers = tests/fuzz/fuzz-net tests/fuzz/fuzz-virtqueue tests/fuzz/fuzz-vsock-packet \
+	tests/fuzz/fuzz-snapshot
 noinst_PROGRAMS += $(virtio_fuzzers)
 
 virtio_fuzz_ldadd = kvm/libkvm.la lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS) $(JANSSON_LIBS)
@@ -10,6 +11,9 @@ virtio_fuzz_ldflags = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_net_SOURCES = tests/fuzz/fuzz-net.c
 tests_fuzz_fuzz_net_LDADD = $(virtio_fuzz_ldadd)
 tests_fuzz_fuzz_net_LDFLAGS = $(virtio_fuzz_ldflags)
+tests_fuzz_fuzz_snapshot_SOURCES = tests/fuzz/fuzz-snapshot.c tests/unit/state-place.h
+tests_fuzz_fuzz_snapshot_LDADD = $(virtio_fuzz_ldadd)
+tests_fuzz_fuzz_snapshot_LDFLAGS = $(virtio_fuzz_ldflags)
 tests_fuzz_fuzz_virtqueue_SOURCES = tests/fuzz/fuzz-virtqueue.c
 tests_fuzz_fuzz_virtqueue_LDADD = $(virtio_fuzz_ldadd)
 tests_fuzz_fuzz_virtqueue_LDFLAGS = $(virtio_fuzz_ldflags)

@@ -2,7 +2,8 @@
 # shellcheck shell=sh disable=SC2154
 # Sourced first by every lab test. Outside the lab it has the test run in one and never returns;
 # inside it offers what the tests share: checks that are counted, and VMs. Set before, if wanted:
-# lab_timeout (seconds) and lab_files (below tests/, to be had in the working directory).
+# lab_timeout (seconds), lab_files and lab_built (below tests/ of the source and of the build, to be
+# had in the working directory).
 
 if [ ! -e /lab/job ] && [ -n "${CROSH_LAB_IMAGE-}" ]; then
     # For a host of another processor: CROSH_LAB_ARCH, and an image made for it.
@@ -26,6 +27,7 @@ elif [ ! -e /lab/job ]; then
     export CROSH_LAB_CACHE="${CROSH_LAB_CACHE:-$top_builddir/lab-cache}"
     files=
     for file in ${lab_files-}; do files="$files -f $top_srcdir/tests/$file"; done
+    for file in ${lab_built-}; do files="$files -f $top_builddir/tests/$file"; done
     # shellcheck disable=SC2086 # a list of words
     exec "$top_srcdir/tests/lab/lab" run --prefix "$CROSH_PREFIX" --image "$image" $files \
         --timeout "${lab_timeout:-150}" "$0"

@@ -7,6 +7,7 @@ virtio_tests = \
 	tests/unit/test-net-tap \
 	tests/unit/test-vhost-user \
 	tests/unit/test-virtio-devices \
+	tests/unit/test-virtio-state \
 	tests/unit/test-virtqueue \
 	tests/unit/test-vsock-data \
 	tests/unit/test-vsock-ends \
@@ -25,6 +26,8 @@ tests_unit_test_vhost_user_SOURCES = tests/unit/test-vhost-user.c tests/unit/fak
 tests_unit_test_vhost_user_LDADD = $(virtio_test_ldadd)
 tests_unit_test_virtio_devices_SOURCES = tests/unit/test-virtio-devices.c tests/unit/fake-queue.h
 tests_unit_test_virtio_devices_LDADD = $(virtio_test_ldadd)
+tests_unit_test_virtio_state_SOURCES = tests/unit/test-virtio-state.c tests/unit/state-place.h
+tests_unit_test_virtio_state_LDADD = $(virtio_test_ldadd)
 tests_unit_test_virtqueue_SOURCES = tests/unit/test-virtqueue.c tests/unit/fake-queue.h
 tests_unit_test_virtqueue_LDADD = $(virtio_test_ldadd)
 vsock_fixture = tests/unit/vsock-fixture.c tests/unit/vsock-fixture.h tests/unit/fake-queue.h \
