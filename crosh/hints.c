@@ -84,7 +84,7 @@ static char *hint_from_table(struct shell *shell, const char *line)
         const char *const *rest;
         int r = crosh_priv_command_resolve(&command, (const char *const *)words, &rest, NULL);
 
-        if (command->subcommand_count > 0 && *rest == NULL)
+        if (command->entry.run == NULL && *rest == NULL)
             (void)fputs("COMMAND", out);
         else if (r == 0)
             print_expected(out, command, rest);

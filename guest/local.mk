@@ -23,10 +23,14 @@ guest_agent_crosh_agent_SOURCES = \
 	guest/agent/session.c guest/agent/session.h \
 	guest/agent/target.c guest/agent/target.h \
 	guest/agent/users.c guest/agent/users.h \
+	guest/agent/files.c guest/agent/files.h \
+	$(files_sources) \
 	lib/base/error.c \
+	lib/base/sha256.c lib/base/sha256.h \
 	lib/wire/frame-queue.c lib/wire/frame.c
 nodist_guest_agent_crosh_agent_SOURCES = \
 	lib/wire/guest.pb-c.c lib/wire/guest.pb-c.h \
+	lib/wire/files.pb-c.c lib/wire/files.pb-c.h \
 	lib/wire/vsh.pb-c.c lib/wire/vsh.pb-c.h
 guest_agent_crosh_agent_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
 guest_agent_crosh_agent_LDADD = $(PROTOBUF_C_LIBS)

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 # libcrosh.so, and the static parts that the launcher and the agent share with it.
 
-noinst_LTLIBRARIES += lib/libbase.la lib/libwire.la
+noinst_LTLIBRARIES += lib/libbase.la lib/libwire.la lib/libfiles.la
 
 lib_libbase_la_SOURCES = \
 	lib/base/cleanup.h \
 	lib/base/deadline.h \
 	lib/base/error.c \
+	lib/base/sha256.c lib/base/sha256.h \
 	lib/base/size.c lib/base/size.h \
 	lib/base/unix-socket.c lib/base/unix-socket.h
 lib_libbase_la_CFLAGS = $(AM_CFLAGS) -fvisibility=default
@@ -14,11 +15,12 @@ lib_libbase_la_CFLAGS = $(AM_CFLAGS) -fvisibility=default
 # The protocols: generated from their .proto, plus the framing.
 wire_generated = \
 	lib/wire/vsh.pb-c.c lib/wire/vsh.pb-c.h \
+	lib/wire/files.pb-c.c lib/wire/files.pb-c.h \
 	lib/wire/guest.pb-c.c lib/wire/guest.pb-c.h \
 	lib/wire/control.pb-c.c lib/wire/control.pb-c.h \
 	lib/wire/snapshot.pb-c.c lib/wire/snapshot.pb-c.h
 wire_protos = lib/wire/vsh.proto lib/wire/guest.proto lib/wire/control.proto \
-	lib/wire/snapshot.proto
+	lib/wire/snapshot.proto lib/wire/files.proto
 
 lib_libwire_la_SOURCES = \
 	lib/wire/frame.c lib/wire/frame.h \
@@ -27,6 +29,16 @@ lib_libwire_la_SOURCES = \
 nodist_lib_libwire_la_SOURCES = $(wire_generated)
 lib_libwire_la_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
 lib_libwire_la_LIBADD = $(PROTOBUF_C_LIBS)
+
+# Copies of files, and relays of bytes, as vsh and the agent do them.
+lib_libfiles_la_SOURCES = $(files_sources)
+lib_libfiles_la_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
+files_sources = \
+	lib/files/files.h \
+	lib/files/link.c lib/files/link.h \
+	lib/files/names.c \
+	lib/files/receive.c \
+	lib/files/send.c
 
 BUILT_SOURCES += $(wire_generated)
 CLEANFILES += $(wire_generated)

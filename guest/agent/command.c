@@ -21,9 +21,6 @@
 #include "guest/agent/users.h"
 #include "lib/base/cleanup.h"
 
-#define PASSWD_FILE "/etc/passwd"
-#define GROUP_FILE  "/etc/group"
-
 #define PATH_OF_ROOT  "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define PATH_OF_USERS "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
 
@@ -139,7 +136,7 @@ int command_exec(const Vsh__SetupConnectionRequest *request, int terminal, int *
         if (r < 0)
             return r;
     }
-    r = user_lookup(&user, request->user, PASSWD_FILE, GROUP_FILE, err);
+    r = user_lookup(&user, request->user, USERS_PASSWD_FILE, USERS_GROUP_FILE, err);
     if (r < 0)
         return r;
     if (terminal >= 0)

@@ -11,14 +11,18 @@
 #include <unistd.h>
 
 #include "guest/agent/address.h"
+#include "guest/agent/files.h"
 #include "guest/agent/log.h"
 #include "guest/agent/pid1.h"
 #include "guest/agent/server.h"
+#include "guest/agent/session.h"
 #include "lib/wire/ports.h"
 
 static const char usage[] =
-    "usage: crosh-agent [--listen vsock:PORT|unix:PATH]... [--max-sessions N]\n"
-    "Serves terminals and commands to the host. As process 1 it is the system's init.\n";
+    "usage: crosh-agent [--listen ADDRESS]... [--files ADDRESS]... [--max-sessions N]\n"
+    "ADDRESS is vsock:PORT or unix:PATH.\n"
+    "Serves terminals and commands, and files, to the host. As process 1 it is the system's "
+    "init.\n";
 
 /* Descriptors 0 to 2 must be taken, or a socket becomes somebody's standard output. */
 static void open_standard_descriptors(void)
@@ -39,13 +43,16 @@ static void open_standard_descriptors(void)
 static _Noreturn void run_as_init(int argc, char **argv)
 {
     struct pid1_options options = {
-        .listen = address_vsock(VMADDR_CID_ANY, PORT_VSH),
+        .vsh = address_vsock(VMADDR_CID_ANY, PORT_VSH),
+        .files = address_vsock(VMADDR_CID_ANY, PORT_FILES),
         .link = address_vsock(VMADDR_CID_HOST, PORT_GUEST_LINK),
     };
 
     for (int i = 1; i + 1 < argc; i++) {
         if (strcmp(argv[i], "--listen") == 0)
-            (void)address_parse(&options.listen, argv[++i], VMADDR_CID_ANY, NULL);
+            (void)address_parse(&options.vsh, argv[++i], VMADDR_CID_ANY, NULL);
+        else if (strcmp(argv[i], "--files") == 0)
+            (void)address_parse(&options.files, argv[++i], VMADDR_CID_ANY, NULL);
         else if (strcmp(argv[i], "--link") == 0)
             (void)address_parse(&options.link, argv[++i], VMADDR_CID_HOST, NULL);
     }
@@ -65,19 +72,44 @@ static int parse_count(const char *text, unsigned int *count)
     return 0;
 }
 
-static int serve(const struct address *addresses, size_t count, unsigned int sessions_max)
+/* What the command line says: the addresses of count ports that are still to be opened. */
+struct services {
+    struct address addresses[SERVER_PORTS_MAX];
+    struct server_port ports[SERVER_PORTS_MAX];
+    size_t count;
+};
+
+static int add_service(struct services *services, const struct server_port *port,
+                       const char *option, const char *text)
 {
-    int listeners[SERVER_LISTENERS_MAX];
+    struct crosh_error err;
+
+    if (services->count == SERVER_PORTS_MAX) {
+        agent_log("--%s: at most %d addresses", option, SERVER_PORTS_MAX);
+        return -E2BIG;
+    }
+    if (address_parse(&services->addresses[services->count], text, VMADDR_CID_ANY, &err) < 0) {
+        agent_log("--%s: %s", option, err.message);
+        return -EINVAL;
+    }
+    services->ports[services->count++] = *port;
+    return 0;
+}
+
+static int serve(struct services *services, unsigned int sessions_max)
+{
+    struct address *addresses = services->addresses;
+    size_t count = services->count;
     struct crosh_error err;
 
     for (size_t i = 0; i < count; i++) {
-        listeners[i] = address_listen(&addresses[i], &err);
-        if (listeners[i] < 0) {
+        services->ports[i].listener = address_listen(&addresses[i], &err);
+        if (services->ports[i].listener < 0) {
             agent_log("%s", err.message);
             return EXIT_FAILURE;
         }
     }
-    if (server_run(listeners, count, sessions_max) < 0) {
+    if (server_run(services->ports, count, sessions_max) < 0) {
         agent_log("the service cannot run");
         return EXIT_FAILURE;
     }
@@ -92,15 +124,16 @@ int main(int argc, char **argv)
 {
     static const struct option options[] = {
         {"listen", required_argument, NULL, 'l'},
+        {"files", required_argument, NULL, 'f'},
         {"max-sessions", required_argument, NULL, 'm'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {0},
     };
-    struct address addresses[SERVER_LISTENERS_MAX];
+    static const struct server_port vsh = {-1, session_run, session_refuse};
+    static const struct server_port files = {-1, files_run, files_refuse};
+    struct services services = {.count = 0};
     unsigned int sessions_max = SERVER_SESSIONS_MAX;
-    struct crosh_error err;
-    size_t count = 0;
     int option;
 
     if (getpid() == 1)
@@ -109,15 +142,12 @@ int main(int argc, char **argv)
     while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
         switch (option) {
         case 'l':
-            if (count == SERVER_LISTENERS_MAX) {
-                agent_log("--listen: at most %d", SERVER_LISTENERS_MAX);
+            if (add_service(&services, &vsh, "listen", optarg) < 0)
                 return 2;
-            }
-            if (address_parse(&addresses[count], optarg, VMADDR_CID_ANY, &err) < 0) {
-                agent_log("--listen: %s", err.message);
+            break;
+        case 'f':
+            if (add_service(&services, &files, "files", optarg) < 0)
                 return 2;
-            }
-            count++;
             break;
         case 'm':
             if (parse_count(optarg, &sessions_max) < 0) {
@@ -140,7 +170,13 @@ int main(int argc, char **argv)
         (void)fputs(usage, stderr);
         return 2;
     }
-    if (count == 0)
-        addresses[count++] = address_vsock(VMADDR_CID_ANY, PORT_VSH);
-    return serve(addresses, count, sessions_max);
+    if (services.count == 0) {
+        services = (struct services){
+            .addresses = {address_vsock(VMADDR_CID_ANY, PORT_VSH),
+                          address_vsock(VMADDR_CID_ANY, PORT_FILES)},
+            .ports = {vsh, files},
+            .count = 2,
+        };
+    }
+    return serve(&services, sessions_max);
 }

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "guest/agent/command.h"
+#include "guest/agent/files.h"
 #include "guest/agent/guest-link.h"
 #include "guest/agent/kernel-params.h"
 #include "guest/agent/log.h"
@@ -33,6 +34,7 @@
 #include "guest/agent/power-button.h"
 #include "guest/agent/power.h"
 #include "guest/agent/server.h"
+#include "guest/agent/session.h"
 #include "lib/base/cleanup.h"
 
 #define MODULES_LIST "/etc/crosh/modules"
@@ -57,6 +59,7 @@ struct service {
 };
 
 enum { SERVICE_VSH, SERVICE_CONSOLE, SERVICE_COUNT };
+enum { PORT_OF_VSH, PORT_OF_FILES, PORT_COUNT };
 enum { POLL_SIGNALS, POLL_LINK, POLL_BUTTON, POLL_COUNT };
 
 struct pid1 {
@@ -64,7 +67,7 @@ struct pid1 {
     uint64_t boottime_init_us;
     int signals;
     int button;
-    int listener;
+    struct server_port ports[PORT_COUNT];
     int64_t listen_at_ms;
     bool has_link;
     struct guest_link link;
@@ -145,8 +148,8 @@ static void block_signals(struct pid1 *pid1)
 
 static void run_vsh(struct pid1 *pid1)
 {
-    if (server_run(&pid1->listener, 1, SERVER_SESSIONS_MAX) < 0)
-        agent_log("the vsh service cannot run");
+    if (server_run(pid1->ports, PORT_COUNT, SERVER_SESSIONS_MAX) < 0)
+        agent_log("the services of sessions cannot run");
 }
 
 /* The terminal behind /dev/console, which itself cannot be a controlling terminal. */
@@ -271,15 +274,22 @@ static void take_signals(struct pid1 *pid1)
 /* Listens and, once that works, lets the service run and the link say so. -1, or ms to wait. */
 static int listen_when_due(struct pid1 *pid1)
 {
-    struct crosh_error err;
+    const struct address *addresses[PORT_COUNT] = {
+        [PORT_OF_VSH] = &pid1->options->vsh,
+        [PORT_OF_FILES] = &pid1->options->files,
+    };
+    struct crosh_error err = {0};
     int64_t now = now_ms();
 
-    if (pid1->listener >= 0)
+    if (pid1->has_link)
         return -1;
     if (pid1->listen_at_ms > now)
         return (int)(pid1->listen_at_ms - now);
-    pid1->listener = address_listen(&pid1->options->listen, &err);
-    if (pid1->listener < 0) {
+    for (int i = 0; i < PORT_COUNT && err.code == 0; i++) {
+        if (pid1->ports[i].listener < 0)
+            pid1->ports[i].listener = address_listen(addresses[i], &err);
+    }
+    if (err.code < 0) {
         if (pid1->listen_at_ms == 0)
             agent_log("%s; trying on", err.message);
         pid1->listen_at_ms = now + LISTEN_PAUSE_MS;
@@ -328,7 +338,8 @@ _Noreturn void pid1_run(const struct pid1_options *options)
         .boottime_init_us = clock_us(CLOCK_BOOTTIME),
         .signals = -1,
         .button = -1,
-        .listener = -1,
+        .ports = {[PORT_OF_VSH] = {-1, session_run, session_refuse},
+                  [PORT_OF_FILES] = {-1, files_run, files_refuse}},
         .services = {[SERVICE_VSH] = {.name = "vsh service", .run = run_vsh},
                      [SERVICE_CONSOLE] = {.name = "console shell", .run = run_console}},
     };

@@ -6,8 +6,9 @@
 #include "guest/agent/address.h"
 
 struct pid1_options {
-    struct address listen; /* where the vsh service listens */
-    struct address link;   /* whom the guest link dials */
+    struct address vsh; /* where the services listen */
+    struct address files;
+    struct address link; /* whom the guest link dials */
 };
 
 /* Never returns but by ending the system. */

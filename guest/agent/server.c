@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The vsh service: a process for each session, so that none can hold up or break another. */
+/* The services of sessions: a process for each session, so that none can hold up or break another.
+ */
 #include "guest/agent/server.h"
 
 #include <errno.h>
@@ -14,13 +15,12 @@
 
 #include "guest/agent/address.h"
 #include "guest/agent/log.h"
-#include "guest/agent/session.h"
 
 /* Pause after accept() failed for lack of descriptors or memory, instead of spinning. */
 #define ACCEPT_PAUSE_MS 100
 
 struct server {
-    const int *listeners;
+    const struct server_port *ports;
     size_t count;
     int signals;
     unsigned int sessions;
@@ -49,21 +49,22 @@ static void take_signal(struct server *server)
 }
 
 /* In the new process: drops what belongs to the service, keeps SIGTERM blocked for the session. */
-static _Noreturn void run_session(const struct server *server, int fd)
+static _Noreturn void run_session(const struct server *server, const struct server_port *port,
+                                  int fd)
 {
     sigset_t mask;
 
     for (size_t i = 0; i < server->count; i++)
-        (void)close(server->listeners[i]);
+        (void)close(server->ports[i].listener);
     (void)close(server->signals);
     (void)sigemptyset(&mask);
     (void)sigaddset(&mask, SIGTERM);
     (void)sigprocmask(SIG_SETMASK, &mask, NULL);
-    session_run(fd);
+    port->run(fd);
     _exit(0);
 }
 
-static void begin_session(struct server *server, int fd)
+static void begin_session(struct server *server, const struct server_port *port, int fd)
 {
     char reason[64];
     pid_t pid;
@@ -75,27 +76,27 @@ static void begin_session(struct server *server, int fd)
     }
     if (server->sessions >= server->sessions_max) {
         (void)snprintf(reason, sizeof(reason), "too many sessions (%u are open)", server->sessions);
-        session_refuse(fd, reason);
+        port->refuse(fd, reason);
         return;
     }
     pid = fork();
     if (pid == 0)
-        run_session(server, fd);
+        run_session(server, port, fd);
     if (pid < 0) {
         agent_log_errno("cannot start a session");
-        session_refuse(fd, "the system has no room for another process");
+        port->refuse(fd, "the system has no room for another process");
         return;
     }
     server->sessions++;
     (void)close(fd);
 }
 
-static void accept_stream(struct server *server, int listener)
+static void accept_stream(struct server *server, const struct server_port *port)
 {
-    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    int fd = accept4(port->listener, NULL, NULL, SOCK_CLOEXEC);
 
     if (fd >= 0) {
-        begin_session(server, fd);
+        begin_session(server, port, fd);
         return;
     }
     if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
@@ -104,9 +105,9 @@ static void accept_stream(struct server *server, int listener)
     }
 }
 
-int server_run(const int *listeners, size_t count, unsigned int sessions_max)
+int server_run(const struct server_port *ports, size_t count, unsigned int sessions_max)
 {
-    struct server server = {.listeners = listeners, .count = count, .sessions_max = sessions_max};
+    struct server server = {.ports = ports, .count = count, .sessions_max = sessions_max};
     sigset_t mask;
 
     (void)sigemptyset(&mask);
@@ -118,18 +119,18 @@ int server_run(const int *listeners, size_t count, unsigned int sessions_max)
     if (server.signals < 0)
         return -errno;
     while (!server.is_ending) {
-        struct pollfd polls[SERVER_LISTENERS_MAX + 1];
+        struct pollfd polls[SERVER_PORTS_MAX + 1];
 
         polls[count] = (struct pollfd){.fd = server.signals, .events = POLLIN};
         for (size_t i = 0; i < count; i++)
-            polls[i] = (struct pollfd){.fd = listeners[i], .events = POLLIN};
+            polls[i] = (struct pollfd){.fd = ports[i].listener, .events = POLLIN};
         if (poll(polls, count + 1, -1) < 0 && errno != EINTR)
             break;
         if (polls[count].revents != 0)
             take_signal(&server);
         for (size_t i = 0; i < count; i++) {
             if (polls[i].revents != 0)
-                accept_stream(&server, listeners[i]);
+                accept_stream(&server, &ports[i]);
         }
     }
     (void)close(server.signals);

@@ -7,6 +7,10 @@
 
 #include <crosh/error.h>
 
+/* Where a guest keeps its users. */
+#define USERS_PASSWD_FILE "/etc/passwd"
+#define USERS_GROUP_FILE  "/etc/group"
+
 struct user {
     uid_t uid;
     gid_t gid;

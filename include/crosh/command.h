@@ -51,15 +51,15 @@ typedef void crosh_complete_fn(struct crosh_context *ctx, const struct crosh_arg
 
 /* One option or positional argument. Arrays end with an entry whose name is NULL. */
 struct crosh_param {
-    const char *name;    /* "kernel-param": the option is --kernel-param */
-    char short_name;     /* 'k', or 0 */
-    uint32_t flags;      /* CROSH_PARAM_* */
+    const char *name; /* "kernel-param": the option is --kernel-param */
+    char short_name;  /* 'k', or 0 */
+    uint32_t flags;   /* CROSH_PARAM_* */
     enum crosh_type type;
-    const char *value_name;     /* "SIZE" in the help; NULL: the name in capitals */
-    const char *summary;        /* one line, no full stop */
-    const char *default_value;  /* text parsed as if given; NULL: none */
-    int64_t min, max;           /* for INT, SIZE, SECONDS; both 0: any */
-    const char *const *choices; /* for CHOICE: NULL-terminated */
+    const char *value_name;      /* "SIZE" in the help; NULL: the name in capitals */
+    const char *summary;         /* one line, no full stop */
+    const char *default_value;   /* text parsed as if given; NULL: none */
+    int64_t min, max;            /* for INT, SIZE, SECONDS; both 0: any */
+    const char *const *choices;  /* for CHOICE: NULL-terminated */
     crosh_complete_fn *complete; /* NULL: by type */
 };
 
@@ -79,21 +79,23 @@ typedef int crosh_run_fn(struct crosh_context *ctx, const struct crosh_args *arg
                          struct crosh_error *err);
 
 /*
- * One command. It has either subcommands or a run function. struct_size and
+ * One command. It has subcommands, a run function, or both: then a first word that
+ * names a subcommand means that one, and anything else is for the run function and
+ * params. struct_size and
  * param_size are sizeof() in the module's own build, so that newer shells can
  * read older modules: both structs only ever grow at their end.
  */
 struct crosh_command {
-    uint32_t struct_size; /* sizeof(struct crosh_command) */
-    uint32_t param_size;  /* sizeof(struct crosh_param) */
-    uint32_t flags;       /* CROSH_COMMAND_* */
-    const char *name;     /* one word */
-    const char *summary;  /* one line for lists, no full stop */
-    const char *help;     /* paragraphs separated by "\n\n"; may be NULL */
-    const char *examples; /* lines "command\tmeaning\n"; may be NULL */
-    const struct crosh_param *params;                /* may be NULL */
-    const struct crosh_command *const *subcommands;  /* NULL-terminated array, or NULL */
-    crosh_run_fn *run;                               /* NULL when subcommands is set */
+    uint32_t struct_size;             /* sizeof(struct crosh_command) */
+    uint32_t param_size;              /* sizeof(struct crosh_param) */
+    uint32_t flags;                   /* CROSH_COMMAND_* */
+    const char *name;                 /* one word */
+    const char *summary;              /* one line for lists, no full stop */
+    const char *help;                 /* paragraphs separated by "\n\n"; may be NULL */
+    const char *examples;             /* lines "command\tmeaning\n"; may be NULL */
+    const struct crosh_param *params; /* may be NULL */
+    const struct crosh_command *const *subcommands; /* NULL-terminated array, or NULL */
+    crosh_run_fn *run;                              /* NULL: there are only subcommands */
 };
 
 /* Starts a command's initializer: CROSH_COMMAND_HEADER, .name = "..." */

@@ -349,7 +349,7 @@ int crosh_priv_command_resolve(const struct command **command, const char *const
     }
     *command = at;
     *rest = argv;
-    if (at->subcommand_count > 0 &&
+    if (at->subcommand_count > 0 && at->entry.run == NULL &&
         (*argv == NULL || (strcmp(*argv, "--help") != 0 && strcmp(*argv, "-h") != 0))) {
         struct suggestion suggestion;
         char quoted[128];

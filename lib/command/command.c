@@ -178,9 +178,9 @@ static struct command *command_new_at(const struct crosh_command *table, int dep
         (void)crosh_error_set(err, -EINVAL, "a command has a bad name or none");
         return NULL;
     }
-    if ((command->entry.run == NULL) == (command->entry.subcommands == NULL)) {
+    if (command->entry.run == NULL && command->entry.subcommands == NULL) {
         (void)crosh_error_set(err, -EINVAL,
-                              "command \"%s\" must have either sub-commands or a run function",
+                              "command \"%s\" has neither sub-commands nor a run function",
                               command->entry.name);
         return NULL;
     }

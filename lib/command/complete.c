@@ -139,12 +139,11 @@ void crosh_priv_complete(struct crosh_context *ctx, const struct command *comman
     const char *const *rest;
 
     (void)crosh_priv_command_resolve(&command, words, &rest, NULL);
-    if (command->subcommand_count > 0) {
-        for (size_t i = 0; *rest == NULL && i < command->subcommand_count; i++)
-            crosh_match_add(matches, command->subcommands[i]->entry.name,
-                            command->subcommands[i]->entry.summary);
+    for (size_t i = 0; *rest == NULL && i < command->subcommand_count; i++)
+        crosh_match_add(matches, command->subcommands[i]->entry.name,
+                        command->subcommands[i]->entry.summary);
+    if (command->entry.run == NULL)
         return;
-    }
     crosh_priv_complete_words(ctx, command, rest, matches);
 }
 

@@ -67,7 +67,7 @@ void crosh_priv_help_usage(FILE *out, const struct command *command)
     int has_options = 0;
 
     (void)fprintf(out, "usage: %s", crosh_priv_command_path(command, path, sizeof(path)));
-    if (command->subcommand_count > 0)
+    if (command->entry.run == NULL)
         (void)fputs(" COMMAND ...", out);
     for (size_t i = 0; i < command->param_count; i++) {
         const struct crosh_param *param = &command->params[i];

@@ -128,11 +128,11 @@ static void print_examples(FILE *out, const struct command *command)
     }
 }
 
-/* Calls print for every command below (or at) this one that can be run. */
+/* Calls print for every command at or below this one that can be run. */
 static void for_each_leaf(FILE *out, const struct command *command,
                           void (*print)(FILE *, const struct command *))
 {
-    if (command->subcommand_count == 0)
+    if (command->entry.run != NULL)
         print(out, command);
     for (size_t i = 0; i < command->subcommand_count; i++)
         for_each_leaf(out, command->subcommands[i], print);
@@ -192,9 +192,12 @@ static void print_all_examples(FILE *out, const struct command *command)
     if (!has_examples(command))
         return;
     (void)fputs(".SH EXAMPLES\n", out);
-    print_examples(out, command);
+    if (command->entry.run == NULL)
+        print_examples(out, command);
     for (size_t i = 0; i < command->subcommand_count; i++)
         for_each_leaf(out, command->subcommands[i], print_examples);
+    if (command->entry.run != NULL)
+        print_examples(out, command);
 }
 
 static void print_foot(FILE *out)
@@ -213,7 +216,8 @@ void crosh_priv_man_print(FILE *out, const struct command *command)
     for_each_leaf(out, command, print_synopsis_line);
     (void)fputs(".SH DESCRIPTION\n", out);
     if (command->subcommand_count > 0) {
-        print_paragraphs(out, entry->help != NULL ? entry->help : entry->summary);
+        print_paragraphs(out,
+                         entry->help != NULL && entry->run == NULL ? entry->help : entry->summary);
         (void)fputs(".PP\nThese are commands of\n.BR crosh (1).\n.SH COMMANDS\n", out);
         for_each_leaf(out, command, print_section);
     } else {

@@ -4,6 +4,8 @@
 #define CROSH_WIRE_PORTS_H
 
 #define PORT_VSH        9001u /* in the guest: terminals and commands (vsh.proto) */
+#define PORT_STREAMS    9002u /* in the guest: streams to its ports and sockets (streams.proto) */
+#define PORT_FILES      9003u /* in the guest: copies of files (files.proto) */
 #define PORT_GUEST_LINK 7777u /* on the host: the agent's stream to its launcher (guest.proto) */
 
 #define VSH_TARGET_VM "vm_shell" /* the target that means the VM itself */

@@ -2,13 +2,15 @@
 # The vsh module. Its code is a library of its own, so that programs can hold it without loading it.
 noinst_LTLIBRARIES += modules/vsh/libvsh.la
 modules_vsh_libvsh_la_SOURCES = \
+	modules/vsh/cp.c modules/vsh/cp.h \
+	modules/vsh/cp-between.c modules/vsh/cp-between.h \
 	modules/vsh/vsh-session.c modules/vsh/vsh-session.h \
 	modules/vsh/vsh-signals.c modules/vsh/vsh-signals.h \
 	modules/vsh/vsh-terminal.c modules/vsh/vsh-terminal.h \
 	modules/vsh/vsh-text.c modules/vsh/vsh-text.h \
 	modules/vsh/vsh.c
 modules_vsh_libvsh_la_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
-modules_vsh_libvsh_la_LIBADD = lib/libcrosh.la lib/libwire.la $(PROTOBUF_C_LIBS)
+modules_vsh_libvsh_la_LIBADD = lib/libcrosh.la lib/libfiles.la lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS)
 
 pkgmodule_LTLIBRARIES += modules/vsh/vsh.la
 modules_vsh_vsh_la_SOURCES =

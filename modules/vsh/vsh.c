@@ -11,6 +11,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/wire/ports.h"
 #include "lib/wire/vsh.pb-c.h"
+#include "modules/vsh/cp.h"
 #include "modules/vsh/vsh-session.h"
 #include "modules/vsh/vsh-terminal.h"
 
@@ -168,10 +169,13 @@ static const struct crosh_param vsh_params[] = {
 };
 /* clang-format on */
 
+static const struct crosh_command *const vsh_subcommands[] = {&vsh_cp_command, NULL};
+
 static const struct crosh_command vsh_command = {
     CROSH_COMMAND_HEADER,
     .name = "vsh",
     .summary = "Open a shell or run a command in a VM",
+    .subcommands = vsh_subcommands,
     .help = "Opens a login shell in a running VM, or runs one command there. Between terminals "
             "the command gets a terminal of its own; else its input, output and error output "
             "are passed on as they are, so that it can stand in pipes and redirections.\n\n"

@@ -37,8 +37,9 @@ class Launcher:
         self.agent = None
         self.ports = ports
         if ports is None:
-            self.ports = {9001: self.agent_dir + "/vsh"}
-            self.agent = subprocess.Popen([AGENT, "--listen", "unix:" + self.ports[9001]])
+            self.ports = {9001: self.agent_dir + "/vsh", 9003: self.agent_dir + "/files"}
+            self.agent = subprocess.Popen([AGENT, "--listen", "unix:" + self.ports[9001],
+                                           "--files", "unix:" + self.ports[9003]])
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(directory / "vsock.sock"))
         self.listener.listen(64)

@@ -48,8 +48,18 @@ class Server:
                 self.script(self)
             except Exception as error:  # pylint: disable=broad-except
                 self.error = error
-            self.stream.close()
+            self.hang_up()
             self.done.set()
+
+    def hang_up(self):
+        """The end; what the client still says is read, lest it take our last word along."""
+        try:
+            self.stream.shutdown(socket.SHUT_WR)
+            while self.stream.recv(65536):
+                pass
+        except (OSError, AttributeError):
+            pass
+        self.stream.close()
 
     def expect(self, script):
         """The next session runs by this."""
@@ -337,6 +347,7 @@ def messages_in_single_bytes():
             """Sends each byte alone."""
             recv = plain.recv
             close = plain.close
+            shutdown = plain.shutdown
 
             @staticmethod
             def sendall(data):

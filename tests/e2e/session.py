@@ -196,6 +196,26 @@ def garbage_on_the_sockets_harms_nobody():
 
 
 @case
+def files_are_copied_in_and_out():
+    work = home.path / "copies"
+    (work / "tree" / "sub").mkdir(parents=True)
+    data = os.urandom(3 << 20)
+    (work / "tree" / "sub" / "data").write_bytes(data)
+    (work / "tree" / "link").symlink_to("sub/data")
+    done = home.run("vsh", "cp", str(work / "tree"), "alpha:/tmp", timeout=BOOT)
+    equal(done.returncode, 0, done.stderr)
+    equal(vsh("sha256sum", "/tmp/tree/link").stdout,
+          f"{hashlib.sha256(data).hexdigest()}  /tmp/tree/link\n")
+    done = home.run("vsh", "cp", "alpha:/tmp/tree", str(work / "back"), timeout=BOOT)
+    equal(done.returncode, 0, done.stderr)
+    equal((work / "back" / "sub" / "data").read_bytes(), data)
+    equal(os.readlink(work / "back" / "link"), "sub/data")
+    done = home.run("vsh", "cp", "alpha:/no/such", str(work))
+    equal(done.returncode, 1)
+    contains(done.stderr, "such: No such file or directory")
+
+
+@case
 def the_console_log_is_kept():
     vsh("sh", "-c", "echo marker-in-the-log > /dev/console")
     wait_for(lambda: "marker-in-the-log" in home.run("-c", "vmc logs alpha").stdout, 20,

@@ -6,6 +6,7 @@ guest_unit_tests = \
 	tests/unit/test-agent-parts \
 	tests/unit/test-frame \
 	tests/unit/test-frame-queue \
+	tests/unit/test-sha256 \
 	tests/unit/test-vsh-client
 check_PROGRAMS += $(guest_unit_tests)
 TESTS += $(guest_unit_tests)
@@ -25,6 +26,10 @@ tests_unit_test_frame_LDADD = $(guest_unit_libs)
 tests_unit_test_frame_queue_SOURCES = tests/unit/test-frame-queue.c
 tests_unit_test_frame_queue_CPPFLAGS = $(guest_unit_cppflags)
 tests_unit_test_frame_queue_LDADD = $(guest_unit_libs)
+
+tests_unit_test_sha256_SOURCES = tests/unit/test-sha256.c
+tests_unit_test_sha256_CPPFLAGS = $(guest_unit_cppflags)
+tests_unit_test_sha256_LDADD = $(guest_unit_libs)
 
 tests_unit_test_vsh_client_SOURCES = tests/unit/test-vsh-client.c \
 	modules/vsh/vsh-terminal.c modules/vsh/vsh-text.c

@@ -230,6 +230,43 @@ static void test_subcommands(void **state)
     assert_string_equal(err.hint, "see \"help vmc\"");
 }
 
+static void test_a_command_that_runs_beside_its_subcommands(void **state)
+{
+    static const struct crosh_command sub = {CROSH_COMMAND_HEADER, .name = "cp",
+                                             .run = run_nothing};
+    static const struct crosh_command *const subs[] = {&sub, NULL};
+    static const struct crosh_command table = {CROSH_COMMAND_HEADER, .name = "vsh",
+                                               .subcommands = subs, .run = run_nothing};
+    struct crosh_error err = {0};
+    struct command *both = crosh_priv_command_new(&table, &err);
+    static const struct {
+        const char *const words[4];
+        const char *name;
+        const char *rest;
+    } cases[] = {
+        {{"vsh", "cp", "x"}, "cp", "x"},
+        {{"vsh", "x", "cp"}, "vsh", "x"},
+        {{"vsh", "--", "cp"}, "vsh", "--"},
+        {{"vsh", "cpx"}, "vsh", "cpx"},
+        {{"vsh"}, "vsh", NULL},
+    };
+
+    (void)state;
+    assert_non_null(both);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        const struct command *command = both;
+        const char *const *rest;
+
+        assert_int_equal(crosh_priv_command_resolve(&command, cases[i].words, &rest, &err), 0);
+        assert_string_equal(command->entry.name, cases[i].name);
+        if (cases[i].rest == NULL)
+            assert_null(rest[0]);
+        else
+            assert_string_equal(rest[0], cases[i].rest);
+    }
+    crosh_priv_command_free(both);
+}
+
 /* The candidates, each followed by a space, partial ones by nothing. */
 static const char *completed(const char *const *words, const char *prefix)
 {
@@ -274,6 +311,7 @@ int main(void)
         cmocka_unit_test(test_help),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_subcommands),
+        cmocka_unit_test(test_a_command_that_runs_beside_its_subcommands),
         cmocka_unit_test(test_completion),
     };
 

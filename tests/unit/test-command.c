@@ -86,7 +86,7 @@ static void test_sizes(void **state)
     assert_refused(&table, "a command has an impossible struct_size of 8");
     /* Cut before run: as good as none. */
     table.struct_size = offsetof(struct crosh_command, params);
-    assert_refused(&table, "command \"c\" must have either sub-commands or a run function");
+    assert_refused(&table, "command \"c\" has neither sub-commands nor a run function");
 }
 
 static void test_names(void **state)
@@ -103,8 +103,6 @@ static void test_names(void **state)
     assert_refused(&table, "a command has a bad name or none");
     table.name = "c";
     table.subcommands = twice;
-    assert_refused(&table, "command \"c\" must have either sub-commands or a run function");
-    table.run = NULL;
     assert_refused(&table, "command \"c\" has two sub-commands \"s\"");
 }
 
