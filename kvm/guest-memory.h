@@ -20,6 +20,11 @@ struct guest_memory_region {
 struct guest_memory {
     struct guest_memory_region region[GUEST_MEMORY_MAX_REGIONS];
     unsigned int count;
+    /* All of it is one file, which other processes may map, too; shared_base is where that file
+       is mapped here. */
+    bool is_shared;
+    int shared_fd;
+    uint8_t *shared_base;
 };
 
 /* 0; -EINVAL when it is empty, wraps or overlaps; -ENOSPC when the map is full. */

@@ -118,13 +118,17 @@ static int check_files(const struct machine_config *config, struct crosh_error *
     return 0;
 }
 
-/* Network cards need the host's network, which a confined launcher has left. */
-static int open_nics(struct launcher *l, struct crosh_error *err)
+/* What is outside of the machine: network cards need the host's network, which a confined launcher
+   has left. QEMU sees to shared directories itself. */
+static int open_connections(struct launcher *l, struct crosh_error *err)
 {
     struct machine_config *machine = &l->machine_config;
 
     for (unsigned int i = 0; i < machine->nic_count; i++)
         if (nic_open(&machine->nic[i], machine->name, i, machine->vcpus, err) < 0)
+            return err->code;
+    for (unsigned int i = 0; i < machine->share_count && l->backend == &machine_kvm; i++)
+        if (fs_share_open(&machine->share[i], err) < 0)
             return err->code;
     return 0;
 }
@@ -150,7 +154,7 @@ static int set_up(struct launcher *l, struct crosh_error *err)
         return err->code;
     if (l->notice[0] != '\0')
         launcher_send_notice(l);
-    ret = open_nics(l, err);
+    ret = open_connections(l, err);
     if (ret == 0)
         ret = confine(l->config, l->backend, err);
     return ret < 0 ? ret : launcher_machine_up(l, err);
@@ -199,6 +203,8 @@ static void tear_down(struct launcher *l)
         (void)unlink(pid);
     for (unsigned int i = 0; i < l->machine_config.nic_count; i++)
         nic_close(&l->machine_config.nic[i]);
+    for (unsigned int i = 0; i < l->machine_config.share_count; i++)
+        fs_share_close(&l->machine_config.share[i]);
     write_ended(l);
     console_log_free(l->console);
     /* Last: who waits for the event or for the socket to go finds everything else in order. */

@@ -14,10 +14,12 @@
 #include "kvm/guest-memory.h"
 #include "kvm/snapshot/snapshot.h"
 #include "kvm/virtio/device.h"
+#include "kvm/virtio/fs.h"
 
-#define MACHINE_MAX_DISKS 16
-#define MACHINE_MAX_NICS  4
-#define MACHINE_MAX_VCPUS 8
+#define MACHINE_MAX_DISKS  16
+#define MACHINE_MAX_NICS   4
+#define MACHINE_MAX_SHARES 4
+#define MACHINE_MAX_VCPUS  8
 
 struct machine_disk {
     const char *path;
@@ -45,6 +47,9 @@ struct machine_config {
     struct machine_disk disk[MACHINE_MAX_DISKS];
     unsigned int nic_count;
     struct nic nic[MACHINE_MAX_NICS]; /* opened by the launcher, before it is confined */
+    bool shared_memory;               /* other processes can be given the guest's memory */
+    unsigned int share_count;
+    struct fs_share share[MACHINE_MAX_SHARES]; /* on KVM: opened by the launcher, too */
     /* Instead of a boot: the state and the memory that the machine begins with. NULL: boot. */
     const struct snapshot *restore;
 };

@@ -29,6 +29,8 @@ enum option_id {
     OPT_DISK,
     OPT_DISK_RO,
     OPT_NET,
+    OPT_FS,
+    OPT_SHARED_MEMORY,
     OPT_TRANSPORT,
     OPT_ACCEL,
     OPT_CID,
@@ -63,6 +65,10 @@ static const struct {
      "a network card: tap=NAME, fd=N (a tap's), passt=SOCKET or socket-fd=N, then\n"
      "                           ,mac=ADDRESS and ,mtu=N as wanted; up to 4"},
     {"transport", "HOW", OPT_TRANSPORT, "virtio devices by pci, mmio or auto (pci)"},
+    {"fs", "tag=NAME,socket=PATH", OPT_FS,
+     "a directory that the virtiofsd at PATH shares, for the guest to\n"
+     "                           mount by NAME; up to 4, with --shared-memory"},
+    {"shared-memory", NULL, OPT_SHARED_MEMORY, "make guest memory one that processes can share"},
     {"accel", "HOW", OPT_ACCEL, "auto, kvm or tcg (auto)"},
     {"cid", "N", OPT_CID, "vsock context id of the guest (3)"},
     {"control-fd", "FD", OPT_CONTROL_FD, "a connected stream to serve as a subscribed client"},
@@ -130,6 +136,15 @@ static int add_nic(struct machine_config *machine, const char *text, struct cros
     if (machine->nic_count == MACHINE_MAX_NICS)
         return crosh_error_set(err, CROSH_EUSAGE, "at most %d network cards", MACHINE_MAX_NICS);
     return nic_parse(text, &machine->nic[machine->nic_count++], err);
+}
+
+static int add_share(struct machine_config *machine, const char *text, struct crosh_error *err)
+{
+    if (machine->share_count == MACHINE_MAX_SHARES)
+        return crosh_error_set(err, CROSH_EUSAGE, "at most %d shared directories",
+                               MACHINE_MAX_SHARES);
+    machine->shared_memory = true;
+    return fs_share_parse(text, &machine->share[machine->share_count++], err);
 }
 
 static int parse_accel(const char *text, enum launcher_accel *accel, struct crosh_error *err)
@@ -204,6 +219,12 @@ static int parse_option(int id, struct launcher_config *config, struct crosh_err
         break;
     case OPT_TRANSPORT:
         ret = parse_transport(optarg, &machine->transport, err);
+        break;
+    case OPT_FS:
+        ret = add_share(machine, optarg, err);
+        break;
+    case OPT_SHARED_MEMORY:
+        machine->shared_memory = true;
         break;
     case OPT_ACCEL:
         ret = parse_accel(optarg, &config->accel, err);

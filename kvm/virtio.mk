@@ -3,10 +3,14 @@
 kvm_libkvm_la_SOURCES += \
 	kvm/virtio/console.c kvm/virtio/console.h \
 	kvm/virtio/device.c kvm/virtio/device.h \
+	kvm/virtio/fs.c kvm/virtio/fs.h \
 	kvm/virtio/rng.c kvm/virtio/rng.h \
 	kvm/virtio/vhost-user.c kvm/virtio/vhost-user.h \
+	kvm/virtio/vhost-user-frontend.c kvm/virtio/vhost-user-frontend.h \
+	kvm/virtio/vhost-user-link.c kvm/virtio/vhost-user-link.h \
 	kvm/virtio/vhost-user-message.c kvm/virtio/vhost-user-message.h \
 	kvm/virtio/virtqueue.c kvm/virtio/virtqueue.h \
+	kvm/virtio/virtqueue-adopt.c kvm/virtio/virtqueue-adopt.h \
 	kvm/virtio/vsock.c kvm/virtio/vsock.h kvm/virtio/vsock-internal.h \
 	kvm/virtio/vsock-conn.c \
 	kvm/virtio/vsock-host.c \

@@ -109,6 +109,11 @@ int kvm_devices_init(struct machine *machine, const struct machine_config *confi
         if (plug(machine, machine->nic[i], err) < 0)
             return -EIO;
     }
+    for (unsigned int i = 0; i < config->share_count && i < MACHINE_MAX_SHARES; i++) {
+        machine->fs[i] = virtio_fs_new(loop, &config->share[i], err);
+        if (plug(machine, machine->fs[i], err) < 0)
+            return -EIO;
+    }
     if (machine->host.vsock != NULL && plug(machine, machine->host.vsock, err) < 0)
         return -EIO;
     machine->console = virtio_console_new(loop, on_console_output, machine, err);
@@ -128,6 +133,8 @@ void kvm_devices_fini(struct machine *machine)
         virtio_blk_free(machine->disk[i]);
     for (unsigned int i = 0; i < MACHINE_MAX_NICS; i++)
         virtio_net_free(machine->nic[i]);
+    for (unsigned int i = 0; i < MACHINE_MAX_SHARES; i++)
+        virtio_fs_free(machine->fs[i]);
     virtio_console_free(machine->console);
     virtio_rng_free(machine->rng);
     pci_bus_fini(&machine->pci);

@@ -20,8 +20,8 @@
 #include "kvm/virtio/mmio.h"
 #include "kvm/virtio/pci.h"
 
-/* vsock, console and rng beside disks and network cards */
-#define KVM_MAX_DEVICES (MACHINE_MAX_DISKS + MACHINE_MAX_NICS + 3)
+/* vsock, console and rng beside disks, network cards and shared directories */
+#define KVM_MAX_DEVICES (MACHINE_MAX_DISKS + MACHINE_MAX_NICS + MACHINE_MAX_SHARES + 3)
 /* MSI lines follow the interrupt controller's pins. */
 #define KVM_MAX_LINES (LAYOUT_PINS + KVM_MAX_DEVICES * (VIRTIO_DEVICE_MAX_QUEUES + 1))
 
@@ -88,6 +88,7 @@ struct machine {
     unsigned int disk_count;
     struct virtio_device *disk[MACHINE_MAX_DISKS];
     struct virtio_device *nic[MACHINE_MAX_NICS];
+    struct virtio_device *fs[MACHINE_MAX_SHARES];
     struct virtio_device *console, *rng;
     bool is_console_in_use; /* it spoke last, not the serial port: typing goes there */
 

@@ -1,22 +1,40 @@
 /* SPDX-License-Identifier: MIT */
 /* The guest's RAM: its mapping here and its slots in KVM. */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "kvm/backend/kvm-machine.h"
+#include "lib/base/cleanup.h"
 
 #define HUGE_PAGE (UINT64_C(2) << 20)
 
 /*
- * Anonymous memory rather than a memfd, because by default Linux gives huge pages
- * to anonymous memory that asks for them but not to shared memory: 2 MiB pages cost
+ * A file for memory that other processes are given. It is sealed: nobody can cut it
+ * short, which would have us killed at the next access.
+ */
+static int make_file(uint64_t size, struct crosh_error *err)
+{
+    cleanup_close int fd = memfd_create("guest-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (fd < 0 || ftruncate(fd, (off_t)size) < 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+        return crosh_error_errno(err, "shared guest memory");
+    return move_fd(fd);
+}
+
+/*
+ * Anonymous memory where it need not be shared (fd -1), because by default Linux gives
+ * huge pages to anonymous memory that asks for them but not to a memfd: 2 MiB pages cost
  * the guest's boot ten times fewer page faults. Aligned to them for the same reason.
  */
-static uint8_t *map_aligned(uint64_t size, struct crosh_error *err)
+static uint8_t *map_aligned(uint64_t size, int fd, struct crosh_error *err)
 {
     uint8_t *map =
         mmap(NULL, size + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    int flags = fd >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
     uint8_t *start;
 
     if (map == MAP_FAILED) {
@@ -29,8 +47,7 @@ static uint8_t *map_aligned(uint64_t size, struct crosh_error *err)
     if (map + HUGE_PAGE > start)
         (void)munmap(start + size, (size_t)(map + HUGE_PAGE - start));
     /* Only now is it accounted for, and refused if the host cannot have that much. */
-    if (mmap(start, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
-        MAP_FAILED) {
+    if (mmap(start, size, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0) == MAP_FAILED) {
         crosh_error_errno(err, "%llu MiB of guest memory", (unsigned long long)(size >> 20));
         crosh_error_hint(err, "give the VM less memory than the host has");
         (void)munmap(start, size);
@@ -63,14 +80,28 @@ int kvm_memory_init(struct machine *machine, const struct machine_config *config
     uint64_t bytes = config->memory_bytes;
     uint64_t below = LAYOUT_HOLE_START - LAYOUT_RAM;
     uint64_t low = bytes < below ? bytes : below;
+    cleanup_close int fd = -1;
     uint8_t *host;
     int code;
 
     if (bytes < HUGE_PAGE || bytes % HUGE_PAGE != 0)
         return crosh_error_set(err, -EINVAL, "memory size must be a multiple of 2 MiB");
-    host = map_aligned(bytes, err);
+    if (config->shared_memory) {
+        if (config->restore != NULL)
+            return crosh_error_set(err, -EOPNOTSUPP,
+                                   "a VM with shared memory cannot begin from a snapshot");
+        fd = make_file(bytes, err);
+        if (fd < 0)
+            return fd;
+    }
+    host = map_aligned(bytes, fd, err);
     if (host == NULL)
         return -ENOMEM;
+    if (fd >= 0) {
+        machine->memory.is_shared = true;
+        machine->memory.shared_fd = move_fd(fd);
+        machine->memory.shared_base = host;
+    }
     code = config->restore != NULL ? snapshot_map_memory(config->restore, host, bytes, err) : 0;
     if (code == 0)
         code = add_slot(machine, LAYOUT_RAM, low, host, err);
@@ -86,4 +117,7 @@ void kvm_memory_fini(struct machine *machine)
     for (unsigned int i = 0; i < machine->memory.count; i++)
         (void)munmap(machine->memory.region[i].host, machine->memory.region[i].size);
     machine->memory.count = 0;
+    if (machine->memory.is_shared)
+        (void)close(machine->memory.shared_fd);
+    machine->memory.is_shared = false;
 }

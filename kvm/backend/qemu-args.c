@@ -84,6 +84,26 @@ static void add_nic(struct qemu_args *args, const struct nic *nic, unsigned int 
     add_json(args, "-device", device);
 }
 
+static void add_share(struct qemu_args *args, const struct fs_share *share, unsigned int index)
+{
+    char id[16], path[2 * VHOST_USER_PATH_MAX];
+    size_t used = 0;
+
+    /* There is no JSON for this one: commas are doubled. */
+    for (const char *p = share->socket; *p != '\0'; p++) {
+        path[used++] = *p;
+        if (*p == ',')
+            path[used++] = ',';
+    }
+    path[used] = '\0';
+    snprintf(id, sizeof(id), "fs%u", index);
+    add(args, "-chardev");
+    add(args, "socket,id=%s,path=%s", id, path);
+    add_json(args, "-device",
+             json_pack("{s:s, s:s, s:s}", "driver", "vhost-user-fs-pci", "chardev", id, "tag",
+                       share->tag));
+}
+
 int qemu_args_build(struct qemu_args *args, const char *program,
                     const struct machine_config *config, int qmp_fd, int console_fd, int vsock_fd)
 {
@@ -126,6 +146,8 @@ int qemu_args_build(struct qemu_args *args, const char *program,
         add_disk(args, &config->disk[i], i);
     for (unsigned int i = 0; i < config->nic_count; i++)
         add_nic(args, &config->nic[i], i);
+    for (unsigned int i = 0; i < config->share_count; i++)
+        add_share(args, &config->share[i], i);
     add(args, "-kernel");
     add(args, "%s", config->kernel);
     if (config->initrd != NULL) {

@@ -107,6 +107,8 @@ static const int loop_calls[] = {
     SCMP_SYS(unlinkat),
     SCMP_SYS(rename),
     SCMP_SYS(renameat),
+    SCMP_SYS(memfd_create), /* guest memory that is shared, made anew at a reboot */
+    SCMP_SYS(ftruncate),
     /* sockets, of the unix family */
     SCMP_SYS(bind),
     SCMP_SYS(listen),

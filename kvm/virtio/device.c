@@ -114,6 +114,7 @@ void virtio_device_stop(struct virtio_device *dev)
     if (!dev->started)
         return;
     dev->started = false;
+    atomic_store(&dev->needs_reset, false);
     for (unsigned int i = 0; i < dev->queue_count; i++) {
         event_remove(dev->kick[i].source);
         dev->kick[i].source = NULL;

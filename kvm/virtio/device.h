@@ -3,6 +3,7 @@
 #ifndef KVM_VIRTIO_DEVICE_H
 #define KVM_VIRTIO_DEVICE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -74,6 +75,9 @@ struct virtio_device {
     unsigned int queue_count;
     struct virtqueue queue[VIRTIO_DEVICE_MAX_QUEUES];
     bool started;
+    /* The device cannot go on until it is reset (DEVICE_NEEDS_RESET); cleared by the reset. It
+       calls virtio_device_config_changed() then. */
+    atomic_bool needs_reset;
     struct virtio_kick kick[VIRTIO_DEVICE_MAX_QUEUES]; /* device.c's own */
 
     /* Set by the transport. */

@@ -81,7 +81,7 @@ static uint32_t read_register(struct virtio_transport *t, uint64_t offset)
     case VIRTIO_MMIO_INTERRUPT_STATUS:
         return atomic_load(&t->isr);
     case VIRTIO_MMIO_STATUS:
-        return t->status;
+        return virtio_transport_status(t);
     case VIRTIO_MMIO_SHM_LEN_LOW:
     case VIRTIO_MMIO_SHM_LEN_HIGH:
     case VIRTIO_MMIO_SHM_BASE_LOW:

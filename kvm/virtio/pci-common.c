@@ -184,7 +184,7 @@ uint64_t virtio_pci_common_read(struct virtio_pci *t, uint64_t offset, unsigned 
     case VIRTIO_PCI_COMMON_NUMQ:
         return transport->dev->queue_count;
     case VIRTIO_PCI_COMMON_STATUS:
-        return transport->status;
+        return virtio_transport_status(transport);
     case VIRTIO_PCI_COMMON_CFGGENERATION:
         return atomic_load(&transport->config_generation);
     case VIRTIO_PCI_COMMON_Q_SELECT:

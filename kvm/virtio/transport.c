@@ -152,6 +152,12 @@ void virtio_transport_set_driver_features(struct virtio_transport *t, uint32_t v
                                                                                        << shift;
 }
 
+uint8_t virtio_transport_status(const struct virtio_transport *t)
+{
+    return t->status |
+           (atomic_load(&t->dev->needs_reset) ? (uint8_t)VIRTIO_CONFIG_S_NEEDS_RESET : 0);
+}
+
 void virtio_transport_set_status(struct virtio_transport *t, uint8_t status)
 {
     uint8_t added = status & (uint8_t)~t->status;

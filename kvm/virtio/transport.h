@@ -91,6 +91,7 @@ void virtio_transport_fini(struct virtio_transport *t);
 uint32_t virtio_transport_device_features(const struct virtio_transport *t);
 uint32_t virtio_transport_driver_features(const struct virtio_transport *t);
 void virtio_transport_set_driver_features(struct virtio_transport *t, uint32_t value);
+uint8_t virtio_transport_status(const struct virtio_transport *t);
 /* A write of 0 resets the device. */
 void virtio_transport_set_status(struct virtio_transport *t, uint8_t status);
 

@@ -113,22 +113,43 @@ int vhost_user_read(struct vhost_user_reader *reader, int fd)
     return reader->used == HEADER_BYTES + reader->header.size;
 }
 
-int vhost_user_reply(int fd, uint32_t request, const void *payload, uint32_t size)
+int vhost_user_send(int fd, uint32_t request, uint32_t flags, const void *payload, uint32_t size,
+                    const int *fds, unsigned int fd_count)
 {
-    struct vhost_user_header header = {
-        .request = request,
-        .flags = VHOST_USER_VERSION | VHOST_USER_REPLY,
-        .size = size,
-    };
+    struct vhost_user_header header = {.request = request, .flags = flags, .size = size};
     struct iovec iov[2] = {
         {.iov_base = &header, .iov_len = sizeof(header)},
         {.iov_base = (void *)(uintptr_t)payload, .iov_len = size},
     };
-    const struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-    ssize_t n = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+    union {
+        struct cmsghdr align;
+        uint8_t space[CMSG_SPACE(sizeof(int) * VHOST_USER_MAX_FDS)];
+    } control = {.space = {0}};
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+    ssize_t n;
 
+    if (fd_count > VHOST_USER_MAX_FDS)
+        return -EINVAL;
+    if (fd_count > 0) {
+        struct cmsghdr *c;
+
+        msg.msg_control = &control;
+        msg.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
+        c = CMSG_FIRSTHDR(&msg);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
+        memcpy(CMSG_DATA(c), fds, sizeof(int) * fd_count);
+    }
+    n = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0)
         return -errno;
-    /* A frontend waits for each reply, so the socket is never full unless it plays games. */
+    /* Either end waits for answers, so the socket is never full unless the other plays games. */
     return (size_t)n == sizeof(header) + size ? 0 : -EPROTO;
+}
+
+int vhost_user_reply(int fd, uint32_t request, const void *payload, uint32_t size)
+{
+    return vhost_user_send(fd, request, VHOST_USER_VERSION | VHOST_USER_REPLY, payload, size, NULL,
+                           0);
 }

@@ -105,6 +105,12 @@ void vhost_user_reader_clear(struct vhost_user_reader *reader);
 int vhost_user_read(struct vhost_user_reader *reader, int fd);
 /* The message's descriptor number i, now the caller's; -1 if there is none. */
 int vhost_user_take_fd(struct vhost_user_reader *reader, unsigned int i);
+/*
+ * Sends a message with fd_count (up to VHOST_USER_MAX_FDS) descriptors, without ever
+ * waiting. 0 or negative errno.
+ */
+int vhost_user_send(int fd, uint32_t request, uint32_t flags, const void *payload, uint32_t size,
+                    const int *fds, unsigned int fd_count);
 /* Sends a reply. 0 or negative errno. */
 int vhost_user_reply(int fd, uint32_t request, const void *payload, uint32_t size);
 

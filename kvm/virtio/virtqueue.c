@@ -220,6 +220,14 @@ static int read_chain(const struct virtqueue *vq, struct virtqueue_chain *chain)
     return walk(vq, chain, table, count, 0, NULL);
 }
 
+int virtqueue_chain_at(const struct virtqueue *vq, uint16_t head, struct virtqueue_chain *chain)
+{
+    if (!vq->running || vq->broken)
+        return -EPROTO;
+    chain->head = head;
+    return read_chain(vq, chain);
+}
+
 int virtqueue_pop(struct virtqueue *vq, struct virtqueue_chain *chain)
 {
     uint16_t pending, slot;
@@ -331,13 +339,17 @@ static bool wants_interrupt(struct virtqueue *vq)
     return vring_need_event(load16(used_event_of(vq)), now, old) != 0;
 }
 
-void virtqueue_notify(struct virtqueue *vq)
+void virtqueue_interrupt(struct virtqueue *vq)
 {
-    if (!vq->running || vq->broken || !wants_interrupt(vq))
-        return;
     if (vq->isr != NULL)
         atomic_fetch_or(vq->isr, 1);
     signal_fd(vq->call_fd);
+}
+
+void virtqueue_notify(struct virtqueue *vq)
+{
+    if (vq->running && !vq->broken && wants_interrupt(vq))
+        virtqueue_interrupt(vq);
 }
 
 void virtqueue_enable_kicks(struct virtqueue *vq, bool enable)

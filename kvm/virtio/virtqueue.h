@@ -88,11 +88,15 @@ int virtqueue_retake(struct virtqueue *vq, uint16_t head, struct virtqueue_chain
 void virtqueue_unpop(struct virtqueue *vq);
 bool virtqueue_has_available(struct virtqueue *vq);
 
+/* Copies and checks the chain that begins at head, whether or not it is available. 0 or -EPROTO. */
+int virtqueue_chain_at(const struct virtqueue *vq, uint16_t head, struct virtqueue_chain *chain);
 /* Returns a chain with the number of bytes written into its in segments. */
 void virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t written);
 /* The two halves of virtqueue_push(), for chains that the driver must come to see all at once. */
 void virtqueue_add_used(struct virtqueue *vq, uint16_t head, uint32_t written);
 void virtqueue_publish_used(struct virtqueue *vq);
+/* Interrupts the driver, whether or not it wants to be. */
+void virtqueue_interrupt(struct virtqueue *vq);
 /* Interrupts the driver if it wants to know of what was pushed since the last call. */
 void virtqueue_notify(struct virtqueue *vq);
 

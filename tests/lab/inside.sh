@@ -102,6 +102,25 @@ start() {
     }
 }
 
+# launch NAME OPTION...: runs the launcher itself, with options that vmc has none for, and waits for
+# the agent. 1: it does not come, and what there is to see is shown.
+launch() {
+    vm=$1
+    shift
+    crosh vmc create "$vm"
+    mkdir -p "$XDG_RUNTIME_DIR/crosh"
+    chmod 700 "$XDG_RUNTIME_DIR/crosh"
+    mkdir -m 700 "$(runtime "$vm")"
+    "$(dirname "$(command -v crosh)")/../libexec/crosh/crosh-vm" --name "$vm" \
+        --runtime-dir "$(runtime "$vm")" --lock "/root/.local/share/crosh/vms/$vm/lock" \
+        --memory 256M --kernel /images/micro/vmlinux --initrd /images/micro/initramfs "$@" \
+        >"$(runtime "$vm")/launcher.log" 2>&1 &
+    within 60 run_in "$vm" true || {
+        cat "$(runtime "$vm")/launcher.log" "$(runtime "$vm")/console.log"
+        return 1
+    }
+}
+
 stop() { # stop NAME
     crosh vmc stop "$1"
 }

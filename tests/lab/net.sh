@@ -5,37 +5,19 @@
 # shellcheck source=tests/lab/inside.sh
 . "$(dirname "$0")/inside.sh"
 
-crosh_vm=$(dirname "$(command -v crosh)")/../libexec/crosh/crosh-vm
-
-# up NAME OPTION...: a VM of the micro image, run by the launcher itself, until its agent answers.
-up() {
-    vm=$1
-    shift
-    crosh vmc create "$vm"
-    mkdir -m 700 "$(runtime "$vm")"
-    "$crosh_vm" --name "$vm" --runtime-dir "$(runtime "$vm")" --accel kvm --memory 256M \
-        --kernel /images/micro/vmlinux --initrd /images/micro/initramfs "$@" \
-        >"$(runtime "$vm")/launcher.log" 2>&1 &
-    within 60 run_in "$vm" true || {
-        cat "$(runtime "$vm")/launcher.log" "$(runtime "$vm")/console.log"
-        return 1
-    }
-}
-
 # address NAME ADDRESS INTERFACE
 address() {
     run_in "$1" sh -c "ip addr add $2/24 dev $3 && ip link set $3 up"
 }
 
 modprobe tun
-mkdir -m 700 "$XDG_RUNTIME_DIR/crosh"
 /usr/sbin/ip tuntap add tap0 mode tap
 ip addr add 10.9.0.1/24 dev tap0
 ip link set tap0 up
 head -c 20000000 /dev/urandom >/tmp/data
 sum=$(sha256sum </tmp/data)
 
-check "a VM with a card starts" up one --net tap=tap0,mac=02:00:00:00:09:02
+check "a VM with a card starts" launch one --accel kvm --net tap=tap0,mac=02:00:00:00:09:02
 [ "$failed" -eq 0 ] || finish
 equal "its address is the one given" "$(run_in one cat /sys/class/net/eth0/address)" \
     02:00:00:00:09:02

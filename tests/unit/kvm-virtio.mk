@@ -6,6 +6,7 @@ virtio_tests = \
 	tests/unit/test-net \
 	tests/unit/test-net-tap \
 	tests/unit/test-vhost-user \
+	tests/unit/test-vhost-user-frontend \
 	tests/unit/test-virtio-devices \
 	tests/unit/test-virtio-state \
 	tests/unit/test-virtqueue \
@@ -24,6 +25,9 @@ tests_unit_test_net_tap_SOURCES = tests/unit/test-net-tap.c $(net_fixture)
 tests_unit_test_net_tap_LDADD = $(virtio_test_ldadd)
 tests_unit_test_vhost_user_SOURCES = tests/unit/test-vhost-user.c tests/unit/fake-queue.h
 tests_unit_test_vhost_user_LDADD = $(virtio_test_ldadd)
+tests_unit_test_vhost_user_frontend_SOURCES = tests/unit/test-vhost-user-frontend.c \
+	tests/unit/fake-queue.h
+tests_unit_test_vhost_user_frontend_LDADD = $(virtio_test_ldadd)
 tests_unit_test_virtio_devices_SOURCES = tests/unit/test-virtio-devices.c tests/unit/fake-queue.h
 tests_unit_test_virtio_devices_LDADD = $(virtio_test_ldadd)
 tests_unit_test_virtio_state_SOURCES = tests/unit/test-virtio-state.c tests/unit/state-place.h
