@@ -2,6 +2,7 @@
 /* What the launcher tells its subscribers: stages, states, notices and its end. */
 #include "kvm/launcher-internal.h"
 
+#include <stdlib.h>
 #include <time.h>
 
 uint64_t launcher_uptime_us(const struct launcher *l)
@@ -46,6 +47,21 @@ void launcher_send_notice(struct launcher *l)
     event.what_case = CONTROL__EVENT__WHAT_NOTICE;
     event.notice = l->notice;
     control_server_event(l->control, &event);
+}
+
+void launcher_send_balloon(struct launcher *l)
+{
+    Control__Event event = CONTROL__EVENT__INIT;
+    Control__Balloon *balloon = malloc(sizeof(*balloon));
+
+    if (balloon == NULL)
+        return;
+    control__balloon__init(balloon);
+    event.what_case = CONTROL__EVENT__WHAT_BALLOON;
+    event.balloon = balloon;
+    if (l->backend->balloon(l->machine, balloon) == 0)
+        control_server_event(l->control, &event);
+    control__balloon__free_unpacked(balloon, NULL);
 }
 
 void launcher_send_ended(struct launcher *l)

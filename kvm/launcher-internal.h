@@ -49,6 +49,10 @@ struct launcher {
     uint32_t stop_timeout_ms; /* 0: by backend */
     struct event_source *stop_timer;
 
+    /* Calls that wait for figures of the guest (launcher-figures.c). */
+    struct launcher_waiting *waiting;
+    struct event_source *refresh_timer;
+
     Control__EndReason end_reason;
     struct crosh_error end_error; /* message: the detail */
 };
@@ -66,6 +70,19 @@ void launcher_send_notice(struct launcher *l);
 void launcher_send_ended(struct launcher *l);
 /* Notes how the VM ended, the first reason only, and lets the loop return. */
 void launcher_end(struct launcher *l, Control__EndReason reason, const char *detail);
+
+void launcher_send_balloon(struct launcher *l);
+
+/* launcher-figures.c: answers that need the guest's word, which it may not give. */
+typedef void launcher_answer_fn(struct launcher *l, struct control_call *call);
+int launcher_figures_init(struct launcher *l, struct crosh_error *err);
+/* Runs fn, which answers call, once the guest has told its figures or has had time enough to. */
+void launcher_with_figures(struct launcher *l, struct control_call *call, launcher_answer_fn *fn);
+/* machine_host's. opaque: the launcher. */
+void launcher_on_refreshed(void *opaque);
+void launcher_on_balloon_changed(void *opaque);
+/* The machine goes: answers all that wait, with an error. */
+void launcher_figures_cancel(struct launcher *l);
 
 /* launcher-machine.c */
 /* Builds vsock device, guest link and machine, and starts the guest. Takes nothing down on failure.

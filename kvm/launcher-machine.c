@@ -97,6 +97,7 @@ static void on_machine_ended(void *opaque, enum machine_end end, const char *det
 void launcher_machine_down(struct launcher *l)
 {
     launcher_state_machine_gone(l);
+    launcher_figures_cancel(l);
     if (l->machine != NULL)
         l->backend->destroy(l->machine);
     l->machine = NULL;
@@ -115,7 +116,9 @@ int launcher_machine_up(struct launcher *l, struct crosh_error *err)
     struct machine_host host = {.loop = l->loop,
                                 .opaque = l,
                                 .console_output = on_console_output,
-                                .ended = on_machine_ended};
+                                .ended = on_machine_ended,
+                                .refreshed = launcher_on_refreshed,
+                                .balloon_changed = launcher_on_balloon_changed};
     struct snapshot snapshot;
 
     l->stage_count = 0;

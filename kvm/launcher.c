@@ -145,6 +145,9 @@ static int set_up(struct launcher *l, struct crosh_error *err)
     l->stop_timer = event_timer_add(l->loop, launcher_on_stop_timer, l);
     if (l->reboot == NULL || l->stop_timer == NULL)
         return crosh_error_errno(err, "timers");
+    ret = launcher_figures_init(l, err);
+    if (ret < 0)
+        return ret;
     l->console =
         console_log_new(l->loop, l->config->runtime_dir, launcher_on_console_input, l, err);
     if (l->console == NULL)

@@ -11,7 +11,9 @@ kvm_libkvm_la_SOURCES = \
 	kvm/console-log.c kvm/console-log.h \
 	kvm/guest-link.c kvm/guest-link.h \
 	kvm/launcher.c kvm/launcher.h kvm/launcher-internal.h \
+	kvm/counters.c kvm/counters.h \
 	kvm/launcher-events.c \
+	kvm/launcher-figures.c \
 	kvm/launcher-machine.c \
 	kvm/launcher-state.c kvm/launcher-state.h \
 	kvm/launcher-stop.c \
@@ -20,6 +22,7 @@ kvm_libkvm_la_SOURCES = \
 	kvm/vm-lock.c kvm/vm-lock.h \
 	kvm/control/framed-stream.c kvm/control/framed-stream.h \
 	kvm/control/requests.c kvm/control/requests.h \
+	kvm/control/request-figures.c \
 	kvm/control/request-life.c \
 	kvm/control/request-state.c \
 	kvm/control/request-status.c \
@@ -27,6 +30,7 @@ kvm_libkvm_la_SOURCES = \
 	kvm/backend/choose.c kvm/backend/choose.h \
 	kvm/backend/qemu.c \
 	kvm/backend/qemu-args.c kvm/backend/qemu-args.h \
+	kvm/backend/qemu-figures.c kvm/backend/qemu-figures.h \
 	kvm/backend/qmp.c kvm/backend/qmp.h
 
 include kvm/net.mk

@@ -15,6 +15,7 @@
 #include "kvm/snapshot/snapshot.h"
 #include "kvm/virtio/device.h"
 #include "kvm/virtio/fs.h"
+#include "lib/wire/control.pb-c.h"
 
 #define MACHINE_MAX_DISKS  16
 #define MACHINE_MAX_NICS   4
@@ -86,6 +87,10 @@ struct machine_host {
      * called after the last resume(). May be NULL.
      */
     void (*paused)(void *opaque, bool is_quiet);
+    /* The figures that refresh() asked for are in; or will not come. May be NULL. */
+    void (*refreshed)(void *opaque);
+    /* The guest's balloon has another size; a few times a second at most. May be NULL. */
+    void (*balloon_changed)(void *opaque);
 };
 
 struct machine;
@@ -119,6 +124,16 @@ struct machine_backend {
      */
     int (*save)(struct machine *machine, Snapshot__Machine *state, struct crosh_error *err);
     const struct guest_memory *(*memory)(const struct machine *machine);
+    /* Asks the guest to give up so many bytes of its memory, at most all; it takes its time. */
+    void (*set_balloon)(struct machine *machine, uint64_t bytes);
+    /*
+     * Asks the guest for the figures that only it has. False: there is nothing to wait for;
+     * else host->refreshed tells when they are in, never from within the call. A guest
+     * that does not answer leaves it untold.
+     */
+    bool (*refresh)(struct machine *machine);
+    /* Fills in what is known now; 0, or -ENOMEM. What it adds is freed with the message. */
+    int (*balloon)(struct machine *machine, Control__Balloon *balloon);
     /* Presses the ACPI power button. */
     void (*power_button)(struct machine *machine);
     /* Bytes typed into the guest's console; those that do not fit are dropped. */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Virtio: queues, the devices, and the vhost-user transport.
 kvm_libkvm_la_SOURCES += \
+	kvm/virtio/balloon.c kvm/virtio/balloon.h \
 	kvm/virtio/console.c kvm/virtio/console.h \
 	kvm/virtio/device.c kvm/virtio/device.h \
 	kvm/virtio/fs.c kvm/virtio/fs.h \

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "kvm/backend/kvm-machine.h"
+#include "kvm/virtio/balloon.h"
 #include "kvm/virtio/blk.h"
 #include "kvm/virtio/console.h"
 #include "kvm/virtio/net.h"
@@ -120,7 +121,10 @@ int kvm_devices_init(struct machine *machine, const struct machine_config *confi
     if (plug(machine, machine->console, err) < 0)
         return -EIO;
     machine->rng = virtio_rng_new(loop, err);
-    return plug(machine, machine->rng, err);
+    if (plug(machine, machine->rng, err) < 0)
+        return -EIO;
+    machine->balloon = virtio_balloon_new(loop, &kvm_balloon_ops, machine, err);
+    return plug(machine, machine->balloon, err);
 }
 
 void kvm_devices_fini(struct machine *machine)
@@ -137,5 +141,6 @@ void kvm_devices_fini(struct machine *machine)
         virtio_fs_free(machine->fs[i]);
     virtio_console_free(machine->console);
     virtio_rng_free(machine->rng);
+    virtio_balloon_free(machine->balloon);
     pci_bus_fini(&machine->pci);
 }

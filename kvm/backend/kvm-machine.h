@@ -17,11 +17,12 @@
 #include "kvm/hw/vm-ops.h"
 #include "kvm/loop-call.h"
 #include "kvm/machine.h"
+#include "kvm/virtio/balloon.h"
 #include "kvm/virtio/mmio.h"
 #include "kvm/virtio/pci.h"
 
-/* vsock, console and rng beside disks, network cards and shared directories */
-#define KVM_MAX_DEVICES (MACHINE_MAX_DISKS + MACHINE_MAX_NICS + MACHINE_MAX_SHARES + 3)
+/* vsock, console, rng and balloon beside disks, network cards and shared directories */
+#define KVM_MAX_DEVICES (MACHINE_MAX_DISKS + MACHINE_MAX_NICS + MACHINE_MAX_SHARES + 4)
 /* MSI lines follow the interrupt controller's pins. */
 #define KVM_MAX_LINES (LAYOUT_PINS + KVM_MAX_DEVICES * (VIRTIO_DEVICE_MAX_QUEUES + 1))
 
@@ -89,7 +90,7 @@ struct machine {
     struct virtio_device *disk[MACHINE_MAX_DISKS];
     struct virtio_device *nic[MACHINE_MAX_NICS];
     struct virtio_device *fs[MACHINE_MAX_SHARES];
-    struct virtio_device *console, *rng;
+    struct virtio_device *console, *rng, *balloon;
     bool is_console_in_use; /* it spoke last, not the serial port: typing goes there */
 
     /* Interrupt routing: the interrupt controller's pins, then one entry per MSI line. */
@@ -158,6 +159,12 @@ void kvm_pause_close(struct machine *machine);
 int kvm_save(struct machine *machine, Snapshot__Machine *state, struct crosh_error *err);
 const struct guest_memory *kvm_memory(const struct machine *machine);
 int kvm_restore(struct machine *machine, const Snapshot__Machine *state, struct crosh_error *err);
+
+/* kvm-stats.c: machine_backend's functions of these names, and what the balloon calls. */
+extern const struct virtio_balloon_ops kvm_balloon_ops; /* opaque: struct machine */
+void kvm_set_balloon(struct machine *machine, uint64_t bytes);
+bool kvm_refresh(struct machine *machine);
+int kvm_balloon(struct machine *machine, Control__Balloon *balloon);
 
 /* kvm-devices.c: the PCI bus and the virtio devices on it. */
 int kvm_devices_init(struct machine *machine, const struct machine_config *config,

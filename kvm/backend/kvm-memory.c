@@ -59,7 +59,7 @@ static uint8_t *map_aligned(uint64_t size, int fd, struct crosh_error *err)
 }
 
 static int add_slot(struct machine *machine, uint64_t gpa, uint64_t size, uint8_t *host,
-                    struct crosh_error *err)
+                    enum guest_memory_backing backing, struct crosh_error *err)
 {
     struct kvm_userspace_memory_region slot = {.slot = machine->memory.count,
                                                .guest_phys_addr = gpa,
@@ -69,6 +69,8 @@ static int add_slot(struct machine *machine, uint64_t gpa, uint64_t size, uint8_
 
     if (code < 0)
         return crosh_error_set(err, code, "guest memory map");
+    for (unsigned int i = 0; i < machine->memory.count; i++)
+        machine->memory.region[i].backing = backing;
     if (ioctl(machine->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
         return crosh_error_errno(err, "KVM_SET_USER_MEMORY_REGION");
     return 0;
@@ -80,6 +82,9 @@ int kvm_memory_init(struct machine *machine, const struct machine_config *config
     uint64_t bytes = config->memory_bytes;
     uint64_t below = LAYOUT_HOLE_START - LAYOUT_RAM;
     uint64_t low = bytes < below ? bytes : below;
+    enum guest_memory_backing backing = config->shared_memory     ? GUEST_MEMORY_SHARED
+                                        : config->restore != NULL ? GUEST_MEMORY_PRIVATE_FILE
+                                                                  : GUEST_MEMORY_ANONYMOUS;
     cleanup_close int fd = -1;
     uint8_t *host;
     int code;
@@ -104,11 +109,11 @@ int kvm_memory_init(struct machine *machine, const struct machine_config *config
     }
     code = config->restore != NULL ? snapshot_map_memory(config->restore, host, bytes, err) : 0;
     if (code == 0)
-        code = add_slot(machine, LAYOUT_RAM, low, host, err);
+        code = add_slot(machine, LAYOUT_RAM, low, host, backing, err);
     if (machine->memory.count == 0)
         (void)munmap(host, bytes);
     if (code == 0 && bytes > low)
-        code = add_slot(machine, LAYOUT_HOLE_END, bytes - low, host + low, err);
+        code = add_slot(machine, LAYOUT_HOLE_END, bytes - low, host + low, backing, err);
     return code;
 }
 

@@ -142,6 +142,8 @@ int qemu_args_build(struct qemu_args *args, const char *program,
     add(args, "socket,id=vsock,fd=%d", vsock_fd);
     add(args, "-device");
     add(args, "vhost-user-vsock-pci,chardev=vsock");
+    add(args, "-device");
+    add(args, "virtio-balloon-pci,id=" QEMU_BALLOON ",deflate-on-oom=on,free-page-reporting=on");
     for (unsigned int i = 0; i < config->disk_count; i++)
         add_disk(args, &config->disk[i], i);
     for (unsigned int i = 0; i < config->nic_count; i++)

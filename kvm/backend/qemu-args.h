@@ -6,6 +6,8 @@
 #include "kvm/machine.h"
 
 #define QEMU_ARGS_MAX 128
+/* What QMP calls it by. */
+#define QEMU_BALLOON "balloon0"
 
 /* The machine that QEMU is asked for; the one there is lies in kvm/x86 or kvm/arm64. */
 struct arch_qemu {

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "kvm/backend/qemu-args.h"
+#include "kvm/backend/qemu-figures.h"
 #include "kvm/backend/qmp.h"
 #include "kvm/virtio/vhost-user.h"
 #include "lib/base/cleanup.h"
@@ -34,6 +35,7 @@ struct machine {
     int stderr_fd;
     struct event_source *exit_source, *console_source, *stderr_source;
     struct qmp *qmp;
+    struct qemu_figures figures;
     struct vhost_user *vhost_user;
     bool end_known; /* QMP told how the guest ended */
     bool panicked;
@@ -97,6 +99,7 @@ static void on_qmp_event(void *opaque, const char *event, json_t *data)
     struct machine *m = opaque;
     const char *reason = json_string_value(json_object_get(data, "reason"));
 
+    qemu_figures_event(&m->figures, event, data);
     if (strcmp(event, "GUEST_PANICKED") == 0)
         m->panicked = true;
     if (strcmp(event, "STOP") == 0) {
@@ -263,7 +266,8 @@ static int spawn(struct machine *m, const struct machine_config *config,
     return m->pid_fd < 0 ? crosh_error_errno(err, "starting QEMU") : 0;
 }
 
-static int attach(struct machine *m, struct streams *streams, struct crosh_error *err)
+static int attach(struct machine *m, struct streams *streams, uint64_t memory_bytes,
+                  struct crosh_error *err)
 {
     struct event_loop *loop = m->host.loop;
 
@@ -281,6 +285,7 @@ static int attach(struct machine *m, struct streams *streams, struct crosh_error
     if (m->qmp == NULL || m->pause_timer == NULL || m->exit_source == NULL ||
         m->console_source == NULL || m->stderr_source == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");
+    qemu_figures_init(&m->figures, m->qmp, &m->host, memory_bytes);
     return 0;
 }
 
@@ -326,7 +331,7 @@ static struct machine *qemu_create(const struct machine_config *config,
     m->pid = -1;
     m->pid_fd = m->console_fd = m->stderr_fd = -1;
     if (open_streams(&streams, err) < 0 || spawn(m, config, &streams, err) < 0 ||
-        attach(m, &streams, err) < 0) {
+        attach(m, &streams, config->memory_bytes, err) < 0) {
         qemu_destroy(m);
         return NULL;
     }
@@ -365,6 +370,21 @@ static void qemu_resume(struct machine *m, enum machine_pause reason)
     qmp_execute(m->qmp, "cont");
 }
 
+static void qemu_set_balloon(struct machine *m, uint64_t bytes)
+{
+    qemu_figures_set_balloon(&m->figures, bytes);
+}
+
+static bool qemu_refresh(struct machine *m)
+{
+    return qemu_figures_refresh(&m->figures);
+}
+
+static int qemu_balloon(struct machine *m, Control__Balloon *balloon)
+{
+    return qemu_figures_balloon(&m->figures, balloon);
+}
+
 static void qemu_power_button(struct machine *m)
 {
     qmp_execute(m->qmp, "system_powerdown");
@@ -382,6 +402,9 @@ const struct machine_backend machine_qemu = {
     .start = qemu_start,
     .pause = qemu_pause,
     .resume = qemu_resume,
+    .set_balloon = qemu_set_balloon,
+    .refresh = qemu_refresh,
+    .balloon = qemu_balloon,
     .power_button = qemu_power_button,
     .console_input = qemu_console_input,
     .destroy = qemu_destroy,

@@ -3,6 +3,7 @@
 #include "kvm/backend/qmp.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -12,14 +13,38 @@
 /* Greeting and events are a few hundred bytes; QEMU is trusted less than that it would matter. */
 #define LINE_MAX_BYTES 65536
 
+/* Commands without an answer yet; QEMU answers in order. */
+#define PENDING_MAX 64
+
+struct pending {
+    qmp_result_fn *fn; /* NULL: nobody asks */
+    void *opaque;
+};
+
 struct qmp {
     struct event_source *source;
     qmp_event_fn *event;
     void *opaque;
     int fd;
+    unsigned int first_pending, pending_count;
+    struct pending pending[PENDING_MAX];
     size_t used;
     char line[LINE_MAX_BYTES];
 };
+
+/* The oldest command is done. */
+static void finish(struct qmp *qmp, json_t *result)
+{
+    struct pending done;
+
+    if (qmp->pending_count == 0)
+        return;
+    done = qmp->pending[qmp->first_pending];
+    qmp->first_pending = (qmp->first_pending + 1) % PENDING_MAX;
+    qmp->pending_count--;
+    if (done.fn != NULL)
+        done.fn(done.opaque, result);
+}
 
 static void handle_line(struct qmp *qmp, const char *line, size_t size)
 {
@@ -33,6 +58,9 @@ static void handle_line(struct qmp *qmp, const char *line, size_t size)
         const char *text = json_string_value(json_object_get(error, "desc"));
 
         fprintf(stderr, "crosh-vm: QEMU refused a command: %s\n", text != NULL ? text : "?");
+        finish(qmp, NULL);
+    } else if (json_object_get(message, "return") != NULL) {
+        finish(qmp, json_object_get(message, "return"));
     }
     json_decref(message);
 }
@@ -87,14 +115,35 @@ void qmp_free(struct qmp *qmp)
         return;
     event_remove(qmp->source);
     close(qmp->fd);
+    while (qmp->pending_count > 0)
+        finish(qmp, NULL);
     free(qmp);
+}
+
+bool qmp_query(struct qmp *qmp, const char *command, json_t *arguments, qmp_result_fn *fn,
+               void *opaque)
+{
+    json_t *message = json_pack("{s:s, s:o*}", "execute", command, "arguments", arguments);
+    char *text = message != NULL ? json_dumps(message, JSON_COMPACT) : NULL;
+    size_t size = text != NULL ? strlen(text) : 0;
+    bool is_sent = false;
+
+    json_decref(message);
+    if (text != NULL && qmp->pending_count < PENDING_MAX) {
+        text[size++] = '\n'; /* instead of the terminator: it is sent as bytes */
+        is_sent = send(qmp->fd, text, size, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)size;
+    }
+    free(text);
+    if (!is_sent) {
+        fprintf(stderr, "crosh-vm: QEMU does not take commands\n");
+        return false;
+    }
+    qmp->pending[(qmp->first_pending + qmp->pending_count++) % PENDING_MAX] =
+        (struct pending){.fn = fn, .opaque = opaque};
+    return true;
 }
 
 void qmp_execute(struct qmp *qmp, const char *command)
 {
-    char text[128];
-    int size = snprintf(text, sizeof(text), "{\"execute\":\"%s\"}\n", command);
-
-    if (send(qmp->fd, text, (size_t)size, MSG_NOSIGNAL) != size)
-        fprintf(stderr, "crosh-vm: QEMU does not take commands\n");
+    (void)qmp_query(qmp, command, NULL, NULL, NULL);
 }

@@ -12,5 +12,6 @@ const struct control_request control_requests[] = {
     {CONTROL__REQUEST__OP_PAUSE, request_pause},
     {CONTROL__REQUEST__OP_RESUME, request_resume},
     {CONTROL__REQUEST__OP_SNAPSHOT, request_snapshot},
+    {CONTROL__REQUEST__OP_BALLOON, request_balloon},
     {CONTROL__REQUEST__OP__NOT_SET, NULL},
 };

@@ -8,6 +8,8 @@
 /* The handlers' opaque is the struct launcher. */
 extern const struct control_request control_requests[];
 
+/* request-figures.c */
+control_request_fn request_balloon;
 /* request-life.c */
 control_request_fn request_stop, request_power_button;
 /* request-state.c */

@@ -234,26 +234,6 @@ void crosh_priv_control_response_free(Control__Response *response)
         control__response__free_unpacked(response, NULL);
 }
 
-int crosh_priv_control_status(struct crosh_control *control, int timeout_ms,
-                              Control__StatusReply **reply, struct crosh_error *err)
-{
-    Control__StatusRequest status = CONTROL__STATUS_REQUEST__INIT;
-    Control__Request request = CONTROL__REQUEST__INIT;
-    Control__Response *response = NULL;
-    int rc;
-
-    request.op_case = CONTROL__REQUEST__OP_STATUS;
-    request.status = &status;
-    rc = crosh_priv_control_call(control, &request, NULL, 0, timeout_ms, &response, err);
-    if (rc < 0)
-        return rc;
-    *reply = move_ptr(response->status);
-    control__response__free_unpacked(response, NULL);
-    if (*reply == NULL)
-        return crosh_error_set(err, -EBADMSG, "the launcher sent an empty status");
-    return 0;
-}
-
 int crosh_priv_control_stop(struct crosh_control *control, bool force, uint32_t stage_timeout_ms,
                             int timeout_ms, struct crosh_error *err)
 {
@@ -291,4 +271,67 @@ int crosh_priv_control_pause(struct crosh_control *control, bool pause, int time
     rc = crosh_priv_control_call(control, &request, NULL, 0, timeout_ms, &response, err);
     crosh_priv_control_response_free(response);
     return rc;
+}
+
+int crosh_priv_control_ask(struct crosh_control *control, Control__Request__OpCase op,
+                           int timeout_ms, Control__Response **response, struct crosh_error *err)
+{
+    Control__StatusRequest status = CONTROL__STATUS_REQUEST__INIT;
+    Control__PowerButtonRequest power_button = CONTROL__POWER_BUTTON_REQUEST__INIT;
+    Control__SubscribeRequest subscribe = CONTROL__SUBSCRIBE_REQUEST__INIT;
+    Control__Request request = CONTROL__REQUEST__INIT;
+
+    request.op_case = op;
+    switch (op) {
+    case CONTROL__REQUEST__OP_STATUS:
+        request.status = &status;
+        break;
+    case CONTROL__REQUEST__OP_POWER_BUTTON:
+        request.power_button = &power_button;
+        break;
+    case CONTROL__REQUEST__OP_SUBSCRIBE:
+        request.subscribe = &subscribe;
+        break;
+    default:
+        return crosh_error_set(err, -EINVAL, "not a request without fields");
+    }
+    return crosh_priv_control_call(control, &request, NULL, 0, timeout_ms, response, err);
+}
+
+int crosh_priv_control_balloon(struct crosh_control *control, const uint64_t *target_bytes,
+                               int timeout_ms, Control__Response **response,
+                               struct crosh_error *err)
+{
+    Control__BalloonRequest balloon = CONTROL__BALLOON_REQUEST__INIT;
+    Control__Request request = CONTROL__REQUEST__INIT;
+    int rc;
+
+    if (target_bytes != NULL) {
+        balloon.set = true;
+        balloon.target_bytes = *target_bytes;
+    }
+    request.op_case = CONTROL__REQUEST__OP_BALLOON;
+    request.balloon = &balloon;
+    rc = crosh_priv_control_call(control, &request, NULL, 0, timeout_ms, response, err);
+    if (rc == 0 && (*response)->balloon == NULL) {
+        crosh_priv_control_response_free(move_ptr(*response));
+        return crosh_error_set(err, -EBADMSG, "the launcher sent an empty answer");
+    }
+    return rc;
+}
+
+int crosh_priv_control_status(struct crosh_control *control, int timeout_ms,
+                              Control__StatusReply **reply, struct crosh_error *err)
+{
+    Control__Response *response = NULL;
+    int rc =
+        crosh_priv_control_ask(control, CONTROL__REQUEST__OP_STATUS, timeout_ms, &response, err);
+
+    if (rc < 0)
+        return rc;
+    *reply = move_ptr(response->status);
+    crosh_priv_control_response_free(response);
+    if (*reply == NULL)
+        return crosh_error_set(err, -EBADMSG, "the launcher sent an empty status");
+    return 0;
 }

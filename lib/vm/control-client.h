@@ -69,4 +69,17 @@ int crosh_priv_control_stop(struct crosh_control *control, bool force, uint32_t 
 int crosh_priv_control_pause(struct crosh_control *control, bool pause, int timeout_ms,
                              struct crosh_error *err);
 
+/*
+ * Requests without fields (status, power_button, stats, subscribe), by their name in the
+ * protocol: as crosh_priv_control_call(). -EINVAL for any other.
+ */
+int crosh_priv_control_ask(struct crosh_control *control, Control__Request__OpCase op,
+                           int timeout_ms, Control__Response **response, struct crosh_error *err);
+
+/* Asks the guest to give up *target_bytes of memory in all, or (NULL) only how it stands: the
+   response has the balloon. */
+int crosh_priv_control_balloon(struct crosh_control *control, const uint64_t *target_bytes,
+                               int timeout_ms, Control__Response **response,
+                               struct crosh_error *err);
+
 #endif

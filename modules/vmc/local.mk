@@ -2,8 +2,11 @@
 # The vmc module. Its code is a library of its own, so that programs can hold it without loading it.
 noinst_LTLIBRARIES += modules/vmc/libvmc.la
 modules_vmc_libvmc_la_SOURCES = \
+	modules/vmc/ask.c modules/vmc/ask.h \
+	modules/vmc/balloon.c \
 	modules/vmc/cid.c modules/vmc/cid.h \
 	modules/vmc/console.c \
+	modules/vmc/figures.c modules/vmc/figures.h \
 	modules/vmc/image.c modules/vmc/image.h \
 	modules/vmc/launch.c modules/vmc/launch.h \
 	modules/vmc/lifecycle.c \

@@ -84,6 +84,19 @@ static const struct crosh_param pause_params[] = {
     {.name = NULL},
 };
 
+static const struct crosh_param balloon_params[] = {
+    {.name = "json", .type = CROSH_TYPE_FLAG, .summary = "Print JSON, for programs"},
+    VM_PARAM(crosh_complete_vm_running),
+    {.name = "size", .flags = CROSH_PARAM_ARGUMENT, .type = CROSH_TYPE_SIZE, .value_name = "SIZE",
+     .summary = "What the guest shall give up in all; 0 lets it have everything back"},
+    {.name = NULL},
+};
+
+static const struct crosh_param button_params[] = {
+    VM_PARAM(crosh_complete_vm_running),
+    {.name = NULL},
+};
+
 static const struct crosh_command start_command = {
     CROSH_COMMAND_HEADER,
     .name = "start",
@@ -203,6 +216,30 @@ static const struct crosh_command resume_command = {
     .params = pause_params,
     .run = vmc_resume,
 };
+
+static const struct crosh_command balloon_command = {
+    CROSH_COMMAND_HEADER,
+    .name = "balloon",
+    .summary = "Take memory from a running VM, or give it back",
+    .help = "Shows how much memory the guest has given up, of how much it was asked for, and what it "
+            "says of its memory. With SIZE it is asked for that much in all. It gives what it can "
+            "spare, which takes a while, and takes some back rather than run out of memory.\n\n"
+            "Memory that the guest frees comes back to the host by itself, too, in larger pieces.",
+    .examples = "vmc balloon termina\thow it stands\n"
+                "vmc balloon termina 1G\thave it give up 1 GiB\n"
+                "vmc balloon termina 0\tlet it have all of its memory again\n",
+    .params = balloon_params,
+    .run = vmc_balloon,
+};
+
+static const struct crosh_command button_command = {
+    CROSH_COMMAND_HEADER,
+    .name = "button",
+    .summary = "Press a running VM's power button",
+    .help = "What happens then is the guest's choice: most shut down. \"vmc stop\" does more.",
+    .params = button_params,
+    .run = vmc_button,
+};
 /* clang-format on */
 
 static const struct crosh_command *const subcommands[] = {
@@ -212,10 +249,12 @@ static const struct crosh_command *const subcommands[] = {
     &status_command,
     &logs_command,
     &console_command,
-    &create_command,
-    &destroy_command,
     &pause_command,
     &resume_command,
+    &balloon_command,
+    &button_command,
+    &create_command,
+    &destroy_command,
     NULL,
 };
 

@@ -15,5 +15,7 @@ crosh_run_fn vmc_logs;    /* logs.c */
 crosh_run_fn vmc_console; /* console.c */
 crosh_run_fn vmc_pause;   /* pause.c */
 crosh_run_fn vmc_resume;  /* pause.c */
+crosh_run_fn vmc_balloon; /* balloon.c */
+crosh_run_fn vmc_button;  /* balloon.c */
 
 #endif
