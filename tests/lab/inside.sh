@@ -91,10 +91,6 @@ finish() {
 start() {
     vm=$1
     shift
-    # An image for another processor than the one it was made on does not count as up to date here.
-    if [ "$arch" != x86_64 ]; then
-        set -- --kernel /images/micro/vmlinux --initrd /images/micro/initramfs "$@"
-    fi
     crosh vmc start --no-shell --accel kvm --memory 256M "$@" "$vm" >start.log 2>&1 || {
         cat start.log
         tail -n 20 "$(runtime "$vm")/launcher.log" "$(runtime "$vm")/console.log"
