@@ -108,9 +108,9 @@ static int wait_for_stage(int control, struct crosh_error *err)
     }
 }
 
-/* The PSS of all mappings but those that are large enough to be the guest's memory. */
-static int measure_memory(pid_t pid, uint64_t guest_memory_kib, uint64_t *pss_kib,
-                          struct crosh_error *err)
+/* The PSS of all mappings but those that are large enough to be the guest's memory, added up. */
+static int measure_process(pid_t pid, uint64_t guest_memory_kib, uint64_t *pss_kib,
+                           struct crosh_error *err)
 {
     char path[64], line[512];
     cleanup_fclose FILE *maps = NULL;
@@ -120,7 +120,6 @@ static int measure_memory(pid_t pid, uint64_t guest_memory_kib, uint64_t *pss_ki
     maps = fopen(path, "re");
     if (maps == NULL)
         return crosh_error_errno(err, "%s", path);
-    *pss_kib = 0;
     while (fgets(line, sizeof(line), maps) != NULL) {
         if (sscanf(line, "Size: %" SCNu64 " kB", &value) == 1)
             mapping_kib = value;
@@ -128,6 +127,21 @@ static int measure_memory(pid_t pid, uint64_t guest_memory_kib, uint64_t *pss_ki
             *pss_kib += value;
     }
     return 0;
+}
+
+/* That of a VMM and of the processes that it has made. */
+static int measure_memory(pid_t pid, uint64_t guest_memory_kib, uint64_t *pss_kib,
+                          struct crosh_error *err)
+{
+    char path[64];
+    cleanup_fclose FILE *children = NULL;
+    int child, code = measure_process(pid, guest_memory_kib, pss_kib, err);
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+    children = fopen(path, "re");
+    while (code == 0 && children != NULL && fscanf(children, "%d", &child) == 1)
+        code = measure_memory(child, guest_memory_kib, pss_kib, err);
+    return code;
 }
 
 /* KVM's exits so far; 0 where debugfs does not tell. */

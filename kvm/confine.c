@@ -53,7 +53,7 @@ int confine(const struct launcher_config *config, const struct machine_backend *
     if (backend != &machine_kvm)
         return sandbox_harden(err);
     if ((ret = keep_files(&config->machine, config->restore_dir, err)) < 0 ||
-        (ret = sandbox_enter(config->runtime_dir, err)) < 0)
+        (ret = sandbox_enter(config->runtime_dir, config->leave, err)) < 0)
         return ret;
     ret = sandbox_enter_thread(SANDBOX_THREAD_LOOP);
     return ret < 0 ? crosh_error_set(err, ret, "sandbox: %s", strerror(-ret)) : 0;

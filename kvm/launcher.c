@@ -2,7 +2,7 @@
 /*
  * Implements the life of one VM.
  *
- * Theory of operation: launcher_run() takes the VM's lock, opens log and sockets,
+ * Theory of operation: launcher_run() opens log and sockets,
  * chooses a backend and boots a machine; from then on everything happens in
  * callbacks of one event loop. The vsock device outlives no boot: when the guest
  * announces a reboot, machine and device are made anew in place, while sockets of
@@ -28,7 +28,6 @@
 #include "kvm/confine.h"
 #include "kvm/control/requests.h"
 #include "kvm/kept-files.h"
-#include "kvm/vm-lock.h"
 #include "lib/base/cleanup.h"
 
 char *launcher_path(const struct launcher *l, const char *name)
@@ -54,14 +53,12 @@ static void on_signal(void *opaque, uint32_t events)
 static int write_pid(struct launcher *l, struct crosh_error *err)
 {
     cleanup_free char *path = launcher_path(l, "pid");
-    cleanup_free char *ended = launcher_path(l, "ended");
     cleanup_fclose FILE *file = NULL;
 
-    if (path == NULL || ended == NULL)
+    if (path == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");
-    (void)unlink(ended);
     file = fopen(path, "we");
-    if (file == NULL || fprintf(file, "%d\n", (int)getpid()) < 0 || fflush(file) != 0)
+    if (file == NULL || fprintf(file, "%d\n", (int)l->config->pid) < 0 || fflush(file) != 0)
         return crosh_error_errno(err, "%s", path);
     return 0;
 }
@@ -224,14 +221,12 @@ int launcher_run(const struct launcher_config *config, uint64_t start_us)
     struct launcher l = {
         .config = config, .machine_config = config->machine, .start_us = start_us, .signal_fd = -1};
     cleanup_free char *cmdline = NULL;
-    struct vm_lock lock = VM_LOCK_NONE;
     struct crosh_error err = {0};
 
-    if (vm_lock_take(&lock, config, &err) < 0 || open_control(&l, &err) < 0) {
+    if (open_control(&l, &err) < 0) {
         print_error(&err);
         control_server_free(l.control);
         event_loop_free(l.loop);
-        vm_lock_release(&lock);
         return crosh_error_exit_status(err.code);
     }
     if (asprintf(&cmdline, "crosh.name=%s%s%s", config->machine.name,
@@ -246,6 +241,5 @@ int launcher_run(const struct launcher_config *config, uint64_t start_us)
     }
     tear_down(&l);
     kept_files_close();
-    vm_lock_release(&lock);
     return end_reasons[l.end_reason].status;
 }

@@ -3,7 +3,13 @@
 #ifndef KVM_LAUNCHER_H
 #define KVM_LAUNCHER_H
 
+#include <sys/types.h>
+
 #include "kvm/machine.h"
+#include "kvm/sandbox/namespaces.h"
+
+/* Descriptors that options name. */
+#define LAUNCHER_MAX_FDS 64
 
 enum launcher_accel {
     LAUNCHER_ACCEL_AUTO, /* KVM, else emulation */
@@ -21,13 +27,17 @@ struct launcher_config {
     int control_fd;          /* -1: none */
     const char *restore_dir; /* begin from the snapshot in there; NULL: boot */
     bool is_paused;          /* begin without letting the guest run */
+    unsigned int fd_count;
+    int fd[LAUNCHER_MAX_FDS]; /* all that were passed on purpose; others are closed at the start */
+    pid_t pid; /* the process that stands for the VM: the supervisor, if there is one */
+    enum namespaces_leave leave; /* of the process that the supervisor made */
     bool no_reboot;
     bool no_sandbox;
 };
 
 /*
- * Runs the VM until it ends. Returns the exit status that tells how (control.proto's
- * EndReason documents the numbers). start_us: CLOCK_MONOTONIC at the process's
+ * Runs the VM, whose locks are held, until it ends. Returns the exit status that tells how
+ * (control.proto's EndReason documents the numbers). start_us: CLOCK_MONOTONIC at the process's
  * start, in microseconds; stages are timed from there.
  */
 int launcher_run(const struct launcher_config *config, uint64_t start_us);

@@ -178,6 +178,15 @@ static int parse_transport(const char *text, enum machine_transport *transport,
                            text);
 }
 
+/* Saves a descriptor that an option names from being closed. */
+static int keep_fd(struct launcher_config *config, int fd, struct crosh_error *err)
+{
+    if (config->fd_count == LAUNCHER_MAX_FDS)
+        return crosh_error_set(err, CROSH_EUSAGE, "at most %d descriptors", LAUNCHER_MAX_FDS);
+    config->fd[config->fd_count++] = fd;
+    return 0;
+}
+
 static int parse_option(int id, struct launcher_config *config, struct crosh_error *err)
 {
     struct machine_config *machine = &config->machine;
@@ -216,6 +225,8 @@ static int parse_option(int id, struct launcher_config *config, struct crosh_err
         break;
     case OPT_NET:
         ret = add_nic(machine, optarg, err);
+        for (unsigned int i = 0; ret == 0 && i < machine->nic[machine->nic_count - 1].fd_count; i++)
+            ret = keep_fd(config, machine->nic[machine->nic_count - 1].fd[i], err);
         break;
     case OPT_TRANSPORT:
         ret = parse_transport(optarg, &machine->transport, err);
@@ -236,6 +247,8 @@ static int parse_option(int id, struct launcher_config *config, struct crosh_err
     case OPT_CONTROL_FD:
         ret = parse_number("control-fd", optarg, 0, INT32_MAX, &number, err);
         config->control_fd = (int)number;
+        if (ret == 0)
+            ret = keep_fd(config, (int)number, err);
         break;
     case OPT_RESTORE:
         config->restore_dir = optarg;

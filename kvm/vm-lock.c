@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -33,14 +32,9 @@ static int lock_file(const char *path, int *lock_fd)
 /* One line, in one call: who reads it meanwhile sees all of it or nothing. */
 static int write_record(int fd, const char *runtime_dir, struct crosh_error *err)
 {
-    cleanup_free char *whole =
-        *runtime_dir == '/' ? strdup(runtime_dir) : realpath(runtime_dir, NULL);
     cleanup_free char *line = NULL;
-    int size;
+    int size = asprintf(&line, "%s\n", runtime_dir);
 
-    if (whole == NULL)
-        return crosh_error_errno(err, "%s", runtime_dir);
-    size = asprintf(&line, "%s\n", whole);
     if (size < 0) {
         line = NULL;
         return crosh_error_set(err, -ENOMEM, "out of memory");
@@ -48,6 +42,17 @@ static int write_record(int fd, const char *runtime_dir, struct crosh_error *err
     if (ftruncate(fd, 0) < 0 || pwrite(fd, line, (size_t)size, 0) != size)
         return crosh_error_errno(err, "the lock of the VM");
     return 0;
+}
+
+/* How the run before ended is not how this one does. */
+static void forget_end(const char *runtime_dir)
+{
+    cleanup_free char *path = NULL;
+
+    if (asprintf(&path, "%s/ended", runtime_dir) < 0)
+        path = NULL;
+    else
+        (void)unlink(path);
 }
 
 int vm_lock_take(struct vm_lock *lock, const struct launcher_config *config,
@@ -67,14 +72,13 @@ int vm_lock_take(struct vm_lock *lock, const struct launcher_config *config,
                                config->machine.name, config->runtime_dir);
     if (code < 0)
         return crosh_error_set(err, code, "%s: %s", path, strerror(-code));
-    if (config->lock == NULL)
-        return 0;
-    code = lock_file(config->lock, &lock->data_fd);
+    code = config->lock != NULL ? lock_file(config->lock, &lock->data_fd) : 0;
     if (code == -EBUSY)
         return crosh_error_set(err, code, "VM %s is already running", config->machine.name);
     if (code < 0)
         return crosh_error_set(err, code, "%s: %s", config->lock, strerror(-code));
-    return write_record(lock->data_fd, config->runtime_dir, err);
+    forget_end(config->runtime_dir);
+    return config->lock != NULL ? write_record(lock->data_fd, config->runtime_dir, err) : 0;
 }
 
 void vm_lock_release(struct vm_lock *lock)

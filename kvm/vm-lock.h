@@ -17,7 +17,8 @@ struct vm_lock {
 
 /*
  * Takes both, and notes the runtime directory in the file of --lock, where others find
- * the VM by it. -EBUSY when somebody holds one of them.
+ * the VM by it. What the runtime directory tells of the end of an earlier run goes. -EBUSY when
+ * somebody holds one of them.
  */
 int vm_lock_take(struct vm_lock *lock, const struct launcher_config *config,
                  struct crosh_error *err);

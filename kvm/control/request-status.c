@@ -2,8 +2,6 @@
 /* Requests that show a VM: its status, and the stream of its events. */
 #include "kvm/control/requests.h"
 
-#include <unistd.h>
-
 #include "kvm/launcher-internal.h"
 
 int request_status(struct control_call *call, void *opaque, struct crosh_error *err)
@@ -14,7 +12,7 @@ int request_status(struct control_call *call, void *opaque, struct crosh_error *
 
     (void)err;
     status.state = l->state;
-    status.pid = getpid();
+    status.pid = l->config->pid;
     status.accel = (char *)(l->backend != NULL ? l->backend->name : "");
     status.notice = l->notice;
     status.vcpus = l->machine_config.vcpus;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -16,7 +17,8 @@ enum {
     ACCESS_TRUNCATE = 1 << 14,  /* ABI 3 */
     ACCESS_IOCTL_DEV = 1 << 15, /* ABI 5 */
     NET_ALL = 3,                /* ABI 4: bind and connect by TCP */
-    SCOPE_ALL = 3,              /* ABI 6: abstract unix sockets, signals */
+    SCOPE_ABSTRACT = 1,         /* ABI 6: abstract unix sockets */
+    SCOPE_SIGNAL = 2,           /* ABI 6 */
 };
 
 struct ruleset {
@@ -39,7 +41,7 @@ static struct ruleset all_of(long abi)
     if (abi >= 5)
         all.files |= ACCESS_IOCTL_DEV;
     if (abi >= 6)
-        all.scoped = SCOPE_ALL;
+        all.scoped = SCOPE_ABSTRACT | SCOPE_SIGNAL;
     return all;
 }
 
@@ -53,7 +55,7 @@ static int allow(int ruleset, const char *path, uint64_t access)
     return 0;
 }
 
-int landlock_enter(const char *runtime_dir)
+int landlock_enter(const char *runtime_dir, bool may_signal)
 {
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     struct ruleset all;
@@ -63,6 +65,8 @@ int landlock_enter(const char *runtime_dir)
     if (abi < 0)
         return -errno;
     all = all_of(abi);
+    if (may_signal)
+        all.scoped &= ~(uint64_t)SCOPE_SIGNAL;
     ruleset = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof(all), 0);
     if (ruleset < 0)
         return -errno;
@@ -70,10 +74,13 @@ int landlock_enter(const char *runtime_dir)
                  all.files & (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |
                               LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |
                               LANDLOCK_ACCESS_FS_MAKE_SOCK | ACCESS_TRUNCATE));
-    if (code == 0)
+    if (code == 0) {
         code = allow(ruleset, "/dev/kvm",
                      all.files & (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |
                                   ACCESS_IOCTL_DEV));
+        if (code == -ENOENT) /* nor does it need it then */
+            code = 0;
+    }
     if (code == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
         code = -errno;
     return code;

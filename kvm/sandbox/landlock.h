@@ -3,11 +3,14 @@
 #ifndef KVM_SANDBOX_LANDLOCK_H
 #define KVM_SANDBOX_LANDLOCK_H
 
+#include <stdbool.h>
+
 /*
  * Leaves this thread and those it makes the files of runtime_dir, and /dev/kvm;
- * no TCP, no abstract sockets and no signals to others where the kernel can see to
- * that. -ENOSYS or -EOPNOTSUPP: the kernel has no Landlock. Needs no_new_privs.
+ * no TCP, no abstract sockets and, unless it may, no signals to others where the kernel can
+ * see to that (the one that a process's death sends to its children is among them). -ENOSYS or
+ * -EOPNOTSUPP: the kernel has no Landlock. Needs no_new_privs.
  */
-int landlock_enter(const char *runtime_dir);
+int landlock_enter(const char *runtime_dir, bool may_signal);
 
 #endif

@@ -8,11 +8,13 @@
  * nothing: the memory it had, the disks it had, the streams it had.
  *
  * The layers, in the order in which they are put on:
- *  1. Namespaces (namespaces.c): no network, no System V IPC, mounts of its own. The
- *     only layer that a host may forbid to users; the others do not rest on it.
- *     Not processes: a process that asked for a namespace of processes can make no
- *     more threads, and a child in one would have another id than vmc knows.
- *     That nothing can be signalled or traced is seen to by the filters and Landlock.
+ *  1. Namespaces (namespaces.c). That of processes comes first of all, as one can only be
+ *     born into it: the launcher is the child of a supervisor (supervisor.c), which is the
+ *     process that others know. The rest follows when everything is open that must be
+ *     opened outside: no network, no System V IPC, and a file system that holds
+ *     the runtime directory and /dev/kvm (private-root.c), so that no socket of the user's
+ *     can be named. The only layer that a host may forbid to users; the others do not
+ *     rest on it.
  *  2. No capabilities, no new ones, no core dumps, not traceable. (After 1, which
  *     needs to write to /proc/self and has capabilities in its user namespace.)
  *  3. Landlock (landlock.c): files below the runtime directory (sockets, console.log,
@@ -25,7 +27,8 @@
  *     built under the same rules, at the start as well as at a reboot, and a call
  *     that is missing is noticed at once.
  *
- * A forbidden call ends the process with SIGSYS; the kernel's log names the call.
+ * A forbidden call ends the process with SIGSYS, after its handler has told the supervisor
+ * which one it was (last-words.c). No thread can put another handler in its place.
  */
 #include "kvm/sandbox/sandbox.h"
 
@@ -41,8 +44,9 @@
 #include <unistd.h>
 
 #include "kvm/sandbox/landlock.h"
-#include "kvm/sandbox/namespaces.h"
+#include "kvm/sandbox/last-words.h"
 #include "kvm/sandbox/seccomp.h"
+#include "lib/base/cleanup.h"
 
 /* The filters belong to the process; written once, before there are threads. */
 static struct seccomp_filter filters[SANDBOX_THREAD_COUNT];
@@ -73,18 +77,33 @@ static int drop_capabilities(struct crosh_error *err)
     return 0;
 }
 
-int sandbox_enter(const char *runtime_dir, struct crosh_error *err)
+/* As far as there is Landlock. */
+static int restrict_files(const char *runtime_dir, bool may_signal, struct crosh_error *err)
 {
+    int code = landlock_enter(runtime_dir, may_signal);
+
+    if (code == -ENOSYS || code == -EOPNOTSUPP)
+        fprintf(stderr, "crosh-vm: this host has no Landlock: going on without\n");
+    else if (code < 0)
+        return crosh_error_set(err, code, "sandbox: Landlock: %s", strerror(-code));
+    return 0;
+}
+
+int sandbox_enter(const char *runtime_dir, enum namespaces_leave leave, struct crosh_error *err)
+{
+    cleanup_free char *missing = NULL;
+    const char *what = "";
     int code;
 
     /* One arena: a second would have malloc ask for the number of processors, in /sys. */
     (void)mallopt(M_ARENA_MAX, 1);
-    code = namespaces_enter();
-    if (code == -EIO)
-        return crosh_error_set(err, code, "sandbox: the namespaces could not be set up");
+    last_words_arm();
+    code = namespaces_enter(leave, runtime_dir, &missing, &what);
     if (code < 0)
+        return crosh_error_set(err, code, "sandbox: %s: %s", what, strerror(-code));
+    if (missing != NULL)
         fprintf(stderr, "crosh-vm: this host allows no namespaces (%s): going on without\n",
-                strerror(-code));
+                missing);
     for (unsigned int i = 0; i < SANDBOX_THREAD_COUNT; i++) {
         code = seccomp_filter_init(&filters[i], (enum sandbox_thread)i);
         if (code < 0)
@@ -95,16 +114,29 @@ int sandbox_enter(const char *runtime_dir, struct crosh_error *err)
         code = drop_capabilities(err);
     if (code < 0)
         return code;
-    code = landlock_enter(runtime_dir);
-    if (code == -ENOSYS || code == -EOPNOTSUPP)
-        fprintf(stderr, "crosh-vm: this host has no Landlock: going on without\n");
-    else if (code < 0)
-        return crosh_error_set(err, code, "sandbox: Landlock: %s", strerror(-code));
+    code = restrict_files(runtime_dir, false, err);
+    if (code < 0)
+        return code;
     is_entered = true;
     return 0;
 }
 
+int sandbox_enter_supervisor(const char *runtime_dir, pid_t child, struct crosh_error *err)
+{
+    int code = sandbox_harden(err);
+
+    if (code == 0)
+        code = drop_capabilities(err);
+    if (code == 0)
+        code = restrict_files(runtime_dir, true, err);
+    if (code < 0)
+        return code;
+    code = seccomp_enter_supervisor(child);
+    return code < 0 ? crosh_error_set(err, code, "sandbox: supervisor: %s", strerror(-code)) : 0;
+}
+
 int sandbox_enter_thread(enum sandbox_thread thread)
 {
+    last_words_of_thread((int32_t)thread);
     return is_entered ? seccomp_filter_apply(&filters[thread]) : 0;
 }

@@ -5,6 +5,8 @@
 
 #include <crosh/error.h>
 
+#include "kvm/sandbox/namespaces.h"
+
 /* What a thread does decides which system calls are left to it. */
 enum sandbox_thread {
     SANDBOX_THREAD_LOOP, /* the event loop; builds machines, makes threads */
@@ -23,11 +25,14 @@ int sandbox_harden(struct crosh_error *err);
 
 /*
  * The whole of it, while there is one thread only. From then on no program can be
- * run, no file reached but those in runtime_dir and /dev/kvm, and every thread has
- * to call sandbox_enter_thread(). What the host does not offer (namespaces,
- * Landlock) is named in a line on stderr; the rest is an error.
+ * run, no file reached but those in runtime_dir (absolute) and /dev/kvm, and every thread
+ * has to call sandbox_enter_thread(). leave: as the process was made. What the host does not
+ * offer (namespaces, Landlock) is named in a line on stderr; the rest is an error.
  */
-int sandbox_enter(const char *runtime_dir, struct crosh_error *err);
+int sandbox_enter(const char *runtime_dir, enum namespaces_leave leave, struct crosh_error *err);
+
+/* What a supervisor needs less of: it waits for child and writes into runtime_dir. */
+int sandbox_enter_supervisor(const char *runtime_dir, pid_t child, struct crosh_error *err);
 
 /*
  * Leaves the calling thread the system calls of its part, and ends the process at

@@ -4,6 +4,7 @@
 #define KVM_SANDBOX_SECCOMP_H
 
 #include <linux/filter.h>
+#include <sys/types.h>
 
 #include "kvm/sandbox/sandbox.h"
 
@@ -15,5 +16,7 @@ struct seccomp_filter {
 int seccomp_filter_init(struct seccomp_filter *filter, enum sandbox_thread thread);
 /* Puts it on the calling thread. Needs no_new_privs. */
 int seccomp_filter_apply(const struct seccomp_filter *filter);
+/* Leaves the process, a supervisor, what it needs to wait for child, signal it and note its end. */
+int seccomp_enter_supervisor(pid_t child);
 
 #endif

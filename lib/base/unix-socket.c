@@ -3,6 +3,7 @@
 #include "lib/base/unix-socket.h"
 
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -10,10 +11,19 @@
 
 #include "lib/base/cleanup.h"
 
+/* Whether fd is of the working directory: a process without /proc has one that matters. */
+static bool is_working_directory(int fd)
+{
+    struct stat there, here;
+
+    return fstat(fd, &there) == 0 && stat(".", &here) == 0 && there.st_dev == here.st_dev &&
+           there.st_ino == here.st_ino;
+}
+
 /*
- * Fills address for path. A path too long for sun_path is reached through
- * /proc/self/fd/<its directory>/<name>; *dir_fd keeps that directory open until
- * the address has been used.
+ * Fills address for path. A path too long for sun_path is reached by its name alone in the
+ * working directory, else through /proc/self/fd/<its directory>/<name>; *dir_fd keeps that
+ * directory open until the address has been used.
  */
 static int address_of(const char *path, struct sockaddr_un *address, int *dir_fd)
 {
@@ -34,8 +44,11 @@ static int address_of(const char *path, struct sockaddr_un *address, int *dir_fd
     *dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (*dir_fd < 0)
         return -errno;
-    length = snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d/%s", *dir_fd,
-                      slash + 1);
+    if (is_working_directory(*dir_fd))
+        length = snprintf(address->sun_path, sizeof(address->sun_path), "%s", slash + 1);
+    else
+        length = snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d/%s",
+                          *dir_fd, slash + 1);
     return length < (int)sizeof(address->sun_path) ? 0 : -ENAMETOOLONG;
 }
 

@@ -3,7 +3,9 @@
 #ifndef TESTS_KVM_GUEST_PROGRAMS_H
 #define TESTS_KVM_GUEST_PROGRAMS_H
 
+#include <elf.h>
 #include <stdint.h>
+#include <unistd.h>
 
 /*
  * Each is entered as the Linux boot protocol has it: no stack to speak of, interrupts
@@ -51,5 +53,30 @@ struct guest_program {
     "out %al, (%dx)\n shr $8, %eax\n out %al, (%dx)\n shr $8, %eax\n"                              \
     "out %al, (%dx)\n shr $8, %eax\n out %al, (%dx)\n"
 #endif
+
+/* Writes a program as an ELF kernel that is loaded and entered at 1 MiB. 0 or -1. */
+static inline int guest_write_kernel(int fd, const uint8_t *code, size_t size)
+{
+    enum { LOAD = 0x100000 };
+    const Elf64_Ehdr header = {
+        .e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+        .e_type = ET_EXEC,
+        .e_machine = EM_X86_64,
+        .e_entry = LOAD,
+        .e_phoff = sizeof(header),
+        .e_phentsize = sizeof(Elf64_Phdr),
+        .e_phnum = 1,
+    };
+    const Elf64_Phdr segment = {.p_type = PT_LOAD,
+                                .p_offset = sizeof(header) + sizeof(segment),
+                                .p_paddr = LOAD,
+                                .p_filesz = size,
+                                .p_memsz = size};
+
+    return write(fd, &header, sizeof(header)) < 0 || write(fd, &segment, sizeof(segment)) < 0 ||
+                   write(fd, code, size) < 0
+               ? -1
+               : 0;
+}
 
 #endif

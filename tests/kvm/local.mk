@@ -10,6 +10,7 @@ kvm_tests = \
 if ARCH_X86
 kvm_tests += \
 	tests/kvm/test-kernel-image \
+	tests/kvm/test-launcher \
 	tests/kvm/test-acpi \
 	tests/kvm/test-cpuid \
 	tests/kvm/test-machine \
@@ -53,11 +54,22 @@ tests_kvm_test_pause_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_snapshot_SOURCES = tests/kvm/test-snapshot.c tests/kvm/guest-run.c tests/kvm/guest-run.h \
 	tests/kvm/guest-programs.h
 tests_kvm_test_snapshot_LDADD = $(launcher_test_ldadd)
-tests_kvm_test_sandbox_SOURCES = tests/kvm/test-sandbox.c tests/kvm/guest-programs.h
+tests_kvm_test_launcher_SOURCES = tests/kvm/test-launcher.c tests/kvm/attacks.h tests/kvm/guest-programs.h
+tests_kvm_test_launcher_LDADD = $(launcher_test_ldadd)
+EXTRA_tests_kvm_test_launcher_DEPENDENCIES = tests/kvm/hijacked-launcher$(EXEEXT)
+tests_kvm_test_sandbox_SOURCES = tests/kvm/test-sandbox.c tests/kvm/attacks.h tests/kvm/guest-programs.h
 tests_kvm_test_sandbox_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_virtio_mmio_SOURCES = tests/kvm/test-virtio-mmio.c tests/unit/fake-queue.h \
 	tests/kvm/guest-run.c tests/kvm/guest-run.h tests/kvm/guest-programs.h
 tests_kvm_test_virtio_mmio_LDADD = $(launcher_test_ldadd)
+endif
+
+if ARCH_X86
+# The launcher that test-launcher runs.
+check_PROGRAMS += tests/kvm/hijacked-launcher
+tests_kvm_hijacked_launcher_SOURCES = tests/kvm/hijacked-launcher.c tests/kvm/attacks.h kvm/main.c
+tests_kvm_hijacked_launcher_LDADD = $(crosh_vm_LDADD)
+tests_kvm_hijacked_launcher_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=bus_read -Wl,--wrap=bus_write -Wl,--wrap=kvm_probe
 endif
 
 # A tool for trying the backend by hand, in the lab for instance.

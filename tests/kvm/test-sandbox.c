@@ -8,7 +8,6 @@
  */
 #include "tests/unit/cmocka-prelude.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
@@ -28,71 +27,14 @@
 
 #include "kvm/backend/kvm-machine.h"
 #include "kvm/sandbox/sandbox.h"
+#include "tests/kvm/attacks.h"
 #include "tests/kvm/guest-programs.h"
 
-enum { LOAD = 0x100000, ATTACK_PORT = 0x510, LIMIT_S = 20, SURVIVED = 42 };
-
-static void attack_open(void)
-{
-    (void)!open("/etc/passwd", O_RDONLY | O_CLOEXEC);
-}
-
-static void attack_connect(void)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/run/dbus/system_bus_socket"};
-
-    /* The descriptor is one that the launcher has anyway: making one is refused before. */
-    (void)connect(0, (struct sockaddr *)&address, sizeof(address));
-}
-
-static void attack_socket(void)
-{
-    (void)socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-}
-
-static void attack_execve(void)
-{
-    char *argv[] = {(char *)"/bin/true", NULL};
-
-    (void)execve(argv[0], argv, NULL);
-}
-
-static void attack_ptrace(void)
-{
-    (void)ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-}
-
-static void attack_fork(void)
-{
-    if (fork() == 0)
-        _exit(0);
-}
-
-static void attack_code(void)
-{
-    (void)mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-}
-
-static void attack_kill(void)
-{
-    (void)kill(getppid(), 0);
-}
+enum { ATTACK_PORT = 0x510, LIMIT_S = 20, SURVIVED = 42 };
 
 static void no_attack(void)
 {
 }
-
-typedef void attack_fn(void);
-
-static const struct {
-    const char *name;
-    attack_fn *fn;
-} attacks[] = {
-    {"open", attack_open},     {"connect", attack_connect}, {"socket", attack_socket},
-    {"execve", attack_execve}, {"ptrace", attack_ptrace},   {"fork", attack_fork},
-    {"code", attack_code},     {"kill", attack_kill},
-};
-#define ATTACKS (sizeof(attacks) / sizeof(attacks[0]))
 
 /* Runs fn in a child; its wait status. */
 static int status_of(void (*fn)(void *opaque), void *opaque)
@@ -141,7 +83,8 @@ static void confined(void)
 {
     struct crosh_error err = {0};
 
-    if (sandbox_enter("/tmp", &err) < 0 || sandbox_enter_thread(SANDBOX_THREAD_LOOP) < 0)
+    if (sandbox_enter("/tmp", NAMESPACES_ROOTS, &err) < 0 ||
+        sandbox_enter_thread(SANDBOX_THREAD_LOOP) < 0)
         _exit(1);
 }
 
@@ -190,9 +133,9 @@ static void check_loop_files(void *opaque)
 
     (void)opaque;
     confined();
-    if (open("/etc/passwd", O_RDONLY | O_CLOEXEC) >= 0 || errno != EACCES)
+    if (open("/etc/passwd", O_RDONLY | O_CLOEXEC) >= 0 || errno != ENOENT)
         _exit(2);
-    if (open("/etc/crosh-attack", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0 || errno != EACCES)
+    if (open("/etc/crosh-attack", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0 || errno != ENOENT)
         _exit(3);
     (void)snprintf(path, sizeof(path), "/tmp/crosh-sandbox-%d", (int)getpid());
     fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -236,30 +179,6 @@ static void on_ended(void *opaque, enum machine_end end, const char *detail)
     event_loop_quit(opaque);
 }
 
-/* The program as an ELF kernel that is loaded and entered at LOAD. */
-static void write_kernel(int fd, const struct guest_program *program)
-{
-    size_t size = (size_t)(program->end - program->start);
-    const Elf64_Ehdr header = {
-        .e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
-        .e_type = ET_EXEC,
-        .e_machine = EM_X86_64,
-        .e_entry = LOAD,
-        .e_phoff = sizeof(header),
-        .e_phentsize = sizeof(Elf64_Phdr),
-        .e_phnum = 1,
-    };
-    const Elf64_Phdr segment = {.p_type = PT_LOAD,
-                                .p_offset = sizeof(header) + sizeof(segment),
-                                .p_paddr = LOAD,
-                                .p_filesz = size,
-                                .p_memsz = size};
-
-    if (write(fd, &header, sizeof(header)) < 0 || write(fd, &segment, sizeof(segment)) < 0 ||
-        write(fd, program->start, size) < 0)
-        _exit(6);
-}
-
 static void run_device(void *opaque)
 {
     static const struct bus_ops ops = {.write = device_write};
@@ -271,7 +190,9 @@ static void run_device(void *opaque)
     struct machine_host host = {.ended = on_ended};
     struct machine *machine;
 
-    write_kernel(fd, &touch_the_device);
+    if (guest_write_kernel(fd, touch_the_device.start,
+                           (size_t)(touch_the_device.end - touch_the_device.start)) < 0)
+        _exit(6);
     (void)close(fd);
     host.loop = host.opaque = event_loop_new(&err);
     confined();

@@ -11,7 +11,9 @@ status() { # status FIELD FILE
 truncate -s 16M /tmp/disk
 check "a VM starts" start vm --cpus 2 --extra-disk /tmp/disk
 [ "$failed" -eq 0 ] || finish
-pid=$(cat "$(runtime vm)/pid")
+supervisor=$(cat "$(runtime vm)/pid")
+pid=$(cat "/proc/$supervisor/task/$supervisor/children")
+pid=${pid% }
 equal "nothing was left out" "$(grep -c 'going on without' "$(runtime vm)/launcher.log")" 0
 
 threads=
@@ -27,7 +29,12 @@ for task in "/proc/$pid/task"/*; do
 done
 equal "loop, 2 vcpus and a disk" "$(printf %s "$threads" | sort -u | tr '\n' ' ')" \
     "blk crosh-vm vcpu0 vcpu1 "
-for space in user mnt ipc net uts; do
+equal "the supervisor: a system call filter" "$(status Seccomp "/proc/$supervisor/status")" 2
+equal "the supervisor: no capabilities" "$(status CapEff "/proc/$supervisor/status")" 0000000000000000
+equal "first of its pid namespace" "$(status NSpid "/proc/$pid/status" | tr '\t' ' ')" "$pid 1"
+equal "a root of its own" "$(awk '{ print $5 }' "/proc/$pid/mountinfo" | sort | tr '\n' ' ')" \
+    "/ /dev/kvm $(runtime vm) "
+for space in user mnt pid ipc net uts; do
     check "another $space namespace" \
         test "$(readlink "/proc/$pid/ns/$space")" != "$(readlink "/proc/self/ns/$space")"
 done
@@ -40,7 +47,7 @@ boot_id=$(run_in vm cat /proc/sys/kernel/random/boot_id)
 run_in vm reboot
 check "a reboot inside comes back" within 60 sh -c "
     new=\$(crosh vsh vm -- cat /proc/sys/kernel/random/boot_id) && [ \"\$new\" != '$boot_id' ]"
-equal "in the same process" "$(cat "$(runtime vm)/pid")" "$pid"
+equal "in the same process" "$(cat "/proc/$supervisor/task/$supervisor/children")" "$pid "
 equal "its disk is there" "$(run_in vm cat /sys/block/vda/size)" 32768
 for task in "/proc/$pid/task"/*; do
     equal "$(cat "$task/comm"): still confined" "$(status Seccomp "$task/status")" 2
@@ -53,6 +60,25 @@ check "the VM runs on" run_in vm true
 check "an orderly stop" stop vm
 equal "is a power-off" "$(ended vm)" "poweroff 0"
 equal "no socket is left" "$(find "$(runtime vm)" -type s)" ""
+
+# As an ordinary user, who may make namespaces only in one of its own.
+cat >/tmp/as-user <<'END'
+export XDG_RUNTIME_DIR=/run/user/1000 HOME=/home/user
+exec crosh vmc "$@"
+END
+check "a user's VM starts" su user -s /bin/sh -c \
+    "sh /tmp/as-user start --no-shell --accel kvm --memory 256M theirs" 2>theirs.log
+theirs=$(cat /run/user/1000/crosh/theirs/pid)
+child=$(cat "/proc/$theirs/task/$theirs/children")
+child=${child% }
+equal "nothing was left out" "$(cat /run/user/1000/crosh/theirs/launcher.log)" ""
+for space in user mnt pid ipc net uts; do
+    check "another $space namespace for a user's" \
+        test "$(readlink "/proc/$child/ns/$space")" != "$(readlink "/proc/self/ns/$space")"
+done
+kill -9 "$theirs"
+check "a killed supervisor takes the launcher along" within 10 test ! -e "/proc/$child"
+contains "which vmc sees" "$(su user -s /bin/sh -c 'sh /tmp/as-user list --json')" '"killed"'
 
 # Off only when asked, and not in silence.
 mkdir -m 700 /tmp/bare
