@@ -12,6 +12,7 @@ kvm_libkvm_la_SOURCES += \
 	kvm/backend/kvm-probe.c \
 	kvm/backend/kvm-snapshot.c \
 	kvm/backend/kvm-stats.c \
+	kvm/backend/kvm-report.c \
 	kvm/backend/kvm-vcpu.c \
 	kvm/backend/kvm.c \
 	kvm/boot-file.c kvm/boot-file.h \

@@ -95,6 +95,10 @@ void launcher_on_reboot(void *opaque);
 /* Bytes that a person types into the console. opaque: the launcher. */
 void launcher_on_console_input(void *opaque, const void *data, size_t size);
 
+/* launcher-crash.c: leaves a report of the guest's crash for "vmc crash"; the machine is still
+ * there. */
+void launcher_report_crash(const struct launcher *l, const char *detail);
+
 /* launcher-stop.c */
 /*
  * Asks the agent, presses the power button, ends it; each step when the one before it did

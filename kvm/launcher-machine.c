@@ -89,6 +89,8 @@ static void on_machine_ended(void *opaque, enum machine_end end, const char *det
             launcher_end(l, CONTROL__END_REASON__END_RESET, detail);
         return;
     case MACHINE_END_CRASH:
+        if (l->end_reason == CONTROL__END_REASON__END_NONE)
+            launcher_report_crash(l, detail);
         launcher_end(l, CONTROL__END_REASON__END_CRASH, detail);
         return;
     }

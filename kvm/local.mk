@@ -12,6 +12,7 @@ kvm_libkvm_la_SOURCES = \
 	kvm/guest-link.c kvm/guest-link.h \
 	kvm/launcher.c kvm/launcher.h kvm/launcher-internal.h \
 	kvm/counters.c kvm/counters.h \
+	kvm/launcher-crash.c \
 	kvm/launcher-events.c \
 	kvm/launcher-figures.c \
 	kvm/launcher-machine.c \

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include <crosh/error.h>
 
 #include "kvm/disk/rate-limit.h"
@@ -134,6 +136,11 @@ struct machine_backend {
     bool (*refresh)(struct machine *machine);
     /* Fills in what is known now; 0, or -ENOMEM. What it adds is freed with the message. */
     int (*balloon)(struct machine *machine, Control__Balloon *balloon);
+    /*
+     * Of a machine that has ended by a crash: what its processors were at, as a JSON object,
+     * which is the caller's. May be NULL.
+     */
+    json_t *(*report)(struct machine *machine);
     /* Presses the ACPI power button. */
     void (*power_button)(struct machine *machine);
     /* Bytes typed into the guest's console; those that do not fit are dropped. */

@@ -15,6 +15,7 @@ kvm_libkvm_la_SOURCES += \
 	kvm/x86/layout.h \
 	kvm/x86/probe.c \
 	kvm/x86/qemu.c \
+	kvm/x86/report.c \
 	kvm/x86/state-vcpu.c \
 	kvm/x86/state.c kvm/x86/state.h \
 	kvm/x86/vcpu.c

@@ -141,3 +141,24 @@ void arch_describe_registers(struct kvm_vcpu *vcpu, char *text, size_t size)
                                  shown[i].name, value);
     }
 }
+
+void arch_report(struct kvm_vcpu *vcpu, json_t *object)
+{
+    json_t *general = json_object();
+    char text[512];
+
+    for (unsigned int i = 0; i < 31; i++) {
+        uint64_t value = 0;
+        char name[8], hex[24];
+
+        /* Registers are counted in units of 32 bits. */
+        if (get_reg(vcpu->fd, CORE_REG(regs.regs[0]) + 2 * i, &value) < 0)
+            continue;
+        (void)snprintf(name, sizeof(name), "x%u", i);
+        (void)snprintf(hex, sizeof(hex), "%#" PRIx64, value);
+        (void)json_object_set_new(general, name, json_string(hex));
+    }
+    (void)json_object_set_new(object, "general", general);
+    arch_describe_registers(vcpu, text, sizeof(text));
+    (void)json_object_set_new(object, "special", json_string(text));
+}

@@ -10,6 +10,7 @@
  * that only it has, and the functions below. All of them run on the loop's thread
  * unless said otherwise; those that return int: 0, or negative with err filled.
  */
+#include <jansson.h>
 #include <linux/kvm.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -78,6 +79,8 @@ void arch_board_fini(struct machine *machine);
 bool arch_handle_exit(struct kvm_vcpu *vcpu);
 /* The registers a developer asks for first, as text; on the vcpu's thread. */
 void arch_describe_registers(struct kvm_vcpu *vcpu, char *text, size_t size);
+/* Adds all that can be read of a vcpu's registers; no vcpu runs. On the loop's thread. */
+void arch_report(struct kvm_vcpu *vcpu, json_t *object);
 void arch_press_power_button(struct machine *machine);
 
 /* Snapshots; the machine stands still. */

@@ -171,6 +171,9 @@ int kvm_devices_init(struct machine *machine, const struct machine_config *confi
                      struct crosh_error *err);
 void kvm_devices_fini(struct machine *machine);
 
+/* kvm-report.c: machine_backend's. */
+json_t *kvm_report(struct machine *machine);
+
 /* kvm-probe.c: opens /dev/kvm and checks what it can do. The descriptor, or negative. */
 int kvm_open(struct crosh_error *err);
 int kvm_probe(struct crosh_error *err);

@@ -248,6 +248,7 @@ const struct machine_backend machine_kvm = {
     .set_balloon = kvm_set_balloon,
     .refresh = kvm_refresh,
     .balloon = kvm_balloon,
+    .report = kvm_report,
     .power_button = kvm_power_button,
     .console_input = kvm_console_input,
     .destroy = kvm_destroy,

@@ -109,6 +109,8 @@ int qemu_args_build(struct qemu_args *args, const char *program,
 {
     static const char *const fixed[] = {
         "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-S",
+        /* A panic leaves the machine as it is, until it has been looked at. */
+        "-action", "panic=pause",
         /* Nothing that a guest finds in QEMU may become a program or a new privilege. */
         "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
         "-accel", "tcg,thread=multi", "-device", "virtio-rng-pci"};

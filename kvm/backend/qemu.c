@@ -39,6 +39,7 @@ struct machine {
     struct vhost_user *vhost_user;
     bool end_known; /* QMP told how the guest ended */
     bool panicked;
+    char *registers; /* of a machine that panicked, in QEMU's words; NULL: unknown */
     bool is_started;
     bool is_stopped;                  /* as QEMU said, and not told otherwise since */
     unsigned int pause_reasons;       /* enum machine_pause */
@@ -94,14 +95,32 @@ static void on_pause_timer(void *opaque)
         m->host.paused(m->host.opaque, true);
 }
 
+/* After a panic: QEMU stands still until it is told to go. */
+static void on_registers(void *opaque, json_t *result)
+{
+    struct machine *m = opaque;
+    const char *text = json_string_value(result);
+
+    if (text != NULL && m->registers == NULL)
+        m->registers = strdup(text);
+}
+
+static void look_at_panic(struct machine *m)
+{
+    m->panicked = true;
+    (void)qmp_query(m->qmp, "human-monitor-command",
+                    json_pack("{s:s}", "command-line", "info registers -a"), on_registers, m);
+    qmp_execute(m->qmp, "quit");
+}
+
 static void on_qmp_event(void *opaque, const char *event, json_t *data)
 {
     struct machine *m = opaque;
     const char *reason = json_string_value(json_object_get(data, "reason"));
 
     qemu_figures_event(&m->figures, event, data);
-    if (strcmp(event, "GUEST_PANICKED") == 0)
-        m->panicked = true;
+    if (strcmp(event, "GUEST_PANICKED") == 0 && !m->panicked)
+        look_at_panic(m);
     if (strcmp(event, "STOP") == 0) {
         m->is_stopped = true;
         on_pause_timer(m);
@@ -170,6 +189,7 @@ static void on_exit_of_qemu(void *opaque, uint32_t events)
     m->pid = -1;
     event_modify(m->exit_source, 0);
     /* What it said before its end may still lie in the socket pairs. */
+    qmp_drain(m->qmp);
     on_console(m, EPOLLIN);
     on_stderr(m, EPOLLIN);
     m->last_line[m->last_line_size] = '\0';
@@ -307,6 +327,7 @@ static void qemu_destroy(struct machine *m)
         close(m->console_fd);
     if (m->stderr_fd >= 0)
         close(m->stderr_fd);
+    free(m->registers);
     free(m);
 }
 
@@ -336,6 +357,21 @@ static struct machine *qemu_create(const struct machine_config *config,
         return NULL;
     }
     return m;
+}
+
+static json_t *qemu_report(struct machine *m)
+{
+    json_t *report = json_object();
+    json_t *lines = json_array();
+    char *rest = m->registers, *line;
+
+    while (rest != NULL && (line = strsep(&rest, "\n")) != NULL) {
+        line[strcspn(line, "\r")] = '\0';
+        if (*line != '\0')
+            (void)json_array_append_new(lines, json_string(line));
+    }
+    (void)json_object_set_new(report, "registers", lines);
+    return report;
 }
 
 static int qemu_start(struct machine *m, struct crosh_error *err)
@@ -405,6 +441,7 @@ const struct machine_backend machine_qemu = {
     .set_balloon = qemu_set_balloon,
     .refresh = qemu_refresh,
     .balloon = qemu_balloon,
+    .report = qemu_report,
     .power_button = qemu_power_button,
     .console_input = qemu_console_input,
     .destroy = qemu_destroy,

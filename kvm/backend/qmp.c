@@ -65,18 +65,17 @@ static void handle_line(struct qmp *qmp, const char *line, size_t size)
     json_decref(message);
 }
 
-static void on_input(void *opaque, uint32_t events)
+/* Whether there may be more. */
+static bool read_input(struct qmp *qmp)
 {
-    struct qmp *qmp = opaque;
     ssize_t n = recv(qmp->fd, qmp->line + qmp->used, sizeof(qmp->line) - qmp->used, MSG_DONTWAIT);
     char *start = qmp->line, *newline;
 
-    (void)events;
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
+        return errno == EINTR;
     if (n <= 0) { /* the process's end says more than its socket's */
         event_modify(qmp->source, 0);
-        return;
+        return false;
     }
     qmp->used += (size_t)n;
     while ((newline = memchr(start, '\n', qmp->used - (size_t)(start - qmp->line))) != NULL) {
@@ -87,6 +86,19 @@ static void on_input(void *opaque, uint32_t events)
     memmove(qmp->line, start, qmp->used);
     if (qmp->used == sizeof(qmp->line))
         event_modify(qmp->source, 0);
+    return qmp->used < sizeof(qmp->line);
+}
+
+static void on_input(void *opaque, uint32_t events)
+{
+    (void)events;
+    (void)read_input(opaque);
+}
+
+void qmp_drain(struct qmp *qmp)
+{
+    while (read_input(qmp))
+        ;
 }
 
 struct qmp *qmp_new(struct event_loop *loop, int fd, qmp_event_fn *event, void *opaque)

@@ -18,6 +18,9 @@ typedef void qmp_event_fn(void *opaque, const char *event, json_t *data);
 struct qmp *qmp_new(struct event_loop *loop, int fd, qmp_event_fn *event, void *opaque);
 void qmp_free(struct qmp *qmp);
 
+/* Handles what has arrived, of a QEMU that is gone maybe. */
+void qmp_drain(struct qmp *qmp);
+
 /* A command's result, or NULL when QEMU refused it or is gone. On the loop's thread. */
 typedef void qmp_result_fn(void *opaque, json_t *result);
 

@@ -157,6 +157,8 @@ static int on_ended(const struct start *start, const Control__Ended *ended, stru
     }
     if (ended->hint[0] != '\0')
         (void)crosh_error_hint(err, "%s", ended->hint);
+    else if (!start->is_new && ended->reason == CONTROL__END_REASON__END_CRASH)
+        (void)crosh_error_hint(err, "see registers and console: vmc crash %s", start->name);
     else if (!start->is_new)
         (void)crosh_error_hint(err, "see all that the guest wrote: vmc logs %s", start->name);
     return err->code;

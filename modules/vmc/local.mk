@@ -10,6 +10,7 @@ modules_vmc_libvmc_la_SOURCES = \
 	modules/vmc/image.c modules/vmc/image.h \
 	modules/vmc/launch.c modules/vmc/launch.h \
 	modules/vmc/lifecycle.c \
+	modules/vmc/crash.c \
 	modules/vmc/logs.c \
 	modules/vmc/options.c modules/vmc/options.h \
 	modules/vmc/pause.c \

@@ -173,6 +173,19 @@ static void add_row(struct crosh_table *table, const struct row *row)
     crosh_table_row(table, cells);
 }
 
+/* Of a crash one line, and where there is more. */
+static void tell_crash(struct crosh_context *ctx, const struct row *row)
+{
+    char detail[sizeof(row->ended.detail)];
+    size_t i;
+
+    for (i = 0; row->ended.detail[i] != '\0'; i++)
+        detail[i] =
+            row->ended.detail[i] >= ' ' && row->ended.detail[i] <= '~' ? row->ended.detail[i] : '?';
+    detail[i] = '\0';
+    crosh_warn(ctx, "VM %s crashed: %s (more: vmc crash %s)", row->name, detail, row->name);
+}
+
 int vmc_list(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
 {
     static const char *const headers[] = {"NAME",  "STATE",  "CPUS", "MEMORY",
@@ -199,6 +212,8 @@ int vmc_list(struct crosh_context *ctx, const struct crosh_args *args, struct cr
             add_row(table, &row);
         if (!row.has_config && !as_json)
             crosh_warn(ctx, "%s", row.config_error.message);
+        if (!as_json && strcmp(row_state(&row), "crashed") == 0)
+            tell_crash(ctx, &row);
         row_fini(&row);
     }
     crosh_strv_free(names);

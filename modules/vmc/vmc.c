@@ -189,6 +189,20 @@ static const struct crosh_command logs_command = {
     .run = vmc_logs,
 };
 
+static const struct crosh_command crash_command = {
+    CROSH_COMMAND_HEADER,
+    .name = "crash",
+    .summary = "Show what a VM was at when its guest crashed",
+    .help = "The report of the last crash: its reason, the registers of every vcpu, code and stack "
+            "where they can be read, and the last lines of the guest's console. It stays until "
+            "the next crash, the VM's destruction or the end of the login session. On software "
+            "emulation the registers are known of kernel panics only.",
+    .examples = "vmc crash termina\tfor people\n"
+                "vmc crash --json termina\tfor programs\n",
+    .params = status_params,
+    .run = vmc_crash,
+};
+
 static const struct crosh_command console_command = {
     CROSH_COMMAND_HEADER,
     .name = "console",
@@ -243,19 +257,13 @@ static const struct crosh_command button_command = {
 /* clang-format on */
 
 static const struct crosh_command *const subcommands[] = {
-    &start_command,
-    &stop_command,
-    &list_command,
-    &status_command,
-    &logs_command,
-    &console_command,
-    &pause_command,
-    &resume_command,
-    &balloon_command,
-    &button_command,
-    &create_command,
-    &destroy_command,
-    NULL,
+    &start_command,   &stop_command,
+    &list_command,    &status_command,
+    &crash_command,   &logs_command,
+    &console_command, &pause_command,
+    &resume_command,  &balloon_command,
+    &button_command,  &create_command,
+    &destroy_command, NULL,
 };
 
 static const struct crosh_command vmc_command = {

@@ -12,6 +12,7 @@ crosh_run_fn vmc_destroy; /* store.c */
 crosh_run_fn vmc_list;    /* store.c */
 crosh_run_fn vmc_status;  /* store.c */
 crosh_run_fn vmc_logs;    /* logs.c */
+crosh_run_fn vmc_crash;   /* crash.c */
 crosh_run_fn vmc_console; /* console.c */
 crosh_run_fn vmc_pause;   /* pause.c */
 crosh_run_fn vmc_resume;  /* pause.c */

@@ -83,6 +83,32 @@ def a_kernel_panic_is_a_crash():
     equal(ended("beta"), ("crash", 11))
     wait_for(lambda: state("beta") == "crashed", 20, "the state")
     contains(home.run("-c", "vmc logs beta").stdout, "Kernel panic")
+    contains(home.run("-c", "vmc list").stderr, "(more: vmc crash beta)")
+
+
+@case
+def a_crash_leaves_a_report():
+    done = home.run("-c", "vmc crash --json beta")
+    equal(done.returncode, 0, done.stderr)
+    report = json.loads(done.stdout)
+    equal((report["version"], report["vm"], report["cpus"]), (1, "beta", 1))
+    contains(report["reason"], "panic")
+    contains(report["kernel_release"], ".")
+    equal(any("Kernel panic" in line for line in report["console"]), True, report["console"])
+    equal(len(report["console"]) <= 64, True)
+    if report["accel"] == "kvm":
+        contains(report["vcpus"][0]["general"]["rip"], "0xffffffff")
+    else:
+        contains("\n".join(report["registers"]), "RIP=ffffffff")
+    text = home.run("-c", "vmc crash beta").stdout
+    for part in ("beta", "panic", "last lines of the guest's console:", report["console"][-1]):
+        contains(text, part)
+    # A VM that has not crashed has none.
+    home.run("-c", "vmc create gamma")
+    done = home.run("-c", "vmc crash gamma")
+    equal(done.returncode, 3)
+    contains(done.stderr, "there is no report")
+    home.run("-c", "vmc destroy -y gamma")
 
 
 @case

@@ -50,6 +50,14 @@ GUEST_PROGRAM(hijack, "mov $0x11223344, %esi\n"
 
 GUEST_PROGRAM(run_for_ever, "1: jmp 1b\n");
 
+/* Says something on its console, with a character that is not for terminals, and faults without
+   anybody to turn to. The text of JSON escapes what it has to. */
+GUEST_PROGRAM(fault_thrice, GUEST_SEND("o") GUEST_SEND("h") "mov $27, %al\n" GUEST_SEND_AL
+                                                            "mov $'\n', %al\n" GUEST_SEND_AL
+                                                            "movabs $0x1234567890abcdef, %r15\n"
+                                                            "lidt 1f(%rip)\n ud2\n"
+                                                            "1: .zero 10\n");
+
 struct vm {
     char dir[64];
     char program[256];
@@ -122,7 +130,7 @@ static int wait_for_end(struct vm *vm)
 
 static const char *read_text(const char *path)
 {
-    static char text[4096];
+    static char text[16384];
     FILE *file = fopen(path, "re");
 
     text[0] = '\0';
@@ -359,6 +367,30 @@ static void a_fault_is_told_with_its_address(void **state)
     tear_down_vm(&vm);
 }
 
+/* ---- The guest's own crash ---- */
+
+static void a_triple_fault_is_reported(void **state)
+{
+    char path[96];
+    const char *report;
+    struct vm vm;
+
+    (void)state;
+    set_up_vm(&vm, fault_thrice.start, (size_t)(fault_thrice.end - fault_thrice.start));
+    start_vm(&vm);
+    assert_int_equal(wait_for_end(&vm), 11);
+    assert_non_null(strstr(ended(&vm), "triple fault on vcpu 0"));
+    snprintf(path, sizeof(path), "%s/crash.json", vm.dir);
+    report = read_text(path);
+    assert_non_null(strstr(report, "\"reason\": \"triple fault on vcpu 0"));
+    assert_non_null(strstr(report, "\"r15\": \"0x1234567890abcdef\""));
+    assert_non_null(strstr(report, "\"idt_limit\": \"0\""));
+    /* The instruction that did it. */
+    assert_non_null(strstr(report, "\"code\": \"0f0b"));
+    assert_non_null(strstr(report, "\"oh?\""));
+    tear_down_vm(&vm);
+}
+
 static void signals_are_passed_on(void **state)
 {
     struct vm vm;
@@ -403,6 +435,7 @@ int main(void)
         cmocka_unit_test(a_killed_launcher_is_told_of),
         cmocka_unit_test(a_signal_from_outside_is_told),
         cmocka_unit_test(a_fault_is_told_with_its_address),
+        cmocka_unit_test(a_triple_fault_is_reported),
         cmocka_unit_test(signals_are_passed_on),
         cmocka_unit_test(a_vm_runs_once),
     };
