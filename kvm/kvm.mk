@@ -4,6 +4,7 @@
 kvm_libkvm_la_SOURCES += \
 	kvm/backend/arch.h \
 	kvm/backend/kvm-devices.c \
+	kvm/backend/kvm-disks.c \
 	kvm/backend/kvm-irq.c \
 	kvm/backend/kvm-machine.h \
 	kvm/backend/kvm-memory.c \
@@ -18,9 +19,11 @@ kvm_libkvm_la_SOURCES += \
 	kvm/boot-file.c kvm/boot-file.h \
 	kvm/disk/rate-limit.c kvm/disk/rate-limit.h \
 	kvm/disk/raw.c kvm/disk/raw.h \
+	kvm/disk/spec.c kvm/disk/spec.h \
 	kvm/hw/bus.c kvm/hw/bus.h \
 	kvm/hw/msix.c kvm/hw/msix.h \
 	kvm/hw/pci.c kvm/hw/pci.h \
+	kvm/hw/pci-hotplug.c kvm/hw/pci-hotplug.h \
 	kvm/hw/power.c kvm/hw/power.h \
 	kvm/hw/rtc.c kvm/hw/rtc.h \
 	kvm/hw/serial.c kvm/hw/serial.h \

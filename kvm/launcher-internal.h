@@ -44,6 +44,9 @@ struct launcher {
     bool reboot_announced;
 
     struct launcher_state pause;
+    struct disk_wait *disk_waits; /* launcher-disks.c's own */
+    unsigned int full_disks;      /* how many wait for room on the host */
+    Control__State state_before_full;
 
     enum stop_step stop_step;
     uint32_t stop_timeout_ms; /* 0: by backend */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The machine of a VM, and the agent in its guest: made, made anew at a reboot, taken down. */
+#include "kvm/launcher-disks.h"
 #include "kvm/launcher-internal.h"
 
 #include <errno.h>
@@ -103,6 +104,7 @@ void launcher_machine_down(struct launcher *l)
     if (l->machine != NULL)
         l->backend->destroy(l->machine);
     l->machine = NULL;
+    launcher_disks_down(l);
     vsock_free(l->vsock);
     l->vsock = NULL;
     guest_link_free(l->link);
@@ -120,7 +122,9 @@ int launcher_machine_up(struct launcher *l, struct crosh_error *err)
                                 .console_output = on_console_output,
                                 .ended = on_machine_ended,
                                 .refreshed = launcher_on_refreshed,
-                                .balloon_changed = launcher_on_balloon_changed};
+                                .balloon_changed = launcher_on_balloon_changed,
+                                .disk_full = launcher_on_disk_full,
+                                .disk_gone = launcher_on_disk_gone};
     struct snapshot snapshot;
 
     l->stage_count = 0;

@@ -121,6 +121,8 @@ void launcher_resume(struct launcher *l)
     struct launcher_state *pause = &l->pause;
     struct crosh_error err = {0};
 
+    if (l->machine != NULL && !pause->is_paused && l->full_disks > 0)
+        l->backend->disk_retry(l->machine);
     if (!pause->is_paused || l->machine == NULL)
         return;
     pause->is_paused = false;
@@ -129,7 +131,10 @@ void launcher_resume(struct launcher *l)
         answer_pauses(l, -ECANCELED, &err);
     }
     l->backend->resume(l->machine, MACHINE_PAUSE_USER);
-    if (l->state == CONTROL__STATE__PAUSED)
+    /* Who resumes may just have made room for what a disk waits to write. */
+    if (l->full_disks > 0)
+        l->backend->disk_retry(l->machine);
+    else if (l->state == CONTROL__STATE__PAUSED)
         launcher_send_state(l, pause->state_before);
     (void)guest_link_resumed(l->link, false);
 }

@@ -28,6 +28,7 @@
 #include "kvm/confine.h"
 #include "kvm/control/requests.h"
 #include "kvm/kept-files.h"
+#include "kvm/launcher-disks.h"
 #include "lib/base/cleanup.h"
 
 char *launcher_path(const struct launcher *l, const char *name)
@@ -199,6 +200,7 @@ static void tear_down(struct launcher *l)
     cleanup_free char *pid = launcher_path(l, "pid");
 
     launcher_machine_down(l);
+    launcher_disks_fini(l);
     if (pid != NULL)
         (void)unlink(pid);
     for (unsigned int i = 0; i < l->machine_config.nic_count; i++)

@@ -13,6 +13,7 @@ kvm_libkvm_la_SOURCES = \
 	kvm/launcher.c kvm/launcher.h kvm/launcher-internal.h \
 	kvm/counters.c kvm/counters.h \
 	kvm/launcher-crash.c \
+	kvm/launcher-disks.c kvm/launcher-disks.h \
 	kvm/launcher-events.c \
 	kvm/launcher-figures.c \
 	kvm/launcher-machine.c \
@@ -24,6 +25,7 @@ kvm_libkvm_la_SOURCES = \
 	kvm/control/framed-stream.c kvm/control/framed-stream.h \
 	kvm/control/requests.c kvm/control/requests.h \
 	kvm/control/request-figures.c \
+	kvm/control/request-disk.c \
 	kvm/control/request-life.c \
 	kvm/control/request-state.c \
 	kvm/control/request-status.c \

@@ -24,8 +24,12 @@
 #define MACHINE_MAX_SHARES 4
 #define MACHINE_MAX_VCPUS  8
 
+#define MACHINE_DISK_NAME 24 /* bytes, with the terminating one */
+
 struct machine_disk {
-    const char *path;
+    char name[MACHINE_DISK_NAME]; /* by which it is asked for: unique in a VM */
+    const char *path;             /* for messages only when there is a descriptor */
+    int fd;                       /* open already; 0: it is opened by its path */
     bool read_only;
     struct rate_limits limits;
 };
@@ -36,6 +40,32 @@ enum machine_transport {
     MACHINE_TRANSPORT_MMIO, /* described by ACPI; only the KVM backend has it */
     MACHINE_TRANSPORT_AUTO, /* MMIO where the backend has it, for guests that know both */
 };
+
+/* What is asked of the disks of a machine that runs. */
+struct machine_disk_change {
+    enum {
+        MACHINE_DISK_ATTACH,
+        MACHINE_DISK_DETACH,
+        MACHINE_DISK_RESIZE,
+        MACHINE_DISK_LIMIT, /* disk->limits hold from now on */
+    } what;
+    const struct machine_disk *disk; /* the name says which one, except to attach */
+    uint64_t bytes; /* to resize: what the file is made to have; 0: what it has now */
+};
+
+/* One disk as it is now. */
+struct machine_disk_info {
+    uint64_t bytes;
+    bool is_detachable;
+    bool is_full;      /* writes wait for room on the host */
+    bool has_counters; /* those that follow, since the machine was made */
+    uint64_t reads, writes, flushes, discards;
+    uint64_t read_bytes, written_bytes;
+    uint64_t errors, throttled_ns;
+};
+
+/* How a request that may take time ended: 0, or negative with err. */
+typedef void machine_done_fn(void *opaque, int code, const struct crosh_error *err);
 
 /* Everything the user chose; strings live as long as the launcher. */
 struct machine_config {
@@ -93,6 +123,13 @@ struct machine_host {
     void (*refreshed)(void *opaque);
     /* The guest's balloon has another size; a few times a second at most. May be NULL. */
     void (*balloon_changed)(void *opaque);
+    /*
+     * The host has no room for what the guest wrote to a disk, which waits (true), or has it
+     * again. Once for each disk and change. May be NULL.
+     */
+    void (*disk_full)(void *opaque, const char *name, bool is_full);
+    /* The guest gave a disk back, asked or not; its descriptor is closed. May be NULL. */
+    void (*disk_gone)(void *opaque, const char *name);
 };
 
 struct machine;
@@ -141,6 +178,16 @@ struct machine_backend {
      * which is the caller's. May be NULL.
      */
     json_t *(*report)(struct machine *machine);
+    /*
+     * Carries out a change; done is called once, maybe from within the call. A disk is detached
+     * when the guest gave it back, if ever. The disk's descriptor stays the caller's.
+     */
+    void (*disk_change)(struct machine *machine, const struct machine_disk_change *change,
+                        machine_done_fn *done, void *opaque);
+    /* False: there is no disk of that name. */
+    bool (*disk_info)(struct machine *machine, const char *name, struct machine_disk_info *info);
+    /* Looks for room on the host now, for disks that wait for it. */
+    void (*disk_retry)(struct machine *machine);
     /* Presses the ACPI power button. */
     void (*power_button)(struct machine *machine);
     /* Bytes typed into the guest's console; those that do not fit are dropped. */

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "kvm/option-values.h"
+#include "kvm/disk/spec.h"
+#include "kvm/launcher-disks.h"
 #include "lib/base/size.h"
 
 #define MIB             (UINT64_C(1) << 20)
@@ -59,8 +61,10 @@ static const struct {
     {"cmdline", "TEXT", OPT_CMDLINE, "kernel parameters to add"},
     {"cpus", "N", OPT_CPUS, "vcpus, 1 to 8 (1)"},
     {"memory", "SIZE", OPT_MEMORY, "guest memory, a multiple of 2M (512M)"},
-    {"disk", "FILE", OPT_DISK, "a raw disk; up to 16 with those of --disk-ro"},
-    {"disk-ro", "FILE", OPT_DISK_RO, "a raw disk that the guest may only read"},
+    {"disk", "FILE", OPT_DISK,
+     "a raw disk, then ,ro ,name=NAME ,bps=BYTES ,iops=N as wanted (limits a second,\n"
+     "                           bursts by ,bps-burst= ,iops-burst=); up to 16; ,, for a comma"},
+    {"disk-ro", "FILE", OPT_DISK_RO, "the same with ,ro"},
     {"net", "WHERE", OPT_NET,
      "a network card: tap=NAME, fd=N (a tap's), passt=SOCKET or socket-fd=N, then\n"
      "                           ,mac=ADDRESS and ,mtu=N as wanted; up to 4"},
@@ -121,14 +125,18 @@ static int parse_memory(const char *text, uint64_t *bytes, struct crosh_error *e
     return 0;
 }
 
-static int add_disk(struct machine_config *machine, const char *path, bool read_only,
+static int add_disk(struct machine_config *machine, char *text, bool read_only,
                     struct crosh_error *err)
 {
+    struct machine_disk *disk = &machine->disk[machine->disk_count];
+    int code;
+
     if (machine->disk_count == MACHINE_MAX_DISKS)
         return crosh_error_set(err, CROSH_EUSAGE, "at most %d disks", MACHINE_MAX_DISKS);
-    machine->disk[machine->disk_count++] =
-        (struct machine_disk){.path = path, .read_only = read_only};
-    return 0;
+    code = disk_parse(text, disk, err);
+    disk->read_only |= read_only;
+    machine->disk_count++;
+    return code;
 }
 
 static int add_nic(struct machine_config *machine, const char *text, struct crosh_error *err)
@@ -308,5 +316,5 @@ int options_parse(int argc, char **argv, struct launcher_config *config, struct 
         config->machine.kernel == NULL)
         return crosh_error_set(err, CROSH_EUSAGE,
                                "--name, --runtime-dir and --kernel are required");
-    return OPTIONS_RUN;
+    return launcher_name_disks(&config->machine, err) < 0 ? err->code : OPTIONS_RUN;
 }

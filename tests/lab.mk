@@ -6,6 +6,7 @@ lab_tests = \
 	tests/lab/boot.sh \
 	tests/lab/control.sh \
 	tests/lab/disks.sh \
+	tests/lab/disks-live.sh \
 	tests/lab/endings.sh \
 	tests/lab/fs.sh \
 	tests/lab/net.sh \

@@ -175,3 +175,11 @@ void arch_press_power_button(struct machine *machine)
 {
     (void)machine;
 }
+
+/* A device tree has no word for devices that come later. */
+const bool arch_can_hotplug = false;
+
+void arch_tell_hotplug(struct machine *machine)
+{
+    (void)machine;
+}

@@ -82,6 +82,10 @@ void arch_describe_registers(struct kvm_vcpu *vcpu, char *text, size_t size);
 /* Adds all that can be read of a vcpu's registers; no vcpu runs. On the loop's thread. */
 void arch_report(struct kvm_vcpu *vcpu, json_t *object);
 void arch_press_power_button(struct machine *machine);
+/* Whether guests can be told of devices that come and go; and telling them to look at
+   machine->hotplug's registers. */
+extern const bool arch_can_hotplug;
+void arch_tell_hotplug(struct machine *machine);
 
 /* Snapshots; the machine stands still. */
 

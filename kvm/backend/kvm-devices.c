@@ -4,7 +4,6 @@
 
 #include "kvm/backend/kvm-machine.h"
 #include "kvm/virtio/balloon.h"
-#include "kvm/virtio/blk.h"
 #include "kvm/virtio/console.h"
 #include "kvm/virtio/net.h"
 #include "kvm/virtio/rng.h"
@@ -51,15 +50,20 @@ static int plug_mmio(struct machine *machine, const struct virtio_host *host,
     return 0;
 }
 
-/* Gives dev (accepts NULL: it could not be made) a transport. */
-static int plug(struct machine *machine, struct virtio_device *dev, struct crosh_error *err)
+static struct virtio_host host_of(struct machine *machine)
 {
-    struct virtio_host host = {
+    return (struct virtio_host){
         .ops = &kvm_vm_ops,
         .vm = machine,
         .memory = &machine->memory,
         .calls = &machine->calls,
     };
+}
+
+/* Gives dev (accepts NULL: it could not be made) a transport. */
+static int plug(struct machine *machine, struct virtio_device *dev, struct crosh_error *err)
+{
+    struct virtio_host host = host_of(machine);
     int code;
 
     if (dev == NULL)
@@ -70,6 +74,40 @@ static int plug(struct machine *machine, struct virtio_device *dev, struct crosh
         return code;
     machine->device[machine->device_count++] = dev;
     return 0;
+}
+
+struct virtio_pci *kvm_hotplug(struct machine *machine, struct virtio_device *dev,
+                               struct crosh_error *err)
+{
+    struct virtio_host host = host_of(machine);
+    struct virtio_pci *transport;
+
+    if (machine->transport != MACHINE_TRANSPORT_PCI) {
+        crosh_error_set(err, -EOPNOTSUPP, "the VM has no PCI bus that a disk could be attached to");
+        crosh_error_hint(err, "start it with --transport pci");
+        return NULL;
+    }
+    transport = virtio_pci_plug(&host, &machine->pci, dev, err);
+    if (transport != NULL) {
+        machine->pci_transport[machine->pci_count++] = transport;
+        machine->device[machine->device_count++] = dev;
+    }
+    return transport;
+}
+
+void kvm_unplug(struct machine *machine, struct virtio_pci *transport, struct virtio_device *dev)
+{
+    unsigned int at = 0;
+
+    while (machine->pci_transport[at] != transport)
+        at++;
+    machine->pci_transport[at] = machine->pci_transport[--machine->pci_count];
+    for (at = 0; machine->device[at] != dev; at++)
+        ;
+    machine->device_count--;
+    for (; at < machine->device_count; at++)
+        machine->device[at] = machine->device[at + 1];
+    virtio_pci_free(transport);
 }
 
 static void on_console_output(void *opaque, const void *data, size_t size)
@@ -92,17 +130,11 @@ int kvm_devices_init(struct machine *machine, const struct machine_config *confi
     machine->transport =
         config->transport == MACHINE_TRANSPORT_PCI ? MACHINE_TRANSPORT_PCI : MACHINE_TRANSPORT_MMIO;
     pci_bus_init(&machine->pci, LAYOUT_PCI_WINDOW, LAYOUT_PCI_WINDOW_SIZE);
-    if (machine->transport == MACHINE_TRANSPORT_PCI && map_pci(machine, err) < 0)
+    if ((machine->transport == MACHINE_TRANSPORT_PCI && map_pci(machine, err) < 0) ||
+        kvm_hotplug_init(machine, err) < 0)
         return -EINVAL;
     for (unsigned int i = 0; i < config->disk_count && i < MACHINE_MAX_DISKS; i++) {
-        struct virtio_blk_setup setup = {.path = config->disk[i].path,
-                                         .fd = -1,
-                                         .read_only = config->disk[i].read_only,
-                                         .queues = config->vcpus,
-                                         .limits = config->disk[i].limits};
-
-        machine->disk[i] = virtio_blk_new(loop, &setup, err);
-        if (plug(machine, machine->disk[i], err) < 0)
+        if (plug(machine, kvm_disk_new(machine, &config->disk[i], err), err) < 0)
             return -EIO;
     }
     for (unsigned int i = 0; i < config->nic_count && i < MACHINE_MAX_NICS; i++) {
@@ -133,8 +165,7 @@ void kvm_devices_fini(struct machine *machine)
         virtio_pci_free(machine->pci_transport[--machine->pci_count]);
     while (machine->mmio_count > 0)
         virtio_mmio_free(machine->mmio_transport[--machine->mmio_count]);
-    for (unsigned int i = 0; i < MACHINE_MAX_DISKS; i++)
-        virtio_blk_free(machine->disk[i]);
+    kvm_hotplug_fini(machine);
     for (unsigned int i = 0; i < MACHINE_MAX_NICS; i++)
         virtio_net_free(machine->nic[i]);
     for (unsigned int i = 0; i < MACHINE_MAX_SHARES; i++)

@@ -77,10 +77,27 @@ static int msi_alloc(void *vm)
     int line = -ENOSPC;
 
     pthread_mutex_lock(&machine->irq_lock);
-    if (machine->line_count < KVM_MAX_LINES)
-        line = machine->line_count++;
+    for (int i = LAYOUT_PINS; i < KVM_MAX_LINES && line < 0; i++)
+        if (!machine->is_line_taken[i])
+            line = i;
+    if (line >= 0) {
+        machine->is_line_taken[line] = true;
+        if (line >= machine->line_count)
+            machine->line_count = line + 1;
+    }
     pthread_mutex_unlock(&machine->irq_lock);
     return line;
+}
+
+static void msi_free(void *vm, int line)
+{
+    struct machine *machine = vm;
+
+    pthread_mutex_lock(&machine->irq_lock);
+    machine->is_line_taken[line] = false;
+    /* Left out of the next table; until then KVM keeps a route that nobody uses. */
+    memset(&machine->route[line], 0, sizeof(machine->route[line]));
+    pthread_mutex_unlock(&machine->irq_lock);
 }
 
 static int msi_attach(void *vm, int line, uint16_t requester, uint64_t address, uint32_t data,
@@ -123,6 +140,7 @@ static int msi_detach(void *vm, int line, int fd)
 const struct vm_ops kvm_vm_ops = {
     .doorbell = doorbell,
     .msi_alloc = msi_alloc,
+    .msi_free = msi_free,
     .msi_attach = msi_attach,
     .msi_detach = msi_detach,
 };

@@ -12,6 +12,7 @@
 #include "kvm/backend/arch.h"
 #include "kvm/guest-memory.h"
 #include "kvm/hw/bus.h"
+#include "kvm/hw/pci-hotplug.h"
 #include "kvm/hw/pci.h"
 #include "kvm/hw/serial.h"
 #include "kvm/hw/vm-ops.h"
@@ -33,6 +34,26 @@ struct kvm_vcpu {
     struct kvm_run *run;
     pthread_t thread;
     bool has_thread;
+};
+
+/* A disk; dev NULL: this one is free. */
+struct kvm_disk {
+    struct machine *machine;
+    char name[MACHINE_DISK_NAME];
+    struct virtio_device *dev;
+    struct virtio_pci *transport; /* of one that was attached to the running machine */
+    unsigned int slot;            /* likewise */
+    machine_done_fn *done;        /* it is being detached, and who is to be told */
+    void *done_opaque;
+};
+
+struct kvm_hotplug {
+    struct pci_hotplug registers;
+    pthread_mutex_t lock;
+    unsigned int ejected_count; /* taken off the bus by a vcpu, not freed yet */
+    struct pci_device *ejected[MACHINE_MAX_DISKS];
+    int fd; /* something was ejected */
+    struct event_source *source, *timer;
 };
 
 /* Bytes on their way from vcpu threads to the loop's. */
@@ -86,8 +107,8 @@ struct machine {
     struct virtio_mmio *mmio_transport[KVM_MAX_DEVICES];
     unsigned int device_count;
     struct virtio_device *device[KVM_MAX_DEVICES]; /* all that are plugged in, in slot order */
-    unsigned int disk_count;
-    struct virtio_device *disk[MACHINE_MAX_DISKS];
+    struct kvm_disk disk[MACHINE_MAX_DISKS];
+    struct kvm_hotplug hotplug;
     struct virtio_device *nic[MACHINE_MAX_NICS];
     struct virtio_device *fs[MACHINE_MAX_SHARES];
     struct virtio_device *console, *rng, *balloon;
@@ -96,6 +117,7 @@ struct machine {
     /* Interrupt routing: the interrupt controller's pins, then one entry per MSI line. */
     pthread_mutex_t irq_lock;
     int line_count;
+    bool is_line_taken[KVM_MAX_LINES];
     struct kvm_irq_routing_entry route[KVM_MAX_LINES];
 
     /* How it ended; the first to say so wins. */
@@ -173,6 +195,24 @@ void kvm_devices_fini(struct machine *machine);
 
 /* kvm-report.c: machine_backend's. */
 json_t *kvm_report(struct machine *machine);
+/* A transport for dev in a slot for hot-plugging. NULL with err filled. */
+struct virtio_pci *kvm_hotplug(struct machine *machine, struct virtio_device *dev,
+                               struct crosh_error *err);
+/* Forgets and frees a transport that the guest gave back; its device stays. */
+void kvm_unplug(struct machine *machine, struct virtio_pci *transport, struct virtio_device *dev);
+
+/* kvm-disks.c: makes a disk, freed with the machine, and what machine_backend asks for. */
+struct virtio_device *kvm_disk_new(struct machine *machine, const struct machine_disk *config,
+                                   struct crosh_error *err);
+int kvm_hotplug_init(struct machine *machine, struct crosh_error *err);
+/* Frees all disks, too. */
+void kvm_hotplug_fini(struct machine *machine);
+/* Whether there are disks that the machine was not made with. */
+bool kvm_is_hotplugged(const struct machine *machine);
+void kvm_disk_change(struct machine *machine, const struct machine_disk_change *change,
+                     machine_done_fn *done, void *opaque);
+bool kvm_disk_info(struct machine *machine, const char *name, struct machine_disk_info *info);
+void kvm_disk_retry(struct machine *machine);
 
 /* kvm-probe.c: opens /dev/kvm and checks what it can do. The descriptor, or negative. */
 int kvm_open(struct crosh_error *err);

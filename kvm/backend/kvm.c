@@ -201,7 +201,8 @@ static struct machine *kvm_create(const struct machine_config *config,
     /* Here, not where each part is built: the machine is taken apart as a whole. */
     machine->irq_lock = machine->end_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     machine->calls.lock = machine->output.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-    machine->pause.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    machine->pause.lock = machine->hotplug.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    machine->hotplug.fd = -1;
     machine->pause.go = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
     machine->output.room = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
     serial_init(&machine->serial, -1, kvm_output_byte, machine);
@@ -249,6 +250,9 @@ const struct machine_backend machine_kvm = {
     .refresh = kvm_refresh,
     .balloon = kvm_balloon,
     .report = kvm_report,
+    .disk_change = kvm_disk_change,
+    .disk_info = kvm_disk_info,
+    .disk_retry = kvm_disk_retry,
     .power_button = kvm_power_button,
     .console_input = kvm_console_input,
     .destroy = kvm_destroy,

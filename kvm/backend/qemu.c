@@ -421,6 +421,27 @@ static int qemu_balloon(struct machine *m, Control__Balloon *balloon)
     return qemu_figures_balloon(&m->figures, balloon);
 }
 
+static void qemu_disk_change(struct machine *m, const struct machine_disk_change *change,
+                             machine_done_fn *done, void *opaque)
+{
+    struct crosh_error err = {0};
+
+    (void)m, (void)change;
+    crosh_error_set(&err, -EOPNOTSUPP, "under emulation a VM's disks cannot be changed yet");
+    done(opaque, err.code, &err);
+}
+
+static bool qemu_disk_info(struct machine *m, const char *name, struct machine_disk_info *info)
+{
+    (void)m, (void)name, (void)info;
+    return false;
+}
+
+static void qemu_disk_retry(struct machine *m)
+{
+    (void)m;
+}
+
 static void qemu_power_button(struct machine *m)
 {
     qmp_execute(m->qmp, "system_powerdown");
@@ -442,6 +463,9 @@ const struct machine_backend machine_qemu = {
     .refresh = qemu_refresh,
     .balloon = qemu_balloon,
     .report = qemu_report,
+    .disk_change = qemu_disk_change,
+    .disk_info = qemu_disk_info,
+    .disk_retry = qemu_disk_retry,
     .power_button = qemu_power_button,
     .console_input = qemu_console_input,
     .destroy = qemu_destroy,

@@ -2,6 +2,7 @@
 /* Requests that show a VM: its status, and the stream of its events. */
 #include "kvm/control/requests.h"
 
+#include "kvm/launcher-disks.h"
 #include "kvm/launcher-internal.h"
 
 int request_status(struct control_call *call, void *opaque, struct crosh_error *err)
@@ -9,6 +10,7 @@ int request_status(struct control_call *call, void *opaque, struct crosh_error *
     struct launcher *l = opaque;
     Control__Response response = CONTROL__RESPONSE__INIT;
     Control__StatusReply status = CONTROL__STATUS_REPLY__INIT;
+    char *full[MACHINE_MAX_DISKS];
 
     (void)err;
     status.state = l->state;
@@ -24,6 +26,8 @@ int request_status(struct control_call *call, void *opaque, struct crosh_error *
     status.kernel_release = l->kernel_release;
     status.cid = l->config->cid;
     status.version = (char *)PACKAGE_VERSION;
+    status.n_full_disks = launcher_full_disks(l, full);
+    status.full_disks = full;
     response.status = &status;
     control_answer(call, &response);
     return CONTROL_ANSWERED;

@@ -10,6 +10,9 @@ extern const struct control_request control_requests[];
 
 /* request-figures.c */
 control_request_fn request_balloon;
+/* request-disk.c */
+control_request_fn request_disk_list, request_disk_attach, request_disk_detach, request_disk_resize,
+    request_disk_limit;
 /* request-life.c */
 control_request_fn request_stop, request_power_button;
 /* request-state.c */

@@ -20,8 +20,12 @@ int msix_init(struct msix *msix, unsigned int count, const struct vm_ops *ops, v
         if (vector->line < 0)
             return vector->line;
         vector->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (vector->fd < 0)
-            return -errno;
+        if (vector->fd < 0) {
+            int code = -errno;
+
+            ops->msi_free(vm, vector->line);
+            return code;
+        }
     }
     return 0;
 }
@@ -34,6 +38,7 @@ void msix_fini(struct msix *msix)
         if (vector->is_attached)
             (void)msix->ops->msi_detach(msix->vm, vector->line, vector->fd);
         (void)close(vector->fd);
+        msix->ops->msi_free(msix->vm, vector->line);
     }
     msix->count = 0;
     pthread_mutex_destroy(&msix->lock);

@@ -87,6 +87,13 @@ void pci_bus_fini(struct pci_bus *bus)
     pthread_mutex_destroy(&bus->lock);
 }
 
+/* How the guest finds out about the BAR's size. */
+static void make_bar_writable(struct pci_device *device)
+{
+    put32(device->writable + PCI_BASE_ADDRESS_0,
+          ~(device->bar_size - 1) & (uint32_t)PCI_BASE_ADDRESS_MEM_MASK);
+}
+
 /* Places BARs as firmware would: each at a multiple of its size. */
 static int place_bar(struct pci_bus *bus, struct pci_device *device)
 {
@@ -97,19 +104,54 @@ static int place_bar(struct pci_bus *bus, struct pci_device *device)
         return -ENOSPC;
     bus->window_used = at + size;
     put32(device->config + PCI_BASE_ADDRESS_0, bus->window + at);
-    put32(device->writable + PCI_BASE_ADDRESS_0, ~(size - 1) & (uint32_t)PCI_BASE_ADDRESS_MEM_MASK);
+    make_bar_writable(device);
     return 0;
+}
+
+/* The first slot without a device, from first to before end; negative when there is none. */
+static int free_slot(struct pci_bus *bus, unsigned int first, unsigned int end)
+{
+    for (unsigned int slot = first; slot < end; slot++)
+        if (atomic_load(&bus->device[slot]) == NULL)
+            return (int)slot;
+    return -ENOSPC;
 }
 
 int pci_bus_add(struct pci_bus *bus, struct pci_device *device)
 {
-    if (bus->count == PCI_MAX_DEVICES)
+    int slot = free_slot(bus, 0, PCI_MAX_DEVICES);
+
+    if (slot < 0 || (device->bar_size != 0 && place_bar(bus, device) < 0))
         return -ENOSPC;
-    if (device->bar_size != 0 && place_bar(bus, device) < 0)
-        return -ENOSPC;
-    device->requester = (uint16_t)(bus->count << 3);
-    bus->device[bus->count++] = device;
+    device->requester = (uint16_t)(slot << 3);
+    atomic_store(&bus->device[slot], device);
     return 0;
+}
+
+int pci_bus_plug(struct pci_bus *bus, struct pci_device *device)
+{
+    int slot = free_slot(bus, PCI_HOTPLUG_FIRST, PCI_HOTPLUG_FIRST + PCI_HOTPLUG_SLOTS);
+
+    if (slot < 0)
+        return slot;
+    make_bar_writable(device);
+    device->is_hotplugged = true;
+    device->requester = (uint16_t)(slot << 3);
+    atomic_store(&bus->device[slot], device);
+    return slot;
+}
+
+struct pci_device *pci_bus_unplug(struct pci_bus *bus, unsigned int slot)
+{
+    struct pci_device *device = NULL;
+
+    if (slot >= PCI_MAX_DEVICES)
+        return NULL;
+    pthread_mutex_lock(&bus->lock);
+    if (bus->device[slot] != NULL && bus->device[slot]->is_hotplugged)
+        device = atomic_exchange(&bus->device[slot], NULL);
+    pthread_mutex_unlock(&bus->lock);
+    return device;
 }
 
 /* Follows the BAR where the guest puts it, as long as that is inside the window. */
@@ -145,18 +187,22 @@ int pci_device_restore(struct pci_bus *bus, struct pci_device *device,
 static uint32_t config_read(struct pci_bus *bus, unsigned int slot, unsigned int offset,
                             unsigned int size)
 {
+    struct pci_device *device;
     uint32_t value = UINT32_MAX;
 
-    if (slot >= bus->count || size > 4)
+    if (slot >= PCI_MAX_DEVICES || size > 4)
         return value;
-    /* Behind the first 256 bytes are extended capabilities: there are none. */
-    if (offset > PCI_CONFIG_SIZE - size)
-        return 0;
     pthread_mutex_lock(&bus->lock);
-    if (bus->device[slot]->ops != NULL && bus->device[slot]->ops->config_read != NULL)
-        bus->device[slot]->ops->config_read(bus->device[slot], offset, size);
-    value = 0;
-    memcpy(&value, bus->device[slot]->config + offset, size);
+    device = bus->device[slot];
+    if (device != NULL) {
+        value = 0;
+        /* Behind the first 256 bytes are extended capabilities: there are none. */
+        if (offset <= PCI_CONFIG_SIZE - size) {
+            if (device->ops != NULL && device->ops->config_read != NULL)
+                device->ops->config_read(device, offset, size);
+            memcpy(&value, device->config + offset, size);
+        }
+    }
     pthread_mutex_unlock(&bus->lock);
     return le32toh(value);
 }
@@ -166,10 +212,14 @@ static void config_write(struct pci_bus *bus, unsigned int slot, unsigned int of
 {
     struct pci_device *device;
 
-    if (slot >= bus->count || size > 4 || offset > PCI_CONFIG_SIZE - size)
+    if (slot >= PCI_MAX_DEVICES || size > 4 || offset > PCI_CONFIG_SIZE - size)
         return;
-    device = bus->device[slot];
     pthread_mutex_lock(&bus->lock);
+    device = bus->device[slot];
+    if (device == NULL) {
+        pthread_mutex_unlock(&bus->lock);
+        return;
+    }
     for (unsigned int i = 0; i < size; i++) {
         uint8_t mask = device->writable[offset + i];
         uint8_t byte = (uint8_t)(value >> (8 * i));
@@ -254,19 +304,20 @@ static void port_write(void *opaque, uint64_t offset, uint64_t value, unsigned i
 
 const struct bus_ops pci_port_bus_ops = {.read = port_read, .write = port_write};
 
-/* The device whose BAR holds the whole access, and where in it. */
+/* The device whose BAR holds the whole access, and where in it; it has one user more. */
 static struct pci_device *find_bar(struct pci_bus *bus, uint64_t *offset, unsigned int size)
 {
     uint64_t gpa = bus->window + *offset;
     struct pci_device *found = NULL;
 
     pthread_mutex_lock(&bus->lock);
-    for (unsigned int i = 0; i < bus->count && found == NULL; i++) {
+    for (unsigned int i = 0; i < PCI_MAX_DEVICES && found == NULL; i++) {
         struct pci_device *device = bus->device[i];
 
-        if (device->bar_gpa != 0 && gpa >= device->bar_gpa &&
+        if (device != NULL && device->bar_gpa != 0 && gpa >= device->bar_gpa &&
             gpa - device->bar_gpa <= device->bar_size - size) {
             found = device;
+            atomic_fetch_add(&device->users, 1);
             *offset = gpa - device->bar_gpa;
         }
     }
@@ -277,16 +328,23 @@ static struct pci_device *find_bar(struct pci_bus *bus, uint64_t *offset, unsign
 static uint64_t window_read(void *opaque, uint64_t offset, unsigned int size)
 {
     struct pci_device *device = find_bar(opaque, &offset, size);
+    uint64_t value = UINT64_MAX;
 
-    return device != NULL ? device->ops->bar_read(device, offset, size) : UINT64_MAX;
+    if (device != NULL) {
+        value = device->ops->bar_read(device, offset, size);
+        atomic_fetch_sub(&device->users, 1);
+    }
+    return value;
 }
 
 static void window_write(void *opaque, uint64_t offset, uint64_t value, unsigned int size)
 {
     struct pci_device *device = find_bar(opaque, &offset, size);
 
-    if (device != NULL)
+    if (device != NULL) {
         device->ops->bar_write(device, offset, value, size);
+        atomic_fetch_sub(&device->users, 1);
+    }
 }
 
 const struct bus_ops pci_window_bus_ops = {.read = window_read, .write = window_write};

@@ -4,15 +4,18 @@
 #define KVM_HW_PCI_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "kvm/hw/bus.h"
 
-#define PCI_MAX_DEVICES  32
-#define PCI_CONFIG_SIZE  256
-#define PCI_CONFIG_PORT  0xcf8
-#define PCI_CONFIG_PORTS 8
+#define PCI_MAX_DEVICES   32
+#define PCI_HOTPLUG_FIRST 24 /* slots from here on are for devices that come and go */
+#define PCI_HOTPLUG_SLOTS 8
+#define PCI_CONFIG_SIZE   256
+#define PCI_CONFIG_PORT   0xcf8
+#define PCI_CONFIG_PORTS  8
 
 struct pci_device;
 
@@ -39,15 +42,21 @@ struct pci_device {
     uint8_t writable[PCI_CONFIG_SIZE]; /* the bits of config that the guest may change */
     uint32_t bar_size;                 /* a power of two; 0: no BAR */
     uint32_t bar_gpa;                  /* where it is decoded; 0: nowhere */
-    uint16_t requester;                /* bus, device and function; since pci_bus_add() */
-    unsigned int capability_end;       /* first free byte for capabilities; 0: none yet */
+    bool is_hotplugged;
+    atomic_uint users;           /* accesses to the BAR under way */
+    uint16_t requester;          /* bus, device and function; since pci_bus_add() */
+    unsigned int capability_end; /* first free byte for capabilities; 0: none yet */
     unsigned int last_capability;
 };
 
+/*
+ * One bus; slots without a device are NULL. The loop's thread puts devices on it, vcpu
+ * threads take them off: neither waits for the other, though the lock may be held
+ * while a vcpu waits for the loop's thread.
+ */
 struct pci_bus {
     pthread_mutex_t lock;
-    struct pci_device *device[PCI_MAX_DEVICES];
-    unsigned int count;
+    struct pci_device *_Atomic device[PCI_MAX_DEVICES];
     uint32_t window, window_size, window_used; /* where BARs may be */
     uint32_t address;                          /* port 0xcf8 */
     struct pci_device bridge;
@@ -64,6 +73,14 @@ void pci_device_init(struct pci_device *device, const struct pci_device_ops *ops
 int pci_add_capability(struct pci_device *device, uint8_t id, unsigned int size);
 /* Puts the device on the bus, its BAR placed but not yet decoded. 0, or -ENOSPC. */
 int pci_bus_add(struct pci_bus *bus, struct pci_device *device);
+/* The same in a slot for hot-plugging, while the guest runs; it places the BAR. The slot, or
+   -ENOSPC. */
+int pci_bus_plug(struct pci_bus *bus, struct pci_device *device);
+/*
+ * Takes a hot-plugged device off its slot: no access to it begins any more, and it may be freed
+ * once users is 0. Not for the loop's thread. The device, or NULL: there is none.
+ */
+struct pci_device *pci_bus_unplug(struct pci_bus *bus, unsigned int slot);
 
 /*
  * For snapshots: takes over of a saved configuration space what the guest can write,

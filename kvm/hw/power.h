@@ -25,6 +25,7 @@
 #define POWER_SLEEP_TYPE       5 /* SLP_TYP of S5 */
 #define POWER_EVENT_BUTTON     0x01
 #define POWER_EVENT_GENERATION 0x02 /* the VM began again from a snapshot */
+#define POWER_EVENT_HOTPLUG    0x04 /* the hot-plug registers have news */
 
 #define I8042_PORT_DATA   0x60
 #define I8042_PORT_STATUS 0x64

@@ -17,6 +17,8 @@ struct vm_ops {
     int (*doorbell)(void *vm, uint64_t gpa, int64_t value, int fd, bool attach);
     /* Reserves an interrupt line for one message: its number, or negative. */
     int (*msi_alloc)(void *vm);
+    /* Gives it back; it is detached. */
+    void (*msi_free)(void *vm, int line);
     /*
      * Every count of the eventfd sends the message; one counted before is sent at once.
      * requester: the sender's bus, device and function, by which some interrupt

@@ -130,8 +130,10 @@ static int open_memory(const char *path, const Snapshot__Machine *state, struct 
 static int describe_disk(const struct machine_disk *disk, Snapshot__Disk *description,
                          struct crosh_error *err)
 {
-    cleanup_close int fd = kept_files_open(disk->path, (disk->read_only ? O_RDONLY : O_RDWR) |
-                                                           O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    cleanup_close int fd = disk->fd > 0
+                               ? fcntl(disk->fd, F_DUPFD_CLOEXEC, 0)
+                               : kept_files_open(disk->path, (disk->read_only ? O_RDONLY : O_RDWR) |
+                                                                 O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     struct stat st;
     off_t size;
 

@@ -248,8 +248,9 @@ static uint32_t class_code(uint16_t device_id)
     }
 }
 
-struct virtio_pci *virtio_pci_new(const struct virtio_host *host, struct pci_bus *bus,
-                                  struct virtio_device *dev, struct crosh_error *err)
+static struct virtio_pci *create(const struct virtio_host *host, struct pci_bus *bus,
+                                 int (*put)(struct pci_bus *bus, struct pci_device *device),
+                                 struct virtio_device *dev, struct crosh_error *err)
 {
     struct virtio_pci *t = calloc(1, sizeof(*t));
     uint16_t id = (uint16_t)(DEVICE_ID_BASE + dev->ops->device_id);
@@ -269,7 +270,7 @@ struct virtio_pci *virtio_pci_new(const struct virtio_host *host, struct pci_bus
     if (code == 0)
         code = add_capabilities(t);
     if (code == 0)
-        code = pci_bus_add(bus, &t->pci);
+        code = put(bus, &t->pci);
     t->msix.requester = t->pci.requester;
     if (code < 0) {
         crosh_error_set(err, code, "virtio-%s: %s", dev->ops->name, strerror(-code));
@@ -277,6 +278,28 @@ struct virtio_pci *virtio_pci_new(const struct virtio_host *host, struct pci_bus
         return NULL;
     }
     return t;
+}
+
+struct virtio_pci *virtio_pci_new(const struct virtio_host *host, struct pci_bus *bus,
+                                  struct virtio_device *dev, struct crosh_error *err)
+{
+    return create(host, bus, pci_bus_add, dev, err);
+}
+
+struct virtio_pci *virtio_pci_plug(const struct virtio_host *host, struct pci_bus *bus,
+                                   struct virtio_device *dev, struct crosh_error *err)
+{
+    struct virtio_pci *t = create(host, bus, pci_bus_plug, dev, err);
+
+    if (t == NULL && err->code == -ENOSPC)
+        crosh_error_set(err, -ENOSPC, "at most %d devices can be attached at a time",
+                        PCI_HOTPLUG_SLOTS);
+    return t;
+}
+
+struct pci_device *virtio_pci_device(struct virtio_pci *t)
+{
+    return &t->pci;
 }
 
 void virtio_pci_free(struct virtio_pci *t)

@@ -11,6 +11,11 @@ struct virtio_pci;
 /* Puts dev on the bus. NULL with err filled. */
 struct virtio_pci *virtio_pci_new(const struct virtio_host *host, struct pci_bus *bus,
                                   struct virtio_device *dev, struct crosh_error *err);
+/* The same while the guest runs, in a slot for hot-plugging. */
+struct virtio_pci *virtio_pci_plug(const struct virtio_host *host, struct pci_bus *bus,
+                                   struct virtio_device *dev, struct crosh_error *err);
+/* What of it is on the bus. */
+struct pci_device *virtio_pci_device(struct virtio_pci *transport);
 /*
  * Stops the device and frees the transport (accepts NULL); on the loop's thread,
  * when no vcpu runs any more. dev itself stays.

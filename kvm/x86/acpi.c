@@ -5,9 +5,11 @@
 #include <endian.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "kvm/backend/arch.h"
+#include "kvm/hw/pci-hotplug.h"
 #include "kvm/hw/power.h"
 #include "kvm/virtio/mmio.h"
 #include "kvm/x86/aml.h"
@@ -174,6 +176,52 @@ static struct generic_address port(uint16_t number)
         .space = 1, .bit_width = 8, .access_size = 1, .address = htole64(number)};
 }
 
+/* A slot's name in PCI0. */
+static const char *slot_name(char name[5], unsigned int i)
+{
+    (void)snprintf(name, 5, "SHP%u", i);
+    return name;
+}
+
+/*
+ * The slots whose devices may come and go: the guest gives one back by _EJ0 (ACPI 6.4,
+ * 6.3.3), which has us take the device away.
+ */
+static void describe_hotplug_slots(struct aml *aml)
+{
+    char name[5];
+
+    aml_port_field(aml, "HPAR", PCI_HOTPLUG_PORT_ADDED, "HPAD");
+    aml_port_field(aml, "HPWR", PCI_HOTPLUG_PORT_WANTED, "HPWN");
+    aml_port_field(aml, "HPER", PCI_HOTPLUG_PORT_EJECT, "HPEJ");
+    for (unsigned int i = 0; i < PCI_HOTPLUG_SLOTS; i++) {
+        aml_mark device = aml_device(aml, slot_name(name, i)), method;
+
+        aml_name_integer(aml, "_ADR", (uint64_t)(PCI_HOTPLUG_FIRST + i) << 16);
+        aml_name_integer(aml, "_SUN", PCI_HOTPLUG_FIRST + i);
+        method = aml_method(aml, "_EJ0", 1, true);
+        aml_store_integer(aml, 1u << i, "HPEJ");
+        aml_end(aml, method);
+        aml_end(aml, device);
+    }
+}
+
+/* For each bit of a register the notification of its slot's device. */
+static void notify_slots(struct aml *aml, const char *field, uint64_t notification)
+{
+    char name[5], path[16];
+
+    aml_store_local0(aml, field);
+    for (unsigned int i = 0; i < PCI_HOTPLUG_SLOTS; i++) {
+        aml_mark branch = aml_if(aml);
+
+        (void)snprintf(path, sizeof(path), "\\_SB_.PCI0.%s", slot_name(name, i));
+        aml_and_local0(aml, 1u << i);
+        aml_notify(aml, path, notification);
+        aml_end(aml, branch);
+    }
+}
+
 static void describe_pci(struct aml *aml)
 {
     aml_mark device = aml_device(aml, "PCI0");
@@ -189,6 +237,7 @@ static void describe_pci(struct aml *aml)
     aml_resource_port(aml, 0xcf8, 8);
     aml_resource_memory_window(aml, LAYOUT_PCI_WINDOW, LAYOUT_PCI_WINDOW_SIZE);
     aml_resources_end(aml, crs);
+    describe_hotplug_slots(aml);
     aml_end(aml, device);
 }
 
@@ -243,7 +292,7 @@ static void describe_serial(struct aml *aml)
 }
 
 /* The power button, its presses told by a generic event device (ACPI 6.4 section 5.6.9). */
-static void describe_power(struct aml *aml)
+static void describe_power(struct aml *aml, bool has_pci)
 {
     aml_mark device, method, branch;
     struct aml_resources crs;
@@ -270,6 +319,13 @@ static void describe_power(struct aml *aml)
     aml_and_local0(aml, POWER_EVENT_GENERATION);
     aml_notify(aml, "\\_SB_.VGEN", 0x80); /* changed */
     aml_end(aml, branch);
+    if (has_pci) {
+        branch = aml_if(aml);
+        aml_and_local0(aml, POWER_EVENT_HOTPLUG);
+        notify_slots(aml, "\\_SB_.PCI0.HPAD", 1); /* device check */
+        notify_slots(aml, "\\_SB_.PCI0.HPWN", 3); /* eject request */
+        aml_end(aml, branch);
+    }
     aml_end(aml, method);
     aml_end(aml, device);
 
@@ -301,7 +357,7 @@ static void describe_generation(struct aml *aml)
 
 static uint64_t build_dsdt(struct builder *b, const struct acpi_config *config)
 {
-    uint8_t code[4096];
+    uint8_t code[8192];
     struct aml aml = {.buffer = code, .size = sizeof(code)};
     struct table_header *table;
     aml_mark scope, package;
@@ -320,7 +376,7 @@ static uint64_t build_dsdt(struct builder *b, const struct acpi_config *config)
     for (unsigned int i = 0; i < config->mmio_count; i++)
         describe_virtio(&aml, i);
     describe_serial(&aml);
-    describe_power(&aml);
+    describe_power(&aml, config->has_pci);
     describe_generation(&aml);
     aml_end(&aml, scope);
 

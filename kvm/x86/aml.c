@@ -231,6 +231,13 @@ void aml_store_local0(struct aml *aml, const char *path)
     aml_byte(aml, OP_LOCAL0);
 }
 
+void aml_store_integer(struct aml *aml, uint64_t value, const char *path)
+{
+    aml_byte(aml, OP_STORE);
+    aml_integer(aml, value);
+    aml_path(aml, path);
+}
+
 void aml_and_local0(struct aml *aml, uint64_t value)
 {
     aml_byte(aml, OP_AND);

@@ -48,6 +48,8 @@ void aml_end(struct aml *aml, aml_mark mark);
 void aml_port_field(struct aml *aml, const char *region, uint16_t port, const char *field);
 /* Store (source path, Local0) */
 void aml_store_local0(struct aml *aml, const char *path);
+/* Store (value, path) */
+void aml_store_integer(struct aml *aml, uint64_t value, const char *path);
 /* And (Local0, value) as an expression */
 void aml_and_local0(struct aml *aml, uint64_t value);
 void aml_notify(struct aml *aml, const char *path, uint64_t value);

@@ -111,6 +111,8 @@ int arch_board_init(struct machine *machine, struct crosh_error *err)
     if (bus_add(&board->ports, LAYOUT_COM1_PORT, SERIAL_PORTS, &serial_bus_ops, &machine->serial) <
             0 ||
         bus_add(&board->ports, POWER_PORT_BASE, POWER_PORTS, &power_bus_ops, &board->power) < 0 ||
+        bus_add(&board->ports, PCI_HOTPLUG_PORT_BASE, PCI_HOTPLUG_PORTS, &pci_hotplug_bus_ops,
+                &machine->hotplug.registers) < 0 ||
         bus_add(&board->ports, I8042_PORT_DATA, 1, &i8042_data_bus_ops, &board->power) < 0 ||
         bus_add(&board->ports, I8042_PORT_STATUS, 1, &i8042_status_bus_ops, &board->power) < 0 ||
         bus_add(&board->ports, RTC_PORT, RTC_PORTS, &rtc_bus_ops, &board->rtc) < 0 ||
@@ -157,4 +159,11 @@ int arch_load(struct machine *machine, const struct machine_config *config, cons
 void arch_press_power_button(struct machine *machine)
 {
     power_press_button(&machine->board.power);
+}
+
+const bool arch_can_hotplug = true;
+
+void arch_tell_hotplug(struct machine *machine)
+{
+    power_tell(&machine->board.power, POWER_EVENT_HOTPLUG);
 }

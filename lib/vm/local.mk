@@ -5,6 +5,7 @@ lib_libcrosh_la_SOURCES += \
 	lib/vm/config.c lib/vm/config.h \
 	lib/vm/connect.c \
 	lib/vm/control-client.c lib/vm/control-client.h \
+	lib/vm/control-disk.c lib/vm/control-disk.h \
 	lib/vm/dirs.c lib/vm/dirs.h \
 	lib/vm/name.c \
 	lib/vm/runtime.c lib/vm/runtime.h \

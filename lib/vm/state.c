@@ -52,6 +52,12 @@ static void copy_reply(const Control__StatusReply *reply, struct crosh_vm_status
     status->memory_bytes = reply->memory_bytes;
     status->uptime_us = reply->uptime_us;
     status->cid = reply->cid;
+    for (size_t i = 0; i < reply->n_full_disks; i++) {
+        size_t used = strlen(status->full_disks);
+
+        (void)snprintf(status->full_disks + used, sizeof(status->full_disks) - used, "%s%s",
+                       used > 0 ? " " : "", reply->full_disks[i]);
+    }
     (void)snprintf(status->accel, sizeof(status->accel), "%s", reply->accel);
     (void)snprintf(status->notice, sizeof(status->notice), "%s", reply->notice);
     (void)snprintf(status->agent_version, sizeof(status->agent_version), "%s",

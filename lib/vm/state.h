@@ -22,6 +22,7 @@ struct crosh_vm_status {
     uint64_t memory_bytes;
     uint64_t uptime_us;
     unsigned int cid;
+    char full_disks[128]; /* those that wait for room on the host, separated by spaces */
 };
 
 /*

@@ -85,9 +85,28 @@ static void argv_add_kernel_params(struct argv *argv, char *const *params)
         argv_add(argv, "--cmdline=%s", line);
 }
 
+/* The launcher takes what follows a comma as a property of the disk, unless there are two. */
+static void argv_add_disk(struct argv *argv, const struct crosh_vm_disk *disk)
+{
+    cleanup_free char *text = malloc(2 * strlen(disk->path) + 1);
+    char *to = text;
+
+    if (text == NULL) {
+        argv->failed = true;
+        return;
+    }
+    for (const char *from = disk->path; *from != '\0'; from++) {
+        if (*from == ',')
+            *to++ = ',';
+        *to++ = *from;
+    }
+    *to = '\0';
+    argv_add(argv, "--disk%s=%s", disk->read_only ? "-ro" : "", text);
+}
+
 static void build_argv(struct argv *argv, const char *name, const char *runtime, const char *data,
                        const struct crosh_vm_config *config, const struct image_files *files,
-                       const char *accel, uint32_t cid)
+                       const char *accel, const char *transport, uint32_t cid)
 {
     size_t i;
 
@@ -102,10 +121,9 @@ static void build_argv(struct argv *argv, const char *name, const char *runtime,
     argv_add(argv, "--cpus=%u", config->cpus);
     argv_add(argv, "--memory=%llu", (unsigned long long)config->memory_bytes);
     for (i = 0; i < config->disk_count; i++)
-        argv_add(argv, "--disk%s=%s", config->disks[i].read_only ? "-ro" : "",
-                 config->disks[i].path);
+        argv_add_disk(argv, &config->disks[i]);
     if (files->has_mmio)
-        argv_add(argv, "--transport=auto");
+        argv_add(argv, "--transport=%s", transport);
     argv_add(argv, "--accel=%s", accel);
     argv_add(argv, "--cid=%u", cid);
     argv_add(argv, "--control-fd=%d", CONTROL_FD);
@@ -270,8 +288,8 @@ static int open_log(const char *name, struct crosh_error *err)
 }
 
 int launch_spawn(struct launch *launch, const char *name, const struct crosh_vm_config *config,
-                 const struct image_files *files, const char *accel, uint32_t cid,
-                 struct crosh_error *err)
+                 const struct image_files *files, const char *accel, const char *transport,
+                 uint32_t cid, struct crosh_error *err)
 {
     cleanup_free char *runtime = crosh_vm_runtime_dir(name, err);
     cleanup_free char *data = crosh_vm_dir(name);
@@ -285,7 +303,7 @@ int launch_spawn(struct launch *launch, const char *name, const struct crosh_vm_
     *launch = (struct launch){.pidfd = -1};
     if (runtime == NULL)
         return err->code;
-    build_argv(&argv, name, runtime, data, config, files, accel, cid);
+    build_argv(&argv, name, runtime, data, config, files, accel, transport, cid);
     if (data == NULL || argv.failed)
         return crosh_error_set(err, -ENOMEM, "out of memory");
     log_fd = open_log(name, err);

@@ -21,8 +21,8 @@ struct launch {
  * the runtime directory as its stderr. The launch is empty after an error.
  */
 int launch_spawn(struct launch *launch, const char *name, const struct crosh_vm_config *config,
-                 const struct image_files *files, const char *accel, uint32_t cid,
-                 struct crosh_error *err);
+                 const struct image_files *files, const char *accel, const char *transport,
+                 uint32_t cid, struct crosh_error *err);
 
 /* Ends the VM in whatever state it is and waits until it is gone. */
 void launch_kill(struct launch *launch);

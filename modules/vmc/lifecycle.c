@@ -263,7 +263,8 @@ static int boot(struct start *start, struct crosh_error *err)
     if (rc < 0 || (rc = cid_reserve(start->name, &cid, err)) < 0)
         return rc;
     rc = launch_spawn(&start->launch, start->name, &start->config, &start->files,
-                      crosh_args_string(start->args, "accel"), cid, err);
+                      crosh_args_string(start->args, "accel"),
+                      crosh_args_string(start->args, "transport"), cid, err);
     if (rc < 0)
         return rc;
     return attend(start, crosh_args_number(start->args, "timeout", 0), err);

@@ -7,6 +7,8 @@ modules_vmc_libvmc_la_SOURCES = \
 	modules/vmc/cid.c modules/vmc/cid.h \
 	modules/vmc/console.c \
 	modules/vmc/figures.c modules/vmc/figures.h \
+	modules/vmc/disk.c \
+	modules/vmc/disk-command.c \
 	modules/vmc/image.c modules/vmc/image.h \
 	modules/vmc/launch.c modules/vmc/launch.h \
 	modules/vmc/lifecycle.c \

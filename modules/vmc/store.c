@@ -121,6 +121,8 @@ static json_t *row_to_json(const struct row *row)
                               (json_int_t)row->config.memory_bytes, "image", row->config.image));
     else
         (void)json_object_set_new(object, "error", json_string(row->config_error.message));
+    if (status->full_disks[0] != '\0')
+        (void)json_object_set_new(object, "full_disks", json_string(status->full_disks));
     if (status->answered)
         (void)json_object_update_new(
             object, json_pack("{s:I, s:I, s:s, s:s, s:I, s:I, s:f, s:s, s:s}", "cpus",
@@ -210,6 +212,9 @@ int vmc_list(struct crosh_context *ctx, const struct crosh_args *args, struct cr
             (void)json_array_append_new(list, row_to_json(&row));
         else
             add_row(table, &row);
+        if (row.status.full_disks[0] != '\0' && !as_json)
+            crosh_warn(ctx, "%s waits: the host has no room for what it writes to %s", row.name,
+                       row.status.full_disks);
         if (!row.has_config && !as_json)
             crosh_warn(ctx, "%s", row.config_error.message);
         if (!as_json && strcmp(row_state(&row), "crashed") == 0)
@@ -266,6 +271,10 @@ static void print_row(FILE *out, const struct row *row)
         for (i = 0; i < config->disk_count; i++)
             (void)fprintf(out, "extra disk:    %s%s\n", config->disks[i].path,
                           config->disks[i].read_only ? " (read-only)" : "");
+    }
+    if (status->full_disks[0] != '\0') {
+        (void)fputs("waits:         the host has no room for what it writes to ", out);
+        text_print_line(out, status->full_disks);
     }
     if (status->answered) {
         (void)fprintf(out, "accel:         %s\n", status->accel);

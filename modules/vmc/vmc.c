@@ -8,6 +8,7 @@
 #include "modules/vmc/options.h"
 
 static const char *const accelerators[] = {"auto", "kvm", "tcg", NULL};
+static const char *const transports[] = {"auto", "pci", NULL};
 
 /* clang-format off */
 #define VM_PARAM(completer)                                                                        \
@@ -18,6 +19,9 @@ static const struct crosh_param start_params[] = {
     VMC_CONFIG_PARAMS,
     {.name = "accel", .type = CROSH_TYPE_CHOICE, .choices = accelerators, .default_value = "auto",
      .value_name = "HOW", .summary = "Run on KVM, on software emulation, or on what works"},
+    {.name = "transport", .type = CROSH_TYPE_CHOICE, .choices = transports,
+     .default_value = "auto", .value_name = "HOW",
+     .summary = "Devices by what boots quickest, or by PCI, where disks can be attached later"},
     {.name = "no-shell", .type = CROSH_TYPE_FLAG, .summary = "Do not open a shell in the VM"},
     {.name = "user", .type = CROSH_TYPE_STRING, .value_name = "USER",
      .summary = "Open the shell as this user of the VM"},
@@ -257,13 +261,9 @@ static const struct crosh_command button_command = {
 /* clang-format on */
 
 static const struct crosh_command *const subcommands[] = {
-    &start_command,   &stop_command,
-    &list_command,    &status_command,
-    &crash_command,   &logs_command,
-    &console_command, &pause_command,
-    &resume_command,  &balloon_command,
-    &button_command,  &create_command,
-    &destroy_command, NULL,
+    &start_command,  &stop_command,    &list_command,    &status_command,   &crash_command,
+    &logs_command,   &console_command, &pause_command,   &resume_command,   &balloon_command,
+    &button_command, &create_command,  &destroy_command, &vmc_disk_command, NULL,
 };
 
 static const struct crosh_command vmc_command = {

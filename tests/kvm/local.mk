@@ -5,6 +5,7 @@ if HAVE_CMOCKA
 kvm_tests = \
 	tests/kvm/test-blk \
 	tests/kvm/test-blk-live \
+	tests/kvm/test-hotplug \
 	tests/kvm/test-board \
 	tests/kvm/test-arm64-image
 if ARCH_X86
@@ -42,6 +43,8 @@ tests_kvm_test_blk_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_blk_live_SOURCES = tests/kvm/test-blk-live.c tests/kvm/blk-fixture.h \
 	tests/unit/fake-queue.h
 tests_kvm_test_blk_live_LDADD = $(launcher_test_ldadd)
+tests_kvm_test_hotplug_SOURCES = tests/kvm/test-hotplug.c
+tests_kvm_test_hotplug_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_board_SOURCES = tests/kvm/test-board.c
 tests_kvm_test_board_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_cpuid_SOURCES = tests/kvm/test-cpuid.c

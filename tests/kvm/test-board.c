@@ -447,8 +447,15 @@ static int fake_detach(void *vm, int number, int fd)
     return 0;
 }
 
-static const struct vm_ops fake_ops = {
-    .msi_alloc = fake_alloc, .msi_attach = fake_attach, .msi_detach = fake_detach};
+static void fake_free(void *vm, int number)
+{
+    (void)vm, (void)number;
+}
+
+static const struct vm_ops fake_ops = {.msi_alloc = fake_alloc,
+                                       .msi_free = fake_free,
+                                       .msi_attach = fake_attach,
+                                       .msi_detach = fake_detach};
 
 static void test_msix(void **state)
 {

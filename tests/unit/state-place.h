@@ -37,6 +37,11 @@ static int place_doorbell(void *vm, uint64_t gpa, int64_t value, int fd, bool at
     return 0;
 }
 
+static inline void place_msi_free(void *vm, int line)
+{
+    (void)vm, (void)line;
+}
+
 static int place_msi_alloc(void *vm)
 {
     return ((struct place *)vm)->lines++;
@@ -81,6 +86,7 @@ static inline struct virtio_pci *place_plug(struct place *place, struct virtio_d
 {
     static const struct vm_ops ops = {.doorbell = place_doorbell,
                                       .msi_alloc = place_msi_alloc,
+                                      .msi_free = place_msi_free,
                                       .msi_attach = place_msi_attach,
                                       .msi_detach = place_msi_detach};
     struct virtio_host host = {
