@@ -33,7 +33,6 @@ equal "20 MB are read" "$(run_in one sh -c 'sha256sum </mnt/from-host')" \
 run_in one sh -c 'head -c 20000000 /dev/urandom >/mnt/from-guest'
 equal "20 MB are written" "$(run_in one sh -c 'sha256sum </mnt/from-guest')" \
     "$(sha256sum </tmp/shared/from-guest)"
-# shellcheck disable=SC2016 # the variables are the guest's
 run_in one sh -c 'mkdir /mnt/many && cd /mnt/many && i=0 &&
     while [ $i -lt 200 ]; do echo $i >file.$i; i=$((i + 1)); done && rm file.7 && mv file.8 file.x'
 equal "200 files are made" "$(find /tmp/shared/many -type f | wc -l)" 199
@@ -50,7 +49,6 @@ check "it is mounted again" run_in one mount -t virtiofs home /mnt
 equal "with its files" "$(run_in one cat /mnt/many/file.x)" 8
 
 # The daemon dies while the guest writes: errors, no hanging, and the VM lives on.
-# shellcheck disable=SC2016 # the variables are the guest's
 run_in one sh -c 'for i in 1 2 3 4; do dd if=/dev/zero of=/mnt/endless$i bs=64k & done; wait' \
     2>/tmp/dd.log &
 writers=$!

@@ -8,13 +8,11 @@ check "4 vcpus boot" start four --cpus 4
 equal "all 4 are up" "$(run_in four nproc)" 4
 equal "/proc/cpuinfo has 4" "$(run_in four grep -c ^processor /proc/cpuinfo)" 4
 # Each vcpu does work of its own at the same time, and all of it comes back.
-# shellcheck disable=SC2016 # the variables are the guest's
 equal "all 4 compute" "$(run_in four sh -c '
     for cpu in 0 1 2 3; do
         taskset $((1 << cpu)) sh -c "i=0; while [ \$i -lt 5000 ]; do i=\$((i + 1)); done; echo \$i" &
     done
     wait' | sort | uniq -c | tr -s ' ')" " 4 5000"
-# shellcheck disable=SC2016
 ticks=$(run_in four awk '$1 == "LOC:" { print $2, $3, $4, $5 } /arch_timer/ { print $2, $3, $4, $5 }' \
     /proc/interrupts)
 # shellcheck disable=SC2086 # its words

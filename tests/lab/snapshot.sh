@@ -53,7 +53,6 @@ check "a VM boots" start one --extra-disk data.img
 keep_command one
 
 # ---- Pause ----
-# shellcheck disable=SC2016 # the variables are the guest's
 run_in one sh -c 'mkdir -p /tmp/x && mount -t tmpfs tmpfs /tmp/x &&
     mkdir -p /tmp/disk && mount /dev/vda /tmp/disk && echo before >/tmp/disk/file && sync
     (i=0; while :; do i=$((i + 1)); echo $i >/tmp/x/new && mv /tmp/x/new /tmp/x/count; usleep 20000
