@@ -9,7 +9,9 @@ kvm_libkvm_la_SOURCES += \
 	kvm/arm64/image.c kvm/arm64/image.h \
 	kvm/arm64/layout.h \
 	kvm/arm64/qemu.c \
-	kvm/arm64/state.c \
+	kvm/arm64/state.c kvm/arm64/state.h \
+	kvm/arm64/state-gic.c \
+	kvm/arm64/state-vcpu.c \
 	kvm/arm64/state.c \
 	kvm/arm64/vcpu.c kvm/arm64/vcpu.h
 endif

@@ -5,32 +5,32 @@
 # lab_timeout (seconds), lab_files and lab_built (below tests/ of the source and of the build, to be
 # had in the working directory).
 
-if [ ! -e /lab/job ] && [ -n "${CROSH_LAB_IMAGE-}" ]; then
-    # For a host of another processor: CROSH_LAB_ARCH, and an image made for it.
-    exec "$top_srcdir/tests/lab/lab" run --arch "$CROSH_LAB_ARCH" --prefix "$CROSH_PREFIX" \
-        --image "$CROSH_LAB_IMAGE" --timeout "${lab_timeout:-150}" "$0"
-elif [ ! -e /lab/job ]; then
-    if ! command -v qemu-system-x86_64 >/dev/null; then
-        echo "skipped: there is no qemu-system-x86_64 to emulate a host with"
-        exit 77
-    fi
-    image=$top_builddir/test-images/micro
-    mkdir -p "$top_builddir/test-images"
-    if ! "$CROSH_PREFIX/libexec/crosh/crosh-mkimage" micro --if-needed --quiet --output "$image" \
-        2>"$image.log"; then
-        cat "$image.log"
-        # What cannot be had is no fault of the code's; anything else is.
-        grep -q 'crosh-mkimage: no kernel:' "$image.log" || exit 1
-        echo "skipped: there is no kernel to run"
-        exit 77
+if [ ! -e /lab/job ]; then
+    image=${CROSH_LAB_IMAGE-}
+    # A host of another processor takes an image that was made for it: CROSH_LAB_ARCH, CROSH_LAB_IMAGE.
+    if [ -z "$image" ]; then
+        if ! command -v qemu-system-x86_64 >/dev/null; then
+            echo "skipped: there is no qemu-system-x86_64 to emulate a host with"
+            exit 77
+        fi
+        image=$top_builddir/test-images/micro
+        mkdir -p "$top_builddir/test-images"
+        if ! "$CROSH_PREFIX/libexec/crosh/crosh-mkimage" micro --if-needed --quiet \
+            --output "$image" 2>"$image.log"; then
+            cat "$image.log"
+            # What cannot be had is no fault of the code's; anything else is.
+            grep -q 'crosh-mkimage: no kernel:' "$image.log" || exit 1
+            echo "skipped: there is no kernel to run"
+            exit 77
+        fi
     fi
     export CROSH_LAB_CACHE="${CROSH_LAB_CACHE:-$top_builddir/lab-cache}"
     files=
     for file in ${lab_files-}; do files="$files -f $top_srcdir/tests/$file"; done
     for file in ${lab_built-}; do files="$files -f $top_builddir/tests/$file"; done
     # shellcheck disable=SC2086 # a list of words
-    exec "$top_srcdir/tests/lab/lab" run --prefix "$CROSH_PREFIX" --image "$image" $files \
-        --timeout "${lab_timeout:-150}" "$0"
+    exec "$top_srcdir/tests/lab/lab" run --arch "${CROSH_LAB_ARCH:-amd64}" --prefix "$CROSH_PREFIX" \
+        --image "$image" $files --timeout "${lab_timeout:-150}" "$0"
 fi
 
 set -u

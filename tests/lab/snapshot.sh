@@ -96,4 +96,33 @@ contains "the kernel is the same one's" "$(run_in one dmesg)" "Linux version"
 contains "the agent has begun random numbers anew" "$(cat "$(runtime one)/console.log")" \
     "restored from a snapshot"
 echo "at $at_snapshot, $boot_id"
+kill_vm one
+
+# ---- Message interrupts, and more than one vcpu: the devices on PCI ----
+check "a VM boots over PCI" start two --cpus 2 --kernel /images/micro/vmlinux \
+    --initrd /images/micro/initramfs --extra-disk data.img
+keep_command two
+boot_id=$(run_in two cat /proc/sys/kernel/random/boot_id)
+run_in two sh -c 'mkdir -p /tmp/x && mount -t tmpfs tmpfs /tmp/x && dd if=/dev/vda of=/dev/null 2>/dev/null'
+for cpu in 0 1; do
+    run_in two sh -c "(i=0; while :; do i=\$((i + 1)); echo \$i >/tmp/x/new$cpu
+        mv /tmp/x/new$cpu /tmp/x/count$cpu; usleep 20000; done) </dev/null >/dev/null 2>&1 &
+        taskset -p $((1 << cpu)) \$! >/dev/null"
+done
+check "a snapshot of it" ./take-snapshot two pair
+kill_vm two
+check "it is restored, too" restore two pair
+equal "it is the same" "$(run_in two cat /proc/sys/kernel/random/boot_id)" "$boot_id"
+equal "with both vcpus" "$(run_in two nproc)" 2
+for cpu in 0 1; do
+    before=$(run_in two cat "/tmp/x/count$cpu")
+    # shellcheck disable=SC2016 # the arguments are the inner shell's
+    check "vcpu $cpu works on" within 30 sh -c '[ "$(crosh vsh two -- cat "/tmp/x/count$1")" -gt "$2" ]' \
+        sh "$cpu" "$before"
+done
+equal "its disk is read by interrupts" \
+    "$(run_in two sh -c 'echo 3 >/proc/sys/vm/drop_caches; sha256sum </dev/vda')" \
+    "$(sha256sum <data.img)"
+check "it stops in good order" stop two
+equal "by power-off" "$(ended two)" "poweroff 0"
 finish
