@@ -12,6 +12,5 @@ kvm_libkvm_la_SOURCES += \
 	kvm/arm64/state.c kvm/arm64/state.h \
 	kvm/arm64/state-gic.c \
 	kvm/arm64/state-vcpu.c \
-	kvm/arm64/state.c \
 	kvm/arm64/vcpu.c kvm/arm64/vcpu.h
 endif

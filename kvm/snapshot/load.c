@@ -145,7 +145,8 @@ static int describe_disk(const struct machine_disk *disk, Snapshot__Disk *descri
     description->read_only = disk->read_only;
     description->bytes = (uint64_t)size;
     if (S_ISREG(st.st_mode))
-        description->changed_at_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+        description->changed_at_us =
+            (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000;
     return 0;
 }
 
@@ -188,7 +189,7 @@ static int check_disk(const char *path, const Snapshot__Disk *then, const Snapsh
         return crosh_error_set(err, -EINVAL,
                                "disk %s had %" PRIu64 " bytes when it was taken, it has %" PRIu64,
                                path, then->bytes, now->bytes);
-    if (then->changed_at_ns != now->changed_at_ns) {
+    if (then->changed_at_us != now->changed_at_us) {
         crosh_error_set(err, -EINVAL, "disk %s was written to since it was taken", path);
         crosh_error_hint(err, "put back the disk of that time (cp -p keeps what is compared)");
         return -EINVAL;

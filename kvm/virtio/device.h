@@ -75,6 +75,9 @@ struct virtio_device {
     unsigned int queue_count;
     struct virtqueue queue[VIRTIO_DEVICE_MAX_QUEUES];
     bool started;
+    /* Set by the transport around a stop of which the driver knows nothing: a start follows that
+       goes on where it was. What the driver knows of stays. */
+    bool is_suspended;
     /* The device cannot go on until it is reset (DEVICE_NEEDS_RESET); cleared by the reset. It
        calls virtio_device_config_changed() then. */
     atomic_bool needs_reset;

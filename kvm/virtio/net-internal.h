@@ -67,6 +67,8 @@ struct virtio_net {
     uint16_t mtu;              /* 0: not told */
     unsigned int pair_count;   /* of the device */
     unsigned int active;       /* pairs that the driver wants to use, 1 after a reset */
+    uint64_t offloads;         /* feature bits that are on at the host end */
+    bool is_restored;          /* the next start goes on with active and offloads */
     struct net_pair *pair;     /* pair_count */
     atomic_uint_least64_t mac; /* its bytes from the lowest on; the driver may change it */
     atomic_bool is_link_up;    /* what the driver is told */

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "kvm/sandbox/sandbox.h"
+#include "kvm/snapshot/format.h"
 #include "kvm/virtio/net-internal.h"
 
 enum { CONTROL_QUEUE_SIZE = 64, CONTROL_TURN = 16 };
@@ -160,7 +161,10 @@ static bool set_offloads(struct virtio_net *net, const struct virtqueue_chain *c
     features = le64toh(features);
     if ((features & ~(net->dev.driver_features & NET_GUEST_OFFLOADS)) != 0)
         return false;
-    return net->end->ops->set_offloads(net->end, features) == 0;
+    if (net->end->ops->set_offloads(net->end, features) < 0)
+        return false;
+    net->offloads = features;
+    return true;
 }
 
 static uint8_t control(struct virtio_net *net, const struct virtqueue_chain *chain)
@@ -240,15 +244,48 @@ static int net_start(struct virtio_device *dev)
 {
     struct virtio_net *net = net_of(dev);
 
-    net->active = 1;
+    net->active = net->is_restored ? net->active : 1;
+    net->offloads =
+        (net->is_restored ? net->offloads : UINT64_MAX) & dev->driver_features & NET_GUEST_OFFLOADS;
+    net->is_restored = false;
     if (net->end->ops->set_offloads != NULL)
-        (void)net->end->ops->set_offloads(net->end, dev->driver_features & NET_GUEST_OFFLOADS);
+        (void)net->end->ops->set_offloads(net->end, net->offloads);
     return start_pairs(net);
 }
 
 static void net_stop(struct virtio_device *dev)
 {
     stop_pairs(net_of(dev));
+}
+
+static int net_save(struct virtio_device *dev, Snapshot__Virtio *state, struct crosh_error *err)
+{
+    struct virtio_net *net = net_of(dev);
+    Snapshot__Net *own = SNAPSHOT_NEW(Snapshot__Net, snapshot__net__init);
+
+    if (own == NULL)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    state->net = own;
+    own->mac = atomic_load(&net->mac);
+    own->pairs = net->active;
+    own->offloads = net->offloads;
+    return 0;
+}
+
+/* Frames that were on their way are lost, as networks lose some. */
+static int net_restore(struct virtio_device *dev, const Snapshot__Virtio *state,
+                       struct crosh_error *err)
+{
+    struct virtio_net *net = net_of(dev);
+    const Snapshot__Net *own = state->net;
+
+    if (own == NULL || own->pairs < 1 || own->pairs > net->pair_count)
+        return crosh_error_set(err, -EBADMSG, "the state of virtio-net makes no sense");
+    atomic_store(&net->mac, own->mac);
+    net->active = own->pairs;
+    net->offloads = own->offloads;
+    net->is_restored = true;
+    return 0;
 }
 
 static const struct virtio_device_ops net_ops = {
@@ -260,6 +297,8 @@ static const struct virtio_device_ops net_ops = {
     .kick = net_kick,
     .hold = net_hold,
     .has_own_kicks = net_has_own_kicks,
+    .save = net_save,
+    .restore = net_restore,
 };
 
 static void on_gone(void *opaque, uint32_t events)

@@ -326,11 +326,13 @@ static void vsock_stop(struct virtio_device *dev)
 {
     struct vsock_device *vsock = vsock_of(dev);
 
+    event_timer_set(vsock->resume_timer, -1);
+    if (dev->is_suspended)
+        return;
     forget_streams(vsock);
     vsock_host_stop(vsock);
     vsock->tx_paused = false;
     vsock->reset_event_due = false;
-    event_timer_set(vsock->resume_timer, -1);
     vsock_conn_reap(vsock);
 }
 

@@ -54,6 +54,34 @@ def start_creates_boots_and_shows_the_stages():
 
 
 @case
+def a_paused_vm_keeps_its_sessions():
+    session = subprocess.Popen([str(CROSH), "vsh", "alpha", "--", "cat"], env=home.env,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    session.stdin.write(b"before\n")
+    session.stdin.flush()
+    equal(session.stdout.readline(), b"before\n")
+    done = home.run("-c", "vmc pause alpha")
+    equal((done.returncode, done.stdout, done.stderr), (0, "", ""))
+    equal(listed("alpha")["state"], "paused")
+    session.stdin.write(b"meanwhile\n")
+    session.stdin.flush()
+    done = home.run("-c", "vmc resume alpha")
+    equal((done.returncode, done.stdout, done.stderr), (0, "", ""))
+    equal(listed("alpha")["state"], "running")
+    equal(session.stdout.readline(), b"meanwhile\n")
+    session.stdin.close()
+    equal(session.wait(60), 0)
+    session.stdout.close()
+
+
+@case
+def only_a_running_vm_is_paused():
+    done = home.run("-c", "vmc pause nobody")
+    equal(done.returncode, 3)
+    contains(done.stderr, "there is no VM named nobody")
+
+
+@case
 def a_second_start_is_refused():
     done = home.run("-c", "vmc start --no-shell alpha")
     equal(done.returncode, 4)

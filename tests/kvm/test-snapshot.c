@@ -412,11 +412,11 @@ static void test_refused(void **state)
     assert_int_equal(utimensat(AT_FDCWD, place.disk, times, 0), 0);
     assert_int_equal(snapshot_load(&snapshot, place.dir, &place.config, &err), 0);
     snapshot_unload(&snapshot);
-    times[1].tv_nsec ^= 1;
+    times[1].tv_nsec ^= 1024;
     assert_int_equal(utimensat(AT_FDCWD, place.disk, times, 0), 0);
     (void)snprintf(text, sizeof(text), "disk %s was written to since it was taken", place.disk);
     assert_refused(&place, text);
-    times[1].tv_nsec ^= 1;
+    times[1].tv_nsec ^= 1024;
     assert_int_equal(utimensat(AT_FDCWD, place.disk, times, 0), 0);
 
     assert_int_equal(stat(place.state, &st), 0);

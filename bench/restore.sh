@@ -1,0 +1,76 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# How long a VM takes from its launcher's start to the first answer of a command in its guest: booted
+# cold, and restored from a snapshot, in one lab host (tests/lab/lab) with real KVM.
+#
+#     bench/restore.sh --build DIR [--prefix DIR] [--image DIR] [--repetitions N] [--memory "MIB..."]
+#                      [--wall]
+#
+# Time is counted in instructions of the emulated host (1 ms is one million); --wall takes its clock
+# instead. Each figure is the median of N runs (default 5) after one that does not count; the
+# snapshot was taken after the cold boot's answer. Ends with status 1 when restoring takes more than
+# a tenth of a cold boot.
+set -eu
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+build='' prefix='' repetitions=5 clock=--icount memory='256 1024'
+image=${XDG_DATA_HOME:-$HOME/.local/share}/crosh/images/micro
+while [ $# -gt 0 ]; do
+    case $1 in
+    --build) build=$2 && shift ;;
+    --prefix) prefix=$2 && shift ;;
+    --image) image=$2 && shift ;;
+    --repetitions) repetitions=$2 && shift ;;
+    --memory) memory=$2 && shift ;;
+    --wall) clock='' ;;
+    *)
+        sed -n '3,14s/^# \{0,1\}//p' "$0" >&2
+        exit 2
+        ;;
+    esac
+    shift
+done
+timer=${build:?--build DIR is needed}/bench/vsh-timer
+[ -x "$timer" ] || { echo "restore.sh: $timer is not built" >&2 && exit 1; }
+prefix=${prefix:-$build/prefix}
+
+lab=("$top/tests/lab/lab" run --timeout 1800 --image "$image" --prefix "$prefix" -f "$timer")
+[ -z "$clock" ] || lab+=("$clock")
+results=$(mktemp)
+trap 'rm -f "$results"' EXIT
+# shellcheck disable=SC2086 # a list of words
+"${lab[@]}" "$top/bench/restore-inside.sh" "$repetitions" "$prefix/libexec/crosh/crosh-vm" $memory |
+    tee "$results" | while read -r line; do printf '  %s\n' "$line" >&2; done
+
+awk '
+function median(list, n,    values, i, j, t) {
+    split(list, values, " ")
+    for (i = 2; i <= n; i++)
+        for (j = i; j > 1 && values[j - 1] + 0 > values[j] + 0; j--) {
+            t = values[j]; values[j] = values[j - 1]; values[j - 1] = t
+        }
+    return n % 2 ? values[(n + 1) / 2] : (values[n / 2] + values[n / 2 + 1]) / 2
+}
+$1 == "#" { notes = notes $0 "\n"; next }
+$2 !~ /^answer_us=/ { failed[$1]++; next }
+{
+    split($1, part, "-")
+    if (!(part[2] in known)) { known[part[2]] = 1; sizes[++count] = part[2] }
+    if (!($1 in seen)) { seen[$1] = 1; next }
+    split($2, us, "="); split($3, pss, "=")
+    list[$1] = list[$1] us[2] " "; memory[$1] = memory[$1] pss[2] " "; runs[$1]++
+}
+END {
+    printf "%-12s %14s %14s %8s %14s %12s\n", "memory, MiB", "cold, ms", "restored, ms", "ratio",
+           "own, MiB", "runs/failed"
+    for (k = 1; k <= count; k++) {
+        c = "cold-" sizes[k]; r = "restored-" sizes[k]
+        if (!runs[c] || !runs[r]) { bad = 1; continue }
+        cold = median(list[c], runs[c]) / 1000; restored = median(list[r], runs[r]) / 1000
+        printf "%-12s %14.1f %14.1f %8.3f %14.1f %6d/%d\n", sizes[k], cold, restored,
+               restored / cold, median(memory[r], runs[r]) / 1024, runs[r], failed[c] + failed[r]
+        if (restored > cold / 10) bad = 1
+    }
+    printf "%s", notes
+    exit bad
+}' "$results"
