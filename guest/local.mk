@@ -24,13 +24,18 @@ guest_agent_crosh_agent_SOURCES = \
 	guest/agent/target.c guest/agent/target.h \
 	guest/agent/users.c guest/agent/users.h \
 	guest/agent/files.c guest/agent/files.h \
-	$(files_sources) \
+	guest/agent/places.c guest/agent/places.h \
+	guest/agent/ports.c guest/agent/ports.h \
+	guest/agent/streams.c guest/agent/streams.h \
+	$(files_sources) $(relay_sources) \
+	lib/base/deadline.h \
 	lib/base/error.c \
 	lib/base/sha256.c lib/base/sha256.h \
 	lib/wire/frame-queue.c lib/wire/frame.c
 nodist_guest_agent_crosh_agent_SOURCES = \
 	lib/wire/guest.pb-c.c lib/wire/guest.pb-c.h \
 	lib/wire/files.pb-c.c lib/wire/files.pb-c.h \
+	lib/wire/streams.pb-c.c lib/wire/streams.pb-c.h \
 	lib/wire/vsh.pb-c.c lib/wire/vsh.pb-c.h
 guest_agent_crosh_agent_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
 guest_agent_crosh_agent_LDADD = $(PROTOBUF_C_LIBS)

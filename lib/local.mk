@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # libcrosh.so, and the static parts that the launcher and the agent share with it.
 
-noinst_LTLIBRARIES += lib/libbase.la lib/libwire.la lib/libfiles.la
+noinst_LTLIBRARIES += lib/libbase.la lib/libwire.la lib/libfiles.la lib/librelay.la
 
 lib_libbase_la_SOURCES = \
 	lib/base/cleanup.h \
@@ -16,11 +16,12 @@ lib_libbase_la_CFLAGS = $(AM_CFLAGS) -fvisibility=default
 wire_generated = \
 	lib/wire/vsh.pb-c.c lib/wire/vsh.pb-c.h \
 	lib/wire/files.pb-c.c lib/wire/files.pb-c.h \
+	lib/wire/streams.pb-c.c lib/wire/streams.pb-c.h \
 	lib/wire/guest.pb-c.c lib/wire/guest.pb-c.h \
 	lib/wire/control.pb-c.c lib/wire/control.pb-c.h \
 	lib/wire/snapshot.pb-c.c lib/wire/snapshot.pb-c.h
 wire_protos = lib/wire/vsh.proto lib/wire/guest.proto lib/wire/control.proto \
-	lib/wire/snapshot.proto lib/wire/files.proto
+	lib/wire/snapshot.proto lib/wire/files.proto lib/wire/streams.proto
 
 lib_libwire_la_SOURCES = \
 	lib/wire/frame.c lib/wire/frame.h \
@@ -33,6 +34,9 @@ lib_libwire_la_LIBADD = $(PROTOBUF_C_LIBS)
 # Copies of files, and relays of bytes, as vsh and the agent do them.
 lib_libfiles_la_SOURCES = $(files_sources)
 lib_libfiles_la_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
+lib_librelay_la_SOURCES = $(relay_sources)
+lib_librelay_la_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
+relay_sources = lib/relay/pair.c lib/relay/pair.h
 files_sources = \
 	lib/files/files.h \
 	lib/files/link.c lib/files/link.h \

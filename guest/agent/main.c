@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,12 +18,14 @@
 #include "guest/agent/pid1.h"
 #include "guest/agent/server.h"
 #include "guest/agent/session.h"
+#include "guest/agent/streams.h"
 #include "lib/wire/ports.h"
 
 static const char usage[] =
-    "usage: crosh-agent [--listen ADDRESS]... [--files ADDRESS]... [--max-sessions N]\n"
+    "usage: crosh-agent [--listen ADDRESS]... [--files ADDRESS]...\n"
+    "                   [--streams ADDRESS] [--max-sessions N]\n"
     "ADDRESS is vsock:PORT or unix:PATH.\n"
-    "Serves terminals and commands, and files, to the host. As process 1 it is the system's "
+    "Serves terminals and commands, files and streams to the host. As process 1 it is the system's "
     "init.\n";
 
 /* Descriptors 0 to 2 must be taken, or a socket becomes somebody's standard output. */
@@ -45,6 +49,7 @@ static _Noreturn void run_as_init(int argc, char **argv)
     struct pid1_options options = {
         .vsh = address_vsock(VMADDR_CID_ANY, PORT_VSH),
         .files = address_vsock(VMADDR_CID_ANY, PORT_FILES),
+        .streams = address_vsock(VMADDR_CID_ANY, PORT_STREAMS),
         .link = address_vsock(VMADDR_CID_HOST, PORT_GUEST_LINK),
     };
 
@@ -53,6 +58,8 @@ static _Noreturn void run_as_init(int argc, char **argv)
             (void)address_parse(&options.vsh, argv[++i], VMADDR_CID_ANY, NULL);
         else if (strcmp(argv[i], "--files") == 0)
             (void)address_parse(&options.files, argv[++i], VMADDR_CID_ANY, NULL);
+        else if (strcmp(argv[i], "--streams") == 0)
+            (void)address_parse(&options.streams, argv[++i], VMADDR_CID_ANY, NULL);
         else if (strcmp(argv[i], "--link") == 0)
             (void)address_parse(&options.link, argv[++i], VMADDR_CID_HOST, NULL);
     }
@@ -77,6 +84,8 @@ struct services {
     struct address addresses[SERVER_PORTS_MAX];
     struct server_port ports[SERVER_PORTS_MAX];
     size_t count;
+    struct address streams;
+    bool has_streams;
 };
 
 static int add_service(struct services *services, const struct server_port *port,
@@ -96,6 +105,26 @@ static int add_service(struct services *services, const struct server_port *port
     return 0;
 }
 
+/* Runs the stream service beside the others, until they end. */
+static int start_streams(const struct address *address)
+{
+    struct crosh_error err;
+    int listener = address_listen(address, &err);
+    pid_t pid;
+
+    if (listener < 0) {
+        agent_log("%s", err.message);
+        return listener;
+    }
+    pid = fork();
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+        _exit(streams_run(listener) < 0);
+    }
+    (void)close(listener);
+    return pid < 0 ? -errno : 0;
+}
+
 static int serve(struct services *services, unsigned int sessions_max)
 {
     struct address *addresses = services->addresses;
@@ -109,6 +138,8 @@ static int serve(struct services *services, unsigned int sessions_max)
             return EXIT_FAILURE;
         }
     }
+    if (services->has_streams && start_streams(&services->streams) < 0)
+        return EXIT_FAILURE;
     if (server_run(services->ports, count, sessions_max) < 0) {
         agent_log("the service cannot run");
         return EXIT_FAILURE;
@@ -125,6 +156,7 @@ int main(int argc, char **argv)
     static const struct option options[] = {
         {"listen", required_argument, NULL, 'l'},
         {"files", required_argument, NULL, 'f'},
+        {"streams", required_argument, NULL, 's'},
         {"max-sessions", required_argument, NULL, 'm'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
@@ -134,6 +166,7 @@ int main(int argc, char **argv)
     static const struct server_port files = {-1, files_run, files_refuse};
     struct services services = {.count = 0};
     unsigned int sessions_max = SERVER_SESSIONS_MAX;
+    struct crosh_error err;
     int option;
 
     if (getpid() == 1)
@@ -148,6 +181,13 @@ int main(int argc, char **argv)
         case 'f':
             if (add_service(&services, &files, "files", optarg) < 0)
                 return 2;
+            break;
+        case 's':
+            if (address_parse(&services.streams, optarg, VMADDR_CID_ANY, &err) < 0) {
+                agent_log("--streams: %s", err.message);
+                return 2;
+            }
+            services.has_streams = true;
             break;
         case 'm':
             if (parse_count(optarg, &sessions_max) < 0) {
@@ -170,12 +210,14 @@ int main(int argc, char **argv)
         (void)fputs(usage, stderr);
         return 2;
     }
-    if (services.count == 0) {
+    if (services.count == 0 && !services.has_streams) {
         services = (struct services){
             .addresses = {address_vsock(VMADDR_CID_ANY, PORT_VSH),
                           address_vsock(VMADDR_CID_ANY, PORT_FILES)},
             .ports = {vsh, files},
             .count = 2,
+            .streams = address_vsock(VMADDR_CID_ANY, PORT_STREAMS),
+            .has_streams = true,
         };
     }
     return serve(&services, sessions_max);

@@ -35,6 +35,7 @@
 #include "guest/agent/power.h"
 #include "guest/agent/server.h"
 #include "guest/agent/session.h"
+#include "guest/agent/streams.h"
 #include "lib/base/cleanup.h"
 
 #define MODULES_LIST "/etc/crosh/modules"
@@ -58,7 +59,7 @@ struct service {
     int64_t start_at_ms;
 };
 
-enum { SERVICE_VSH, SERVICE_CONSOLE, SERVICE_COUNT };
+enum { SERVICE_VSH, SERVICE_STREAMS, SERVICE_CONSOLE, SERVICE_COUNT };
 enum { PORT_OF_VSH, PORT_OF_FILES, PORT_COUNT };
 enum { POLL_SIGNALS, POLL_LINK, POLL_BUTTON, POLL_COUNT };
 
@@ -68,6 +69,7 @@ struct pid1 {
     int signals;
     int button;
     struct server_port ports[PORT_COUNT];
+    int streams_listener;
     int64_t listen_at_ms;
     bool has_link;
     struct guest_link link;
@@ -152,6 +154,12 @@ static void run_vsh(struct pid1 *pid1)
         agent_log("the services of sessions cannot run");
 }
 
+static void run_streams(struct pid1 *pid1)
+{
+    if (streams_run(pid1->streams_listener) < 0)
+        agent_log("the stream service cannot run");
+}
+
 /* The terminal behind /dev/console, which itself cannot be a controlling terminal. */
 static int open_console_terminal(void)
 {
@@ -233,7 +241,7 @@ static void reap(struct pid1 *pid1)
             if (service->pid != pid)
                 continue;
             service->pid = 0;
-            if (i == SERVICE_VSH)
+            if (i != SERVICE_CONSOLE)
                 agent_log("the %s ended with status %d, starting it again", service->name,
                           command_exit_status(status));
         }
@@ -289,6 +297,8 @@ static int listen_when_due(struct pid1 *pid1)
         if (pid1->ports[i].listener < 0)
             pid1->ports[i].listener = address_listen(addresses[i], &err);
     }
+    if (err.code == 0 && pid1->streams_listener < 0)
+        pid1->streams_listener = address_listen(&pid1->options->streams, &err);
     if (err.code < 0) {
         if (pid1->listen_at_ms == 0)
             agent_log("%s; trying on", err.message);
@@ -296,6 +306,7 @@ static int listen_when_due(struct pid1 *pid1)
         return LISTEN_PAUSE_MS;
     }
     pid1->services[SERVICE_VSH].is_wanted = true;
+    pid1->services[SERVICE_STREAMS].is_wanted = true;
     guest_link_init(&pid1->link, &pid1->options->link, pid1->boottime_init_us,
                     clock_us(CLOCK_BOOTTIME));
     pid1->has_link = true;
@@ -340,7 +351,9 @@ _Noreturn void pid1_run(const struct pid1_options *options)
         .button = -1,
         .ports = {[PORT_OF_VSH] = {-1, session_run, session_refuse},
                   [PORT_OF_FILES] = {-1, files_run, files_refuse}},
+        .streams_listener = -1,
         .services = {[SERVICE_VSH] = {.name = "vsh service", .run = run_vsh},
+                     [SERVICE_STREAMS] = {.name = "stream service", .run = run_streams},
                      [SERVICE_CONSOLE] = {.name = "console shell", .run = run_console}},
     };
     const struct rlimit files = {.rlim_cur = FILES_SOFT, .rlim_max = FILES_HARD};

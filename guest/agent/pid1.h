@@ -8,6 +8,7 @@
 struct pid1_options {
     struct address vsh; /* where the services listen */
     struct address files;
+    struct address streams;
     struct address link; /* whom the guest link dials */
 };
 

@@ -175,6 +175,12 @@ int frame_reader_next(struct frame_reader *reader, const uint8_t **data, size_t 
     return 1;
 }
 
+size_t frame_reader_rest(const struct frame_reader *reader, const uint8_t **data)
+{
+    *data = reader->buffer != NULL ? reader->buffer + reader->start : NULL;
+    return reader->used - reader->start;
+}
+
 bool frame_reader_is_partial(const struct frame_reader *reader)
 {
     return reader->used > reader->start;

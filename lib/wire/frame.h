@@ -65,6 +65,12 @@ void frame_fds_close(struct frame_fds *fds);
  */
 int frame_reader_next(struct frame_reader *reader, const uint8_t **data, size_t *size);
 
+/*
+ * What was read behind the frames that were handed out, valid until the next call: it is
+ * no frame's where a stream goes on as plain bytes. The count.
+ */
+size_t frame_reader_rest(const struct frame_reader *reader, const uint8_t **data);
+
 /* Whether a frame has begun to arrive and is not whole: an end of file now cuts it short. */
 bool frame_reader_is_partial(const struct frame_reader *reader);
 

@@ -12,6 +12,7 @@
 #include "lib/wire/ports.h"
 #include "lib/wire/vsh.pb-c.h"
 #include "modules/vsh/cp.h"
+#include "modules/vsh/forward.h"
 #include "modules/vsh/vsh-session.h"
 #include "modules/vsh/vsh-terminal.h"
 
@@ -169,7 +170,8 @@ static const struct crosh_param vsh_params[] = {
 };
 /* clang-format on */
 
-static const struct crosh_command *const vsh_subcommands[] = {&vsh_cp_command, NULL};
+static const struct crosh_command *const vsh_subcommands[] = {
+    &vsh_cp_command, &vsh_forward_command, &vsh_proxy_command, &vsh_ssh_config_command, NULL};
 
 static const struct crosh_command vsh_command = {
     CROSH_COMMAND_HEADER,

@@ -37,9 +37,11 @@ class Launcher:
         self.agent = None
         self.ports = ports
         if ports is None:
-            self.ports = {9001: self.agent_dir + "/vsh", 9003: self.agent_dir + "/files"}
+            self.ports = {9001: self.agent_dir + "/vsh", 9002: self.agent_dir + "/streams",
+                          9003: self.agent_dir + "/files"}
             self.agent = subprocess.Popen([AGENT, "--listen", "unix:" + self.ports[9001],
-                                           "--files", "unix:" + self.ports[9003]])
+                                           "--files", "unix:" + self.ports[9003],
+                                           "--streams", "unix:" + self.ports[9002]])
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(directory / "vsock.sock"))
         self.listener.listen(64)
@@ -66,16 +68,23 @@ class Launcher:
             return
         near.sendall(b"OK 1024\n")
         self.streams.append((near, far))
-        threading.Thread(target=self.watch, args=(near, far), daemon=True).start()
-        threading.Thread(target=self.copy, args=(near, far), daemon=True).start()
-        self.copy(far, near)
+        ended = threading.Event()
+        threading.Thread(target=self.watch, args=(near, far, ended), daemon=True).start()
+        there = threading.Thread(target=self.copy, args=(near, far), daemon=True)
+        there.start()
+        self.copy(far, near, ended)
+        there.join()
+        near.close()
+        far.close()
 
     @staticmethod
-    def watch(near, far):
+    def watch(near, far, ended):
         """Tells the agent at once when the client goes, also while it takes no data."""
         poll = select.poll()
         poll.register(near, 0)
         poll.poll()
+        if ended.is_set():
+            return  # one direction has ended by itself, the other is let do so
         for end in (near, far):
             try:
                 end.shutdown(socket.SHUT_RDWR)
@@ -83,18 +92,20 @@ class Launcher:
                 pass
 
     @staticmethod
-    def copy(source, sink):
-        """Bytes one way, then the end in both."""
+    def copy(source, sink, ended=None):
+        """Bytes one way, then that direction's end; a broken one ends both."""
         try:
             while data := source.recv(65536):
                 sink.sendall(data)
+            if ended is not None:
+                ended.set()
+            sink.shutdown(socket.SHUT_WR)
         except OSError:
-            pass
-        for end in (source, sink):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+            for end in (source, sink):
+                try:
+                    end.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
 
     def cut(self):
         """Breaks all streams, as a VM does that dies."""

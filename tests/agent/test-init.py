@@ -34,7 +34,7 @@ printf 'root:x:0:\\nuser:x:1000:\\nvideo:x:44:root,user\\n' > "$1/etc/group"
 printf '# comment\\n/lib/modules/missing.ko\\n' > "$1/etc/crosh/modules"
 echo testname > "$1/etc/hostname"
 while [ ! -e "$1/link" ]; do sleep 0.02; done
-exec chroot "$1" /sbin/crosh-agent unknown --listen unix:/vsh --files unix:/files --link unix:/link quiet
+exec chroot "$1" /sbin/crosh-agent unknown --listen unix:/vsh --files unix:/files --streams unix:/streams --link unix:/link quiet
 """
 
 POWEROFF, REBOOT = 0, 1
@@ -250,7 +250,7 @@ def test_orphans_are_reaped():
                 for pid in f.read().split():
                     with open("/proc/%s/stat" % pid) as stat:
                         states.append(stat.read().rpartition(")")[2].split()[0])
-            return len(states) == 1 and "Z" not in states
+            return len(states) == 2 and "Z" not in states
 
         wait_for(gone, "the orphans to be gone")
 

@@ -244,6 +244,23 @@ def files_are_copied_in_and_out():
 
 
 @case
+def streams_reach_the_guest_without_a_network():
+    server = subprocess.Popen([str(CROSH), "vsh", "alpha", "--", "nc", "-l", "-p", "7070", "-e",
+                               "tr", "a-z", "A-Z"], env=home.env, stdin=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: ":1B9E" in vsh("cat", "/proc/net/tcp", "/proc/net/tcp6").stdout, 60,
+                 "the guest's server")
+        done = home.run("vsh", "proxy", "alpha", "7070", data="through a stream")
+        equal((done.stdout, done.returncode), ("THROUGH A STREAM", 0), done.stderr)
+    finally:
+        server.kill()
+        server.wait()
+    done = home.run("vsh", "proxy", "alpha", "7071", data="")
+    equal(done.returncode, 1)
+    contains(done.stderr, "cannot connect: Connection refused")
+
+
+@case
 def the_console_log_is_kept():
     vsh("sh", "-c", "echo marker-in-the-log > /dev/console")
     wait_for(lambda: "marker-in-the-log" in home.run("-c", "vmc logs alpha").stdout, 20,

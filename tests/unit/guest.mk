@@ -7,7 +7,8 @@ guest_unit_tests = \
 	tests/unit/test-frame \
 	tests/unit/test-frame-queue \
 	tests/unit/test-sha256 \
-	tests/unit/test-vsh-client
+	tests/unit/test-vsh-client \
+	tests/unit/test-vsh-forward
 check_PROGRAMS += $(guest_unit_tests)
 TESTS += $(guest_unit_tests)
 
@@ -30,6 +31,11 @@ tests_unit_test_frame_queue_LDADD = $(guest_unit_libs)
 tests_unit_test_sha256_SOURCES = tests/unit/test-sha256.c
 tests_unit_test_sha256_CPPFLAGS = $(guest_unit_cppflags)
 tests_unit_test_sha256_LDADD = $(guest_unit_libs)
+
+tests_unit_test_vsh_forward_SOURCES = tests/unit/test-vsh-forward.c \
+	modules/vsh/endpoint.c modules/vsh/socks.c
+tests_unit_test_vsh_forward_CPPFLAGS = $(guest_unit_cppflags)
+tests_unit_test_vsh_forward_LDADD = lib/librelay.la $(guest_unit_libs)
 
 tests_unit_test_vsh_client_SOURCES = tests/unit/test-vsh-client.c \
 	modules/vsh/vsh-terminal.c modules/vsh/vsh-text.c

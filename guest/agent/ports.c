@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* The ports that the guest's programs listen on, asked of the kernel by sock_diag(7). */
+#include "guest/agent/ports.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/base/cleanup.h"
+
+struct listing {
+    struct listener_port *ports;
+    size_t count;
+};
+
+static void add(struct listing *listing, const struct inet_diag_msg *found)
+{
+    struct listener_port *port = &listing->ports[listing->count];
+
+    if (listing->count == LISTENERS_MAX)
+        return;
+    *port = (struct listener_port){.port = ntohs(found->id.idiag_sport)};
+    if (inet_ntop(found->idiag_family, found->id.idiag_src, port->address, sizeof(port->address)) !=
+        NULL)
+        listing->count++;
+}
+
+/* Takes one datagram of the kernel's: 1 when it was the last, 0, or negative. */
+static int take(int fd, struct listing *listing)
+{
+    _Alignas(struct nlmsghdr) char data[32768];
+    ssize_t n = recv(fd, data, sizeof(data), 0);
+    size_t left;
+
+    if (n < 0)
+        return errno == EINTR ? 0 : -errno;
+    left = (size_t)n;
+    for (struct nlmsghdr *header = (void *)data; NLMSG_OK(header, left);
+         header = NLMSG_NEXT(header, left)) {
+        if (header->nlmsg_type == NLMSG_DONE)
+            return 1;
+        if (header->nlmsg_type == NLMSG_ERROR)
+            return header->nlmsg_len >= NLMSG_LENGTH(sizeof(struct nlmsgerr))
+                       ? ((struct nlmsgerr *)NLMSG_DATA(header))->error
+                       : -EPROTO;
+        if (header->nlmsg_len >= NLMSG_LENGTH(sizeof(struct inet_diag_msg)))
+            add(listing, NLMSG_DATA(header));
+    }
+    return 0;
+}
+
+static int list_family(int fd, unsigned char family, struct listing *listing)
+{
+    struct {
+        struct nlmsghdr header;
+        struct inet_diag_req_v2 request;
+    } message = {
+        .header = {.nlmsg_len = sizeof(message),
+                   .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+                   .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+        .request = {.sdiag_family = family,
+                    .sdiag_protocol = IPPROTO_TCP,
+                    .idiag_states = 1u << TCP_LISTEN},
+    };
+    int r;
+
+    if (send(fd, &message, sizeof(message), 0) < 0)
+        return -errno;
+    do {
+        r = take(fd, listing);
+    } while (r == 0);
+    return r < 0 ? r : 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct listener_port *first = a;
+    const struct listener_port *second = b;
+
+    if (first->port != second->port)
+        return first->port < second->port ? -1 : 1;
+    return strcmp(first->address, second->address);
+}
+
+int ports_list(struct listener_port ports[LISTENERS_MAX])
+{
+    cleanup_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    struct listing listing = {.ports = ports};
+    size_t kept = 0;
+    int r;
+
+    if (fd < 0)
+        return -errno;
+    r = list_family(fd, AF_INET, &listing);
+    /* A kernel without IPv6 has none of it. */
+    if (r == 0)
+        (void)list_family(fd, AF_INET6, &listing);
+    if (r < 0)
+        return r;
+    qsort(ports, listing.count, sizeof(*ports), compare);
+    for (size_t i = 0; i < listing.count; i++) {
+        if (kept == 0 || compare(&ports[kept - 1], &ports[i]) != 0)
+            ports[kept++] = ports[i];
+    }
+    return (int)kept;
+}
