@@ -203,6 +203,27 @@ int bzimage_check_kernel(const void *kernel, size_t size, struct crosh_error *er
     return 0;
 }
 
+void bzimage_trim_segments(void *kernel, size_t size)
+{
+    uint8_t *bytes = kernel;
+    Elf64_Ehdr header;
+
+    if (!is_elf(kernel, size))
+        return;
+    memcpy(&header, bytes, sizeof(header));
+    for (size_t i = 0; i < header.e_phnum; i++) {
+        uint8_t *at = bytes + header.e_phoff + i * sizeof(Elf64_Phdr);
+        Elf64_Phdr segment;
+
+        memcpy(&segment, at, sizeof(segment));
+        if (segment.p_type != PT_LOAD)
+            continue;
+        while (segment.p_filesz > 0 && bytes[segment.p_offset + segment.p_filesz - 1] == 0)
+            segment.p_filesz--;
+        memcpy(at, &segment, sizeof(segment));
+    }
+}
+
 static bool is_release_char(char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||

@@ -44,7 +44,7 @@ static int map_file(const char *path, struct mapping *map, struct crosh_error *e
     return 0;
 }
 
-static int write_all(int fd, const uint8_t *data, size_t size)
+static int write_block(int fd, const uint8_t *data, size_t size)
 {
     while (size > 0) {
         ssize_t n = write(fd, data, size);
@@ -57,6 +57,26 @@ static int write_all(int fd, const uint8_t *data, size_t size)
         }
     }
     return 0;
+}
+
+/* Skips whole blocks of zeros: they become holes. The file must be new. */
+static int write_all(int fd, const uint8_t *data, size_t size)
+{
+    static const uint8_t zeros[1 << 16];
+
+    if (ftruncate(fd, (off_t)size) < 0)
+        return -1;
+    while (size >= sizeof(zeros)) {
+        if (memcmp(data, zeros, sizeof(zeros)) == 0) {
+            if (lseek(fd, sizeof(zeros), SEEK_CUR) < 0)
+                return -1;
+        } else if (write_block(fd, data, sizeof(zeros)) < 0) {
+            return -1;
+        }
+        data += sizeof(zeros);
+        size -= sizeof(zeros);
+    }
+    return write_block(fd, data, size);
 }
 
 /* Writes a whole new file or none: an output that exists is an error and stays as it is. */
@@ -85,6 +105,7 @@ static int extract(const struct mapping *image, const char *input, const char *o
         bzimage_unpack(&payload, &elf, &elf_size, err) < 0 ||
         bzimage_check_kernel(elf, elf_size, err) < 0)
         return crosh_error_wrap(err, "%s", input);
+    bzimage_trim_segments(elf, elf_size);
     return write_file(output, elf, elf_size, err);
 }
 

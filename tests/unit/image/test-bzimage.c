@@ -216,6 +216,34 @@ static void refuses_every_truncation(void **state)
 }
 
 /* The payload shortened with the header saying so: the unpackers themselves must notice. */
+/* Only what is loaded, and only in the file: in memory a segment keeps its size. */
+static void trims_zeros_off_segments(void **state)
+{
+    struct elf_file elf = make_elf(), want;
+    struct crosh_error err = {0};
+
+    (void)state;
+    memset(elf.code + sizeof(elf.code) - 100, 0, 100);
+    elf.code[sizeof(elf.code) - 101] = 1;
+    want = elf;
+    want.segment.p_filesz = sizeof(elf.code) - 100;
+    bzimage_trim_segments(&elf, sizeof(elf));
+    assert_memory_equal(&elf, &want, sizeof(elf));
+    assert_int_equal(bzimage_check_kernel(&elf, sizeof(elf), &err), 0);
+
+    memset(elf.code, 0, sizeof(elf.code));
+    bzimage_trim_segments(&elf, sizeof(elf));
+    assert_int_equal(elf.segment.p_filesz, 0);
+    assert_int_equal(elf.segment.p_memsz, sizeof(elf.code));
+
+    elf = make_elf();
+    elf.segment.p_type = PT_NOTE;
+    memset(elf.code, 0, sizeof(elf.code));
+    want = elf;
+    bzimage_trim_segments(&elf, sizeof(elf));
+    assert_memory_equal(&elf, &want, sizeof(elf));
+}
+
 static void refuses_short_payloads(void **state)
 {
     (void)state;
@@ -441,6 +469,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unpacks_every_format),
+        cmocka_unit_test(trims_zeros_off_segments),
         cmocka_unit_test(refuses_every_truncation),
         cmocka_unit_test(refuses_short_payloads),
         cmocka_unit_test(survives_every_flipped_byte),
