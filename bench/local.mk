@@ -1,6 +1,13 @@
 # SPDX-License-Identifier: MIT
 # The benchmarks.
 noinst_PROGRAMS += bench/boot-timer
+if ARCH_X86
+noinst_PROGRAMS += bench/init-mark
+bench_init_mark_SOURCES = bench/init-mark.c
+bench_init_mark_CFLAGS = -Wall -Wextra -fno-pie -fno-stack-protector -fcf-protection=none
+bench_init_mark_LDADD =
+bench_init_mark_LDFLAGS = -nostdlib -static -no-pie
+endif
 bench_boot_timer_SOURCES = bench/boot-timer.c
 bench_boot_timer_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
 bench_boot_timer_LDADD = lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS)
