@@ -22,7 +22,7 @@
 #define MACHINE_MAX_DISKS  16
 #define MACHINE_MAX_NICS   4
 #define MACHINE_MAX_SHARES 4
-#define MACHINE_MAX_VCPUS  8
+#define MACHINE_MAX_VCPUS  64
 
 #define MACHINE_DISK_NAME 24 /* bytes, with the terminating one */
 
@@ -75,6 +75,7 @@ struct machine_config {
     const char *cmdline; /* added after the launcher's own parameters */
     unsigned int vcpus;
     uint64_t memory_bytes; /* a multiple of 2 MiB */
+    bool has_huge_pages;   /* memory from those that the host reserved */
     enum machine_transport transport;
     unsigned int disk_count;
     struct machine_disk disk[MACHINE_MAX_DISKS];

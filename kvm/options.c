@@ -28,6 +28,7 @@ enum option_id {
     OPT_CMDLINE,
     OPT_CPUS,
     OPT_MEMORY,
+    OPT_HUGEPAGES,
     OPT_DISK,
     OPT_DISK_RO,
     OPT_NET,
@@ -59,8 +60,9 @@ static const struct {
     {"kernel", "FILE", OPT_KERNEL, "bzImage or uncompressed ELF (required)"},
     {"initrd", "FILE", OPT_INITRD, "initial RAM file system"},
     {"cmdline", "TEXT", OPT_CMDLINE, "kernel parameters to add"},
-    {"cpus", "N", OPT_CPUS, "vcpus, 1 to 8 (1)"},
+    {"cpus", "N", OPT_CPUS, "vcpus, 1 to 64 (1)"},
     {"memory", "SIZE", OPT_MEMORY, "guest memory, a multiple of 2M (512M)"},
+    {"hugepages", NULL, OPT_HUGEPAGES, "guest memory from huge pages that the host reserved"},
     {"disk", "FILE", OPT_DISK,
      "a raw disk, then ,ro ,name=NAME ,bps=BYTES ,iops=N as wanted (limits a second,\n"
      "                           bursts by ,bps-burst= ,iops-burst=); up to 16; ,, for a comma"},
@@ -263,6 +265,9 @@ static int parse_option(int id, struct launcher_config *config, struct crosh_err
         break;
     case OPT_PAUSED:
         config->is_paused = true;
+        break;
+    case OPT_HUGEPAGES:
+        machine->has_huge_pages = true;
         break;
     case OPT_NO_REBOOT:
         config->no_reboot = true;

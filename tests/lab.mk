@@ -9,6 +9,7 @@ lab_tests = \
 	tests/lab/disks-live.sh \
 	tests/lab/endings.sh \
 	tests/lab/fs.sh \
+	tests/lab/memory.sh \
 	tests/lab/net.sh \
 	tests/lab/sandbox.sh \
 	tests/lab/smp.sh \

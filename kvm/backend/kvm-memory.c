@@ -2,6 +2,7 @@
 /* The guest's RAM: its mapping here and its slots in KVM. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mman.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -9,15 +10,17 @@
 #include "kvm/backend/kvm-machine.h"
 #include "lib/base/cleanup.h"
 
-#define HUGE_PAGE (UINT64_C(2) << 20)
+#define HUGE_PAGE_SHIFT 21
+#define HUGE_PAGE       (UINT64_C(1) << HUGE_PAGE_SHIFT)
 
 /*
  * A file for memory that other processes are given. It is sealed: nobody can cut it
  * short, which would have us killed at the next access.
  */
-static int make_file(uint64_t size, struct crosh_error *err)
+static int make_file(uint64_t size, bool has_huge_pages, struct crosh_error *err)
 {
-    cleanup_close int fd = memfd_create("guest-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    unsigned int flags = has_huge_pages ? MFD_HUGETLB | HUGE_PAGE_SHIFT << MAP_HUGE_SHIFT : 0;
+    cleanup_close int fd = memfd_create("guest-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING | flags);
 
     if (fd < 0 || ftruncate(fd, (off_t)size) < 0 ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
@@ -30,7 +33,7 @@ static int make_file(uint64_t size, struct crosh_error *err)
  * huge pages to anonymous memory that asks for them but not to a memfd: 2 MiB pages cost
  * the guest's boot ten times fewer page faults. Aligned to them for the same reason.
  */
-static uint8_t *map_aligned(uint64_t size, int fd, struct crosh_error *err)
+static uint8_t *map_aligned(uint64_t size, int fd, bool has_huge_pages, struct crosh_error *err)
 {
     uint8_t *map =
         mmap(NULL, size + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -47,13 +50,24 @@ static uint8_t *map_aligned(uint64_t size, int fd, struct crosh_error *err)
     if (map + HUGE_PAGE > start)
         (void)munmap(start + size, (size_t)(map + HUGE_PAGE - start));
     /* Only now is it accounted for, and refused if the host cannot have that much. */
+    if (has_huge_pages && fd < 0)
+        flags |= MAP_HUGETLB | HUGE_PAGE_SHIFT << MAP_HUGE_SHIFT;
     if (mmap(start, size, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0) == MAP_FAILED) {
-        crosh_error_errno(err, "%llu MiB of guest memory", (unsigned long long)(size >> 20));
-        crosh_error_hint(err, "give the VM less memory than the host has");
+        crosh_error_errno(err, "%llu MiB of guest memory%s", (unsigned long long)(size >> 20),
+                          has_huge_pages ? " in huge pages" : "");
+        if (has_huge_pages)
+            crosh_error_hint(err,
+                             "reserve %llu pages of 2 MiB: sudo sysctl vm.nr_hugepages=%llu, if "
+                             "nothing else takes any; or leave --hugepages out",
+                             (unsigned long long)(size / HUGE_PAGE),
+                             (unsigned long long)(size / HUGE_PAGE));
+        else
+            crosh_error_hint(err, "give the VM less memory than the host has");
         (void)munmap(start, size);
         return NULL;
     }
-    (void)madvise(start, size, MADV_HUGEPAGE);
+    if (!has_huge_pages)
+        (void)madvise(start, size, MADV_HUGEPAGE);
     (void)madvise(start, size, MADV_DONTDUMP);
     return start;
 }
@@ -95,11 +109,14 @@ int kvm_memory_init(struct machine *machine, const struct machine_config *config
         if (config->restore != NULL)
             return crosh_error_set(err, -EOPNOTSUPP,
                                    "a VM with shared memory cannot begin from a snapshot");
-        fd = make_file(bytes, err);
+        fd = make_file(bytes, config->has_huge_pages, err);
         if (fd < 0)
             return fd;
     }
-    host = map_aligned(bytes, fd, err);
+    if (config->has_huge_pages && config->restore != NULL)
+        return crosh_error_set(err, -EOPNOTSUPP,
+                               "a snapshot's memory cannot be in reserved huge pages");
+    host = map_aligned(bytes, fd, config->has_huge_pages, err);
     if (host == NULL)
         return -ENOMEM;
     if (fd >= 0) {

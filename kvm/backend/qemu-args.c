@@ -130,8 +130,9 @@ int qemu_args_build(struct qemu_args *args, const char *program,
     add(args, "-m");
     add(args, "%lluM", (unsigned long long)(config->memory_bytes >> 20));
     add_json(args, "-object",
-             json_pack("{s:s, s:s, s:I, s:b}", "qom-type", "memory-backend-memfd", "id", "mem",
-                       "size", (json_int_t)config->memory_bytes, "share", 1));
+             json_pack("{s:s, s:s, s:I, s:b, s:b}", "qom-type", "memory-backend-memfd", "id", "mem",
+                       "size", (json_int_t)config->memory_bytes, "share", 1, "hugetlb",
+                       config->has_huge_pages));
     add(args, "-chardev");
     add(args, "socket,id=qmp,fd=%d", qmp_fd);
     add(args, "-mon");

@@ -9,7 +9,7 @@
 
 #include <crosh/error.h>
 
-#define CROSH_VM_MAX_CPUS   8
+#define CROSH_VM_MAX_CPUS   64
 #define CROSH_VM_MAX_DISKS  15
 #define CROSH_VM_MIN_MEMORY (UINT64_C(96) << 20)
 

@@ -11,7 +11,7 @@
 /* clang-format off */
 #define VMC_CONFIG_PARAMS                                                                          \
     {.name = "cpus", .type = CROSH_TYPE_INT, .min = 1, .max = CROSH_VM_MAX_CPUS,                   \
-     .value_name = "N", .summary = "virtual CPUs, 1 to 8 (1)"},                                    \
+     .value_name = "N", .summary = "virtual CPUs, 1 to 64 (1)"},                                   \
     {.name = "memory", .short_name = 'm', .type = CROSH_TYPE_SIZE,                                 \
      .min = (int64_t)CROSH_VM_MIN_MEMORY, .max = INT64_MAX, .value_name = "SIZE",                  \
      .summary = "memory, such as 512M or 2G (1G, or half of a smaller host)"},                     \

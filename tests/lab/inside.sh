@@ -2,8 +2,8 @@
 # shellcheck shell=sh disable=SC2154
 # Sourced first by every lab test. Outside the lab it has the test run in one and never returns;
 # inside it offers what the tests share: checks that are counted, and VMs. Set before, if wanted:
-# lab_timeout (seconds), lab_files and lab_built (below tests/ of the source and of the build, to be
-# had in the working directory).
+# lab_timeout (seconds), lab_memory (of the host, in MiB), lab_files and lab_built (below tests/ of
+# the source and of the build, to be had in the working directory).
 
 if [ ! -e /lab/job ]; then
     image=${CROSH_LAB_IMAGE-}
@@ -30,7 +30,8 @@ if [ ! -e /lab/job ]; then
     for file in ${lab_built-}; do files="$files -f $top_builddir/tests/$file"; done
     # shellcheck disable=SC2086 # a list of words
     exec "$top_srcdir/tests/lab/lab" run --arch "${CROSH_LAB_ARCH:-amd64}" --prefix "$CROSH_PREFIX" \
-        --image "$image" $files --timeout "${lab_timeout:-150}" "$0"
+        --image "$image" $files --timeout "${lab_timeout:-150}" \
+        --memory "${lab_memory:-3072}" "$0"
 fi
 
 set -u
