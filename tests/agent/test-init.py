@@ -222,6 +222,17 @@ def test_link_is_dialled_again():
         guest.expect_end(POWEROFF)
 
 
+def test_restored_guest_gets_fresh_randomness():
+    # The time in the message is right: process 1 here would set the clock of the whole machine.
+    with Guest() as guest:
+        message = wire.blob(2, wire.number(1, int(time.time() * 1e6)) + wire.blob(2, os.urandom(64)))
+        guest.stream.sendall(struct.pack("<I", len(message)) + message)
+        wait_for(lambda: "restored from a snapshot" in guest.output(), "the agent's word")
+        assert "cannot stir" not in guest.output(), guest.output()
+        guest.shut_down()
+        guest.expect_end(POWEROFF)
+
+
 def test_service_is_started_again():
     with Guest() as guest:
         def service():

@@ -4,6 +4,7 @@
 
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kvm/guest-link.h"
@@ -126,6 +127,41 @@ static void a_hello_arrives_and_a_shutdown_goes_out(void **state)
     protobuf_c_message_free_unpacked(message, NULL);
 }
 
+static Guest__ToGuest *receive(struct fixture *f)
+{
+    ProtobufCMessage *message = NULL;
+
+    assert_int_equal(frame_recv(f->guest, &guest__to_guest__descriptor, FRAME_MAX, 1000, &message),
+                     1);
+    return (Guest__ToGuest *)message;
+}
+
+static void a_resumed_guest_is_told_the_time_and_a_restored_one_gets_a_seed(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t before = (uint64_t)time(NULL) * 1000000;
+    Guest__ToGuest *first, *second;
+
+    assert_false(guest_link_resumed(f->link, true)); /* nobody has said hello */
+    send_hello(f, 1);
+    run(f);
+    assert_true(guest_link_resumed(f->link, false));
+    first = receive(f);
+    assert_int_equal(first->msg_case, GUEST__TO_GUEST__MSG_RESUMED);
+    assert_in_range(first->resumed->realtime_us, before, before + 3600 * UINT64_C(1000000));
+    assert_int_equal(first->resumed->seed.len, 0);
+    guest__to_guest__free_unpacked(first, NULL);
+    assert_true(guest_link_resumed(f->link, true));
+    assert_true(guest_link_resumed(f->link, true));
+    first = receive(f);
+    second = receive(f);
+    assert_int_equal(first->resumed->seed.len, 64);
+    assert_int_equal(second->resumed->seed.len, 64);
+    assert_memory_not_equal(first->resumed->seed.data, second->resumed->seed.data, 64);
+    guest__to_guest__free_unpacked(first, NULL);
+    guest__to_guest__free_unpacked(second, NULL);
+}
+
 static void an_ending_before_hello_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -168,6 +204,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_hello_arrives_and_a_shutdown_goes_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_resumed_guest_is_told_the_time_and_a_restored_one_gets_a_seed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_ending_before_hello_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_unknown_protocol_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_second_stream_cannot_push_the_first_aside, set_up,

@@ -97,9 +97,9 @@ static void set_running(Snapshot__Virtio *state, uint64_t features, uint8_t *ram
         state->pci->vectors[i]->data = VECTOR_DATA + (uint32_t)i;
         state->pci->vectors[i]->control = 0;
     }
-    /* The last one is masked, and something waits behind the mask. */
-    state->pci->vectors[state->pci->n_vectors - 1]->control = PCI_MSIX_ENTRY_CTRL_MASKBIT;
-    state->pci->vectors[state->pci->n_vectors - 1]->is_pending = true;
+    /* The configuration's is masked, and something waits behind the mask. */
+    state->pci->vectors[0]->control = PCI_MSIX_ENTRY_CTRL_MASKBIT;
+    state->pci->vectors[0]->is_pending = true;
 }
 
 static void assert_same(const Snapshot__Virtio *a, const Snapshot__Virtio *b)
@@ -170,15 +170,13 @@ static void test_round_trip(void **state)
             assert_int_equal(one.dev->queue[i].used_idx, LAST_AVAIL);
             /* Each driver is woken: an interrupt may have been on its way. */
             assert_int_equal(eventfd_read(one.dev->queue[i].call_fd, &count), 0);
-            if (i + 1 < one.dev->queue_count)
-                assert_int_equal(count, 1);
+            assert_int_equal(count, 1);
         }
-        /* Put in that again which the last queue's masked vector had. */
-        (void)eventfd_write(one.dev->queue[one.dev->queue_count - 1].call_fd, 1);
         assert_int_equal(one.place.doorbells, one.dev->queue_count);
         assert_true(one.place.doorbell_gpa > PLACE_WINDOW);
         assert_int_equal(one.place.attached, one.dev->queue_count); /* all but the masked one */
         assert_int_equal(one.place.message_address, 0xfee00000);
+        assert_int_equal(one.place.message_data, VECTOR_DATA + one.dev->queue_count);
         virtio_device_hold(one.dev, -1);
         again = save(one.dev);
         assert_same(one.state, again);
