@@ -29,6 +29,7 @@ struct event_loop {
     int epoll_fd;
     int quit_fd;
     atomic_bool quit;
+    uint64_t wakeups, events;
     struct event_source *sources; /* live ones */
     struct event_source *garbage; /* removed ones that the current batch may still name */
 };
@@ -208,6 +209,8 @@ int event_loop_run(struct event_loop *loop, struct crosh_error *err)
                 continue;
             return crosh_error_errno(err, "waiting for events");
         }
+        loop->wakeups++;
+        loop->events += (uint64_t)count;
         for (int i = 0; i < count; i++) {
             struct event_source *source = batch[i].data.ptr;
 
@@ -222,6 +225,12 @@ int event_loop_run(struct event_loop *loop, struct crosh_error *err)
     (void)!read(loop->quit_fd, &wakeups, sizeof(wakeups));
     atomic_store(&loop->quit, false);
     return 0;
+}
+
+void event_loop_figures(const struct event_loop *loop, uint64_t *wakeups, uint64_t *events)
+{
+    *wakeups = loop->wakeups;
+    *events = loop->events;
 }
 
 void event_loop_quit(struct event_loop *loop)

@@ -36,6 +36,8 @@ void event_timer_set(struct event_source *timer, int64_t delay_ms);
 
 /* Runs until event_loop_quit(), and may be run again then. 0, or negative with err filled. */
 int event_loop_run(struct event_loop *loop, struct crosh_error *err);
+/* How often the loop woke up, and how many events it served; on its thread. */
+void event_loop_figures(const struct event_loop *loop, uint64_t *wakeups, uint64_t *events);
 /* Makes event_loop_run() return soon. Callable from any thread and from signal handlers. */
 void event_loop_quit(struct event_loop *loop);
 

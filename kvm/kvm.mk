@@ -3,6 +3,7 @@
 
 kvm_libkvm_la_SOURCES += \
 	kvm/backend/arch.h \
+	kvm/backend/kvm-counters.c \
 	kvm/backend/kvm-devices.c \
 	kvm/backend/kvm-disks.c \
 	kvm/backend/kvm-irq.c \

@@ -37,8 +37,15 @@ static void on_patience_over(void *opaque)
 
 int launcher_figures_init(struct launcher *l, struct crosh_error *err)
 {
+    process_times_open(&l->times, "/proc/self");
     l->refresh_timer = event_timer_add(l->loop, on_patience_over, l);
     return l->refresh_timer != NULL ? 0 : crosh_error_errno(err, "timers");
+}
+
+void launcher_figures_fini(struct launcher *l)
+{
+    process_times_close(&l->times);
+    event_remove(l->refresh_timer);
 }
 
 void launcher_with_figures(struct launcher *l, struct control_call *call, launcher_answer_fn *fn)

@@ -8,6 +8,7 @@
 #include "kvm/guest-link.h"
 #include "kvm/launcher-state.h"
 #include "kvm/launcher.h"
+#include "kvm/process-times.h"
 
 #define LAUNCHER_STAGES 3
 
@@ -55,6 +56,7 @@ struct launcher {
     /* Calls that wait for figures of the guest (launcher-figures.c). */
     struct launcher_waiting *waiting;
     struct event_source *refresh_timer;
+    struct process_times times; /* ours */
 
     Control__EndReason end_reason;
     struct crosh_error end_error; /* message: the detail */
@@ -78,7 +80,9 @@ void launcher_send_balloon(struct launcher *l);
 
 /* launcher-figures.c: answers that need the guest's word, which it may not give. */
 typedef void launcher_answer_fn(struct launcher *l, struct control_call *call);
+/* Before confinement: it opens files of /proc. */
 int launcher_figures_init(struct launcher *l, struct crosh_error *err);
+void launcher_figures_fini(struct launcher *l);
 /* Runs fn, which answers call, once the guest has told its figures or has had time enough to. */
 void launcher_with_figures(struct launcher *l, struct control_call *call, launcher_answer_fn *fn);
 /* machine_host's. opaque: the launcher. */

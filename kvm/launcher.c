@@ -209,6 +209,7 @@ static void tear_down(struct launcher *l)
         fs_share_close(&l->machine_config.share[i]);
     write_ended(l);
     console_log_free(l->console);
+    launcher_figures_fini(l);
     /* Last: who waits for the event or for the socket to go finds everything else in order. */
     launcher_send_ended(l);
     control_server_free(l->control);
@@ -220,8 +221,11 @@ static void tear_down(struct launcher *l)
 
 int launcher_run(const struct launcher_config *config, uint64_t start_us)
 {
-    struct launcher l = {
-        .config = config, .machine_config = config->machine, .start_us = start_us, .signal_fd = -1};
+    struct launcher l = {.config = config,
+                         .machine_config = config->machine,
+                         .start_us = start_us,
+                         .signal_fd = -1,
+                         .times = PROCESS_TIMES_NONE};
     cleanup_free char *cmdline = NULL;
     struct crosh_error err = {0};
 

@@ -19,6 +19,7 @@ kvm_libkvm_la_SOURCES = \
 	kvm/launcher-machine.c \
 	kvm/launcher-state.c kvm/launcher-state.h \
 	kvm/launcher-stop.c \
+	kvm/process-times.c kvm/process-times.h \
 	kvm/options.c kvm/options.h \
 	kvm/option-values.c kvm/option-values.h \
 	kvm/vm-lock.c kvm/vm-lock.h \

@@ -174,6 +174,8 @@ struct machine_backend {
     bool (*refresh)(struct machine *machine);
     /* Fills in what is known now; 0, or -ENOMEM. What it adds is freed with the message. */
     int (*balloon)(struct machine *machine, Control__Balloon *balloon);
+    /* The same: vcpus, devices, and the process where it is not the launcher's own. */
+    int (*stats)(struct machine *machine, Control__StatsReply *stats);
     /*
      * Of a machine that has ended by a crash: what its processors were at, as a JSON object,
      * which is the caller's. May be NULL.

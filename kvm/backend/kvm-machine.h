@@ -27,6 +27,16 @@
 /* MSI lines follow the interrupt controller's pins. */
 #define KVM_MAX_LINES (LAYOUT_PINS + KVM_MAX_DEVICES * (VIRTIO_DEVICE_MAX_QUEUES + 1))
 
+/* Why a vcpu left the guest for its thread; KVM itself serves most exits. */
+enum kvm_exit { KVM_EXIT_KIND_PORT, KVM_EXIT_KIND_MMIO, KVM_EXIT_KIND_KICK, KVM_EXIT_KIND_OTHER };
+enum { KVM_EXIT_KINDS = KVM_EXIT_KIND_OTHER + 1 };
+
+/* Written by the vcpu's thread only. */
+struct kvm_vcpu_figures {
+    uint64_t exits[KVM_EXIT_KINDS];
+    uint64_t user_us, system_us; /* of the thread, when it left the guest for a kick last */
+};
+
 struct kvm_vcpu {
     struct machine *machine;
     unsigned int index;
@@ -34,6 +44,8 @@ struct kvm_vcpu {
     struct kvm_run *run;
     pthread_t thread;
     bool has_thread;
+    struct kvm_vcpu_figures figures;
+    int counters_fd; /* KVM's own, to be read with kvm_counters_add(); -1: it has none */
 };
 
 /* A disk; dev NULL: this one is free. */
@@ -85,6 +97,7 @@ struct machine {
     struct guest_memory memory;
     int kvm_fd, vm_fd;
     size_t run_size;
+    int counters_fd; /* as a vcpu's */
     struct bus mmio;
     struct loop_call calls;
     struct kvm_pause pause;
@@ -187,6 +200,13 @@ extern const struct virtio_balloon_ops kvm_balloon_ops; /* opaque: struct machin
 void kvm_set_balloon(struct machine *machine, uint64_t bytes);
 bool kvm_refresh(struct machine *machine);
 int kvm_balloon(struct machine *machine, Control__Balloon *balloon);
+int kvm_stats(struct machine *machine, Control__StatsReply *stats);
+
+/* kvm-counters.c: the counters that KVM keeps of a VM or a vcpu (KVM_GET_STATS_FD). */
+/* Those of the VM's or vcpu's descriptor; -1 where KVM is too old. */
+int kvm_counters_open(int fd);
+/* Appends them all; 0, or -ENOMEM. What cannot be read is left out. */
+int kvm_counters_add(int counters_fd, Control__Counter ***list, size_t *count);
 
 /* kvm-devices.c: the PCI bus and the virtio devices on it. */
 int kvm_devices_init(struct machine *machine, const struct machine_config *config,

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -41,6 +42,7 @@ int kvm_vcpu_init(struct machine *machine, unsigned int index, struct crosh_erro
     if (run == MAP_FAILED)
         return crosh_error_errno(err, "vcpu %u: mmap", index);
     vcpu->run = run;
+    vcpu->counters_fd = kvm_counters_open(vcpu->fd);
     return 0;
 }
 
@@ -48,10 +50,12 @@ void kvm_vcpu_fini(struct kvm_vcpu *vcpu)
 {
     if (vcpu->run != NULL)
         (void)munmap(vcpu->run, vcpu->machine->run_size);
+    if (vcpu->counters_fd >= 0)
+        (void)close(vcpu->counters_fd);
     if (vcpu->fd >= 0)
         (void)close(vcpu->fd);
     vcpu->run = NULL;
-    vcpu->fd = -1;
+    vcpu->fd = vcpu->counters_fd = -1;
 }
 
 void kvm_vcpu_crash(struct kvm_vcpu *vcpu, const char *what)
@@ -106,6 +110,36 @@ static void handle_exit(struct kvm_vcpu *vcpu)
     kvm_vcpu_crash(vcpu, what);
 }
 
+static void count_exit(struct kvm_vcpu *vcpu, enum kvm_exit kind)
+{
+    uint64_t *figure = &vcpu->figures.exits[kind];
+
+    __atomic_store_n(figure, *figure + 1, __ATOMIC_RELAXED);
+}
+
+static enum kvm_exit kind_of(const struct kvm_run *run)
+{
+    return run->exit_reason == KVM_EXIT_IO     ? KVM_EXIT_KIND_PORT
+           : run->exit_reason == KVM_EXIT_MMIO ? KVM_EXIT_KIND_MMIO
+                                               : KVM_EXIT_KIND_OTHER;
+}
+
+static uint64_t microseconds(const struct timeval *time)
+{
+    return (uint64_t)time->tv_sec * 1000000 + (uint64_t)time->tv_usec;
+}
+
+/* Only the thread itself can tell its times apart. */
+static void note_times(struct kvm_vcpu *vcpu)
+{
+    struct rusage usage;
+
+    if (getrusage(RUSAGE_THREAD, &usage) < 0)
+        return;
+    __atomic_store_n(&vcpu->figures.user_us, microseconds(&usage.ru_utime), __ATOMIC_RELAXED);
+    __atomic_store_n(&vcpu->figures.system_us, microseconds(&usage.ru_stime), __ATOMIC_RELAXED);
+}
+
 static void *vcpu_thread(void *opaque)
 {
     struct kvm_vcpu *vcpu = opaque;
@@ -123,8 +157,11 @@ static void *vcpu_thread(void *opaque)
 
     while (!atomic_load(&machine->stopping)) {
         if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
+            count_exit(vcpu, kind_of(vcpu->run));
             handle_exit(vcpu);
         } else if (errno == EINTR || errno == EAGAIN) {
+            count_exit(vcpu, KVM_EXIT_KIND_KICK);
+            note_times(vcpu);
             kvm_pause_point(vcpu);
         } else {
             char what[96];

@@ -78,6 +78,7 @@ static int create_vm(struct machine *machine, struct crosh_error *err)
     while (machine->vm_fd < 0 && errno == EINTR);
     if (machine->vm_fd < 0)
         return crosh_error_errno(err, "KVM_CREATE_VM");
+    machine->counters_fd = kvm_counters_open(machine->vm_fd);
     run_size = ioctl(machine->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
     if (run_size < (int)sizeof(struct kvm_run))
         return crosh_error_errno(err, "KVM_GET_VCPU_MMAP_SIZE");
@@ -168,6 +169,8 @@ static void kvm_destroy(struct machine *machine)
     serial_fini(&machine->serial);
     arch_board_fini(machine);
     loop_call_fini(&machine->calls);
+    if (machine->counters_fd >= 0)
+        (void)close(machine->counters_fd);
     if (machine->vm_fd >= 0)
         (void)close(machine->vm_fd);
     kvm_memory_fini(machine);
@@ -192,12 +195,12 @@ static struct machine *kvm_create(const struct machine_config *config,
         return NULL;
     }
     machine->host = *host;
-    machine->kvm_fd = machine->vm_fd = machine->end_fd = -1;
+    machine->kvm_fd = machine->vm_fd = machine->end_fd = machine->counters_fd = -1;
     machine->serial_irq_fd = -1;
     machine->board = (struct arch_board)ARCH_BOARD_INIT;
     machine->output.fd = machine->calls.fd = machine->pause.fd = -1;
     for (unsigned int i = 0; i < MACHINE_MAX_VCPUS; i++)
-        machine->vcpu[i].fd = -1;
+        machine->vcpu[i].fd = machine->vcpu[i].counters_fd = -1;
     /* Here, not where each part is built: the machine is taken apart as a whole. */
     machine->irq_lock = machine->end_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     machine->calls.lock = machine->output.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
@@ -249,6 +252,7 @@ const struct machine_backend machine_kvm = {
     .set_balloon = kvm_set_balloon,
     .refresh = kvm_refresh,
     .balloon = kvm_balloon,
+    .stats = kvm_stats,
     .report = kvm_report,
     .disk_change = kvm_disk_change,
     .disk_info = kvm_disk_info,

@@ -323,6 +323,7 @@ static void qemu_destroy(struct machine *m)
     event_remove(m->stderr_source);
     vhost_user_free(m->vhost_user);
     qmp_free(m->qmp);
+    qemu_figures_fini(&m->figures);
     if (m->pid_fd >= 0)
         close(m->pid_fd);
     if (m->console_fd >= 0)
@@ -426,6 +427,11 @@ static int qemu_balloon(struct machine *m, Control__Balloon *balloon)
     return qemu_figures_balloon(&m->figures, balloon);
 }
 
+static int qemu_stats(struct machine *m, Control__StatsReply *stats)
+{
+    return qemu_figures_stats(&m->figures, m->pid, stats);
+}
+
 static void qemu_disk_change(struct machine *m, const struct machine_disk_change *change,
                              machine_done_fn *done, void *opaque)
 {
@@ -467,6 +473,7 @@ const struct machine_backend machine_qemu = {
     .set_balloon = qemu_set_balloon,
     .refresh = qemu_refresh,
     .balloon = qemu_balloon,
+    .stats = qemu_stats,
     .report = qemu_report,
     .disk_change = qemu_disk_change,
     .disk_info = qemu_disk_info,

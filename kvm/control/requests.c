@@ -13,6 +13,7 @@ const struct control_request control_requests[] = {
     {CONTROL__REQUEST__OP_RESUME, request_resume},
     {CONTROL__REQUEST__OP_SNAPSHOT, request_snapshot},
     {CONTROL__REQUEST__OP_BALLOON, request_balloon},
+    {CONTROL__REQUEST__OP_STATS, request_stats},
     {CONTROL__REQUEST__OP_DISK_LIST, request_disk_list},
     {CONTROL__REQUEST__OP_DISK_ATTACH, request_disk_attach},
     {CONTROL__REQUEST__OP_DISK_DETACH, request_disk_detach},

@@ -9,7 +9,7 @@
 extern const struct control_request control_requests[];
 
 /* request-figures.c */
-control_request_fn request_balloon;
+control_request_fn request_balloon, request_stats;
 /* request-disk.c */
 control_request_fn request_disk_list, request_disk_attach, request_disk_detach, request_disk_resize,
     request_disk_limit;

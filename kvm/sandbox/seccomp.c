@@ -52,8 +52,8 @@ static const int common_calls[] = {
 };
 
 /* Beside KVM_RUN and what device registers do to the machine (see vcpu_ioctls): the pending bits
-   of MSI-X are read by poll(2). */
-static const int vcpu_calls[] = {SCMP_SYS(poll), SCMP_SYS(ppoll)};
+   of MSI-X are read by poll(2), and only a thread itself can tell its times apart. */
+static const int vcpu_calls[] = {SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(getrusage)};
 
 /* Those with rules of their own (add_bounded) and ioctl: mmap, mprotect, tgkill, ioctl. */
 enum { BOUNDED_CALLS = 4 };
@@ -136,6 +136,7 @@ static const int loop_calls[] = {
     SCMP_SYS(rseq),
     SCMP_SYS(seccomp),
     SCMP_SYS(sched_getaffinity),
+    SCMP_SYS(getrusage),
     /* the rest */
     SCMP_SYS(getrandom),
     SCMP_SYS(clock_nanosleep),

@@ -119,12 +119,33 @@ void virtqueue_reset(struct virtqueue *vq)
         .size_max = vq->size_max,
         .kick_fd = vq->kick_fd,
         .call_fd = vq->call_fd,
+        .figures = vq->figures,
+    };
+}
+
+/* There is one writer; readers on other threads shall see whole numbers. */
+static void count(uint64_t *figure, uint64_t more)
+{
+    __atomic_store_n(figure, *figure + more, __ATOMIC_RELAXED);
+}
+
+struct virtqueue_figures virtqueue_get_figures(const struct virtqueue *vq)
+{
+    const struct virtqueue_figures *figures = &vq->figures;
+
+    return (struct virtqueue_figures){
+        .requests = __atomic_load_n(&figures->requests, __ATOMIC_RELAXED),
+        .read_bytes = __atomic_load_n(&figures->read_bytes, __ATOMIC_RELAXED),
+        .written_bytes = __atomic_load_n(&figures->written_bytes, __ATOMIC_RELAXED),
+        .interrupts = __atomic_load_n(&figures->interrupts, __ATOMIC_RELAXED),
+        .errors = __atomic_load_n(&figures->errors, __ATOMIC_RELAXED),
     };
 }
 
 static int break_queue(struct virtqueue *vq)
 {
     vq->broken = true;
+    count(&vq->figures.errors, 1);
     return -EPROTO;
 }
 
@@ -247,6 +268,8 @@ int virtqueue_pop(struct virtqueue *vq, struct virtqueue_chain *chain)
         return break_queue(vq);
     vq->last_avail++;
     vq->in_flight++;
+    vq->last_out_bytes = chain->out_bytes;
+    count(&vq->figures.read_bytes, chain->out_bytes);
     return 1;
 }
 
@@ -289,6 +312,9 @@ int virtqueue_retake(struct virtqueue *vq, uint16_t head, struct virtqueue_chain
 void virtqueue_unpop(struct virtqueue *vq)
 {
     vq->last_avail--;
+    /* Of those before the last one the size is not known any more: they count twice. */
+    count(&vq->figures.read_bytes, -(uint64_t)vq->last_out_bytes);
+    vq->last_out_bytes = 0;
     returned(vq);
 }
 
@@ -310,6 +336,8 @@ void virtqueue_add_used(struct virtqueue *vq, uint16_t head, uint32_t written)
         return;
     memcpy(vq->used + RING_ENTRIES + sizeof(elem) * slot, &elem, sizeof(elem));
     vq->used_idx++;
+    count(&vq->figures.requests, 1);
+    count(&vq->figures.written_bytes, written);
 }
 
 void virtqueue_publish_used(struct virtqueue *vq)
@@ -348,8 +376,10 @@ void virtqueue_interrupt(struct virtqueue *vq)
 
 void virtqueue_notify(struct virtqueue *vq)
 {
-    if (vq->running && !vq->broken && wants_interrupt(vq))
+    if (vq->running && !vq->broken && wants_interrupt(vq)) {
+        count(&vq->figures.interrupts, 1);
         virtqueue_interrupt(vq);
+    }
 }
 
 void virtqueue_enable_kicks(struct virtqueue *vq, bool enable)

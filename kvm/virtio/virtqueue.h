@@ -16,6 +16,15 @@
 /* Largest queue we offer; virtio 1.2 section 2.7 allows up to 32768. */
 #define VIRTQUEUE_MAX_SIZE 256
 
+/* What went through a queue since the device was made. Written by who works on the queue. */
+struct virtqueue_figures {
+    uint64_t requests;      /* chains given back */
+    uint64_t read_bytes;    /* that the device was handed by the guest */
+    uint64_t written_bytes; /* that it wrote for the guest */
+    uint64_t interrupts;
+    uint64_t errors; /* times that the driver broke the rules */
+};
+
 /*
  * One queue. The transport (PCI or vhost-user) fills size and addresses before
  * virtqueue_start(), which freezes them; it owns both descriptors. A kick is
@@ -35,6 +44,7 @@ struct virtqueue {
     atomic_uint *isr;    /* gets bit 0 before each interrupt; NULL: nobody asks */
 
     /* The queue's own. */
+    struct virtqueue_figures figures; /* they survive a reset */
     const struct guest_memory *memory;
     bool running;
     atomic_bool is_held; /* nothing is given out for now; what was is still taken back */
@@ -42,7 +52,8 @@ struct virtqueue {
     /* Chains given out and not given back. Atomic as is_held: devices may have threads of
        their own, which take and push under a lock that who holds does not know. */
     _Atomic uint16_t in_flight;
-    bool broken; /* the driver broke the rules: nothing more is taken until reset */
+    bool broken;           /* the driver broke the rules: nothing more is taken until reset */
+    size_t last_out_bytes; /* of the chain popped last */
     uint16_t last_avail;
     uint16_t used_idx;
     uint16_t signalled_used;     /* used_idx at the last interrupt decision */
@@ -68,7 +79,7 @@ int virtqueue_start(struct virtqueue *vq, const struct guest_memory *memory);
  * chain may be held meanwhile. 0, or -EINVAL: the queue stopped running.
  */
 int virtqueue_remap(struct virtqueue *vq, const struct guest_memory *memory);
-/* Forgets everything but size_max and the file descriptors. */
+/* Forgets everything but size_max, the figures and the file descriptors. */
 void virtqueue_reset(struct virtqueue *vq);
 
 /*
@@ -110,6 +121,9 @@ void virtqueue_enable_kicks(struct virtqueue *vq, bool enable);
  * will be kicked when there are more chains, at once if there are some now.
  */
 void virtqueue_await_kick(struct virtqueue *vq);
+
+/* What went through it so far; from any thread. */
+struct virtqueue_figures virtqueue_get_figures(const struct virtqueue *vq);
 
 /* Copies between a chain and a flat buffer; offset counts from the first out (in) byte.
    Return the bytes copied: fewer than size when the chain ends. */

@@ -15,7 +15,7 @@
 #include "lib/wire/frame.h"
 
 #define CONTROL_VERSION   1
-#define CONTROL_FRAME_MAX (64u * 1024u)
+#define CONTROL_FRAME_MAX FRAME_MAX /* figures of many vcpus are long */
 #define SEND_TIMEOUT_MS   2000
 
 struct crosh_control {
@@ -279,6 +279,7 @@ int crosh_priv_control_ask(struct crosh_control *control, Control__Request__OpCa
     Control__StatusRequest status = CONTROL__STATUS_REQUEST__INIT;
     Control__PowerButtonRequest power_button = CONTROL__POWER_BUTTON_REQUEST__INIT;
     Control__SubscribeRequest subscribe = CONTROL__SUBSCRIBE_REQUEST__INIT;
+    Control__StatsRequest stats = CONTROL__STATS_REQUEST__INIT;
     Control__Request request = CONTROL__REQUEST__INIT;
 
     request.op_case = op;
@@ -288,6 +289,9 @@ int crosh_priv_control_ask(struct crosh_control *control, Control__Request__OpCa
         break;
     case CONTROL__REQUEST__OP_POWER_BUTTON:
         request.power_button = &power_button;
+        break;
+    case CONTROL__REQUEST__OP_STATS:
+        request.stats = &stats;
         break;
     case CONTROL__REQUEST__OP_SUBSCRIBE:
         request.subscribe = &subscribe;

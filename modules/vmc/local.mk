@@ -6,6 +6,7 @@ modules_vmc_libvmc_la_SOURCES = \
 	modules/vmc/balloon.c \
 	modules/vmc/cid.c modules/vmc/cid.h \
 	modules/vmc/console.c \
+	modules/vmc/events.c \
 	modules/vmc/figures.c modules/vmc/figures.h \
 	modules/vmc/disk.c \
 	modules/vmc/disk-command.c \
@@ -17,6 +18,7 @@ modules_vmc_libvmc_la_SOURCES = \
 	modules/vmc/options.c modules/vmc/options.h \
 	modules/vmc/pause.c \
 	modules/vmc/progress.c modules/vmc/progress.h \
+	modules/vmc/stats.c \
 	modules/vmc/stop.c \
 	modules/vmc/store.c \
 	modules/vmc/text.c modules/vmc/text.h \

@@ -96,6 +96,12 @@ static const struct crosh_param balloon_params[] = {
     {.name = NULL},
 };
 
+static const struct crosh_param running_json_params[] = {
+    {.name = "json", .type = CROSH_TYPE_FLAG, .summary = "Print JSON, for programs"},
+    VM_PARAM(crosh_complete_vm_running),
+    {.name = NULL},
+};
+
 static const struct crosh_param button_params[] = {
     VM_PARAM(crosh_complete_vm_running),
     {.name = NULL},
@@ -250,6 +256,32 @@ static const struct crosh_command balloon_command = {
     .run = vmc_balloon,
 };
 
+static const struct crosh_command stats_command = {
+    CROSH_COMMAND_HEADER,
+    .name = "stats",
+    .summary = "Show what a running VM has used and done",
+    .help = "Processor time of each vcpu (user time has the guest's in it) and how often it left the "
+            "guest, memory on the host, and what went through each device since the VM started. "
+            "\"exits to the launcher\" are those that KVM did not serve by itself. With --json "
+            "there is more: what the host's kernel counts, the launcher's event loop, and what the "
+            "guest says of its memory; times are in microseconds. Under emulation there are no "
+            "exits, and of the devices only disks.",
+    .examples = "vmc stats termina\tfor people\n"
+                "vmc stats --json termina\tfor programs\n",
+    .params = running_json_params,
+    .run = vmc_stats,
+};
+
+static const struct crosh_command events_command = {
+    CROSH_COMMAND_HEADER,
+    .name = "events",
+    .summary = "Show what happens to a running VM, until it ends",
+    .help = "One line an event: changes of state, stages of a reboot, the balloon's size, and last "
+            "how the VM ended. With --json each line is an object. Ctrl-C leaves.",
+    .params = running_json_params,
+    .run = vmc_events,
+};
+
 static const struct crosh_command button_command = {
     CROSH_COMMAND_HEADER,
     .name = "button",
@@ -261,9 +293,23 @@ static const struct crosh_command button_command = {
 /* clang-format on */
 
 static const struct crosh_command *const subcommands[] = {
-    &start_command,  &stop_command,    &list_command,    &status_command,   &crash_command,
-    &logs_command,   &console_command, &pause_command,   &resume_command,   &balloon_command,
-    &button_command, &create_command,  &destroy_command, &vmc_disk_command, NULL,
+    &start_command,
+    &stop_command,
+    &list_command,
+    &status_command,
+    &crash_command,
+    &logs_command,
+    &console_command,
+    &pause_command,
+    &resume_command,
+    &stats_command,
+    &events_command,
+    &balloon_command,
+    &button_command,
+    &create_command,
+    &destroy_command,
+    &vmc_disk_command,
+    NULL,
 };
 
 static const struct crosh_command vmc_command = {

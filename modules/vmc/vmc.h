@@ -21,5 +21,7 @@ crosh_run_fn vmc_pause;   /* pause.c */
 crosh_run_fn vmc_resume;  /* pause.c */
 crosh_run_fn vmc_balloon; /* balloon.c */
 crosh_run_fn vmc_button;  /* balloon.c */
+crosh_run_fn vmc_stats;   /* stats.c */
+crosh_run_fn vmc_events;  /* events.c */
 
 #endif
