@@ -31,6 +31,9 @@ static void print_event(FILE *out, const Control__Event *event)
                       text_size(event->balloon->actual_bytes, given, sizeof(given)),
                       text_size(event->balloon->target_bytes, asked, sizeof(asked)));
         break;
+    case CONTROL__EVENT__WHAT_DISK:
+        (void)fprintf(out, "disk %s %s\n", event->disk->name, figures_disk_name(event->disk->kind));
+        break;
     case CONTROL__EVENT__WHAT_ENDED:
         (void)fprintf(out, "ended %s: ", figures_end_name(event->ended->reason));
         text_print_line(out, event->ended->detail);

@@ -128,6 +128,18 @@ const char *figures_end_name(Control__EndReason reason)
     return NAME_OF(names, reason);
 }
 
+const char *figures_disk_name(Control__DiskEvent__Kind kind)
+{
+    static const char *const names[] = {
+        [CONTROL__DISK_EVENT__KIND__ATTACHED] = "attached",
+        [CONTROL__DISK_EVENT__KIND__DETACHED] = "detached",
+        [CONTROL__DISK_EVENT__KIND__FULL] = "full",
+        [CONTROL__DISK_EVENT__KIND__HAS_ROOM] = "has-room",
+    };
+
+    return NAME_OF(names, kind);
+}
+
 json_t *figures_event(const Control__Event *event)
 {
     switch (event->what_case) {
@@ -142,6 +154,9 @@ json_t *figures_event(const Control__Event *event)
     case CONTROL__EVENT__WHAT_BALLOON:
         return json_pack("{s:s, s:o}", "event", "balloon", "balloon",
                          figures_balloon(event->balloon));
+    case CONTROL__EVENT__WHAT_DISK:
+        return json_pack("{s:s, s:s, s:s}", "event", "disk", "name", event->disk->name, "kind",
+                         figures_disk_name(event->disk->kind));
     case CONTROL__EVENT__WHAT_ENDED:
         return json_pack("{s:s, s:s, s:s, s:i}", "event", "ended", "reason",
                          figures_end_name(event->ended->reason), "detail", event->ended->detail,

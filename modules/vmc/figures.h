@@ -27,6 +27,7 @@ json_t *figures_event(const Control__Event *event);
 const char *figures_state_name(Control__State state);
 const char *figures_stage_name(Control__Stage stage);
 const char *figures_end_name(Control__EndReason reason);
+const char *figures_disk_name(Control__DiskEvent__Kind kind);
 
 /* Prints it, takes the reference (NULL: there was no memory), and ends the line. */
 int figures_print_json(FILE *out, json_t *json, struct crosh_error *err);

@@ -4,9 +4,10 @@
 # shellcheck source=tests/lab/inside.sh
 . "$(dirname "$0")/inside.sh"
 
-# Memory of the launcher that is there on the host, in MiB.
+# Memory of the launcher, the supervisor's child, that is there on the host, in MiB.
 resident() {
-    awk '/^VmRSS/ { print int($2 / 1024) }' "/proc/$(cat "$(runtime vm)/pid")/status"
+    pid=$(cat "$(runtime vm)/pid")
+    awk '/^VmRSS/ { print int($2 / 1024) }' "/proc/$(tr -d ' ' <"/proc/$pid/task/$pid/children")/status"
 }
 
 # figure NAME: a number of the balloon's, in MiB.
