@@ -20,3 +20,4 @@ bench_vsh_timer_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
 bench_vsh_timer_LDADD = lib/libcrosh.la lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS)
 bench_vsh_timer_LDFLAGS = $(AM_LDFLAGS) -no-install
 EXTRA_DIST += bench/restore.sh bench/restore-inside.sh
+EXTRA_DIST += bench/net.sh bench/net-inside.sh

@@ -126,6 +126,8 @@ static void expect_on_host(struct tap *tap, const uint8_t *frame, size_t size)
     assert_memory_equal(got, frame, size);
 }
 
+#define HERALD 0xee /* at the end of its source address */
+
 /* A frame of the test's own: the host's kernel sends some of its own accord. */
 static bool take_ours(struct net_fixture *f, uint8_t *frame, size_t *size)
 {
@@ -133,8 +135,25 @@ static bool take_ours(struct net_fixture *f, uint8_t *frame, size_t *size)
 
     while ((*size = net_take_frame(f, frame, &header, true)) > 0)
         if (frame[12] == ETHERTYPE_TEST >> 8 && frame[13] == (ETHERTYPE_TEST & 0xff))
-            return true;
+            return frame[11] != HERALD;
     return false;
+}
+
+/* Sends until something arrives: the host begins to send some time after the link has come up. */
+static void wait_for_link(struct net_fixture *f, struct tap *tap)
+{
+    uint8_t herald[60], frame[65536];
+    struct virtio_net_hdr_v1 header;
+
+    net_make_frame(herald, sizeof(herald), 0);
+    herald[11] = HERALD;
+    for (unsigned int patience = 5000; patience > 0; patience--) {
+        assert_int_equal(send(tap->packet, herald, sizeof(herald), 0), sizeof(herald));
+        net_turn(f);
+        if (net_take_frame(f, frame, &header, true) == sizeof(herald) && frame[11] == HERALD)
+            return;
+    }
+    fail_msg("no frame gets through");
 }
 
 static void expect_in_guest(struct net_fixture *f, const uint8_t *wanted, size_t size)
@@ -167,6 +186,7 @@ static void test_frames(void **state)
     assert_int_equal(f.dev->queue_count, 3);
     net_fixture_start(&f, MERGE | OFFLOADS | CONTROL);
     net_add_buffers(&f, 0, NET_RING, 4500);
+    wait_for_link(&f, &tap);
     for (unsigned int i = 0; i < 50; i++) {
         size_t size = 60 + 20 * i;
 
@@ -238,6 +258,7 @@ static void test_queues(void **state)
     assert_true((f.dev->features & NET_FEATURE(VIRTIO_NET_F_MQ)) != 0);
     net_fixture_start(&f, MERGE | OFFLOADS | CONTROL | NET_FEATURE(VIRTIO_NET_F_MQ));
     net_add_buffers(&f, 0, NET_RING, 2048);
+    wait_for_link(&f, &tap);
     net_make_frame(frame, sizeof(frame), 1);
     assert_int_equal(net_command(&f, VIRTIO_NET_CTRL_MQ, 0, "\0\0", 2), VIRTIO_NET_ERR);
     assert_int_equal(net_command(&f, VIRTIO_NET_CTRL_MQ, 0, "\x03\0", 2), VIRTIO_NET_ERR);
@@ -283,6 +304,49 @@ static void delete_link(const char *name)
     assert_int_equal(answer.header.nlmsg_type, NLMSG_ERROR);
     assert_int_equal(answer.result.error, 0);
     close(fd);
+}
+
+/* What a snapshot keeps of the card, and what is no such state. */
+static void test_state(void **state)
+{
+    Snapshot__Virtio saved = SNAPSHOT__VIRTIO__INIT;
+    struct crosh_error err = {0};
+    struct net_fixture f;
+    struct tap tap;
+    uint8_t mac[6], frame[100];
+
+    (void)state;
+    if (!has_namespace)
+        skip();
+    make_tap(&tap, "tap7", IFF_MULTI_QUEUE, 1500);
+    attach(&f, "tap=tap7", 2);
+    net_fixture_start(&f, MERGE | OFFLOADS | CONTROL | NET_FEATURE(VIRTIO_NET_F_MQ));
+    assert_int_equal(net_command(&f, VIRTIO_NET_CTRL_MQ, 0, "\x02\0", 2), VIRTIO_NET_OK);
+    assert_int_equal(net_command(&f, VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET,
+                                 "\x02\x01\x02\x03\x04\x05", 6),
+                     VIRTIO_NET_OK);
+    assert_int_equal(net_command(&f, VIRTIO_NET_CTRL_GUEST_OFFLOADS, 0, "\x02\0\0\0\0\0\0\0", 8),
+                     VIRTIO_NET_OK);
+    saved.driver_features = f.dev->driver_features;
+    assert_int_equal(f.dev->ops->save(f.dev, &saved, &err), 0);
+    net_fixture_fini(&f);
+
+    attach(&f, "tap=tap7", 2);
+    assert_int_equal(f.dev->ops->restore(f.dev, &saved, &err), 0);
+    f.dev->ops->config_read(f.dev, 0, mac, sizeof(mac));
+    assert_memory_equal(mac, "\x02\x01\x02\x03\x04\x05", 6);
+    net_fixture_start(&f, MERGE | OFFLOADS | CONTROL | NET_FEATURE(VIRTIO_NET_F_MQ));
+    net_make_frame(frame, sizeof(frame), 1);
+    net_send_frame(&f, 1, &plain, frame, sizeof(frame)); /* the second pair is in use */
+    expect_on_host(&tap, frame, sizeof(frame));
+    net_wait_for(&f, net_sent(&f, 1) == 1);
+    saved.net->pairs = 3;
+    assert_int_equal(f.dev->ops->restore(f.dev, &saved, &err), -EBADMSG);
+    saved.net->pairs = 0;
+    assert_int_equal(f.dev->ops->restore(f.dev, &saved, &err), -EBADMSG);
+    snapshot__net__free_unpacked(saved.net, NULL);
+    net_fixture_fini(&f);
+    delete_tap(&tap, "tap7", IFF_MULTI_QUEUE);
 }
 
 static void test_deleted_interface(void **state)
@@ -350,6 +414,7 @@ int main(void)
         cmocka_unit_test(test_frames),
         cmocka_unit_test(test_commands),
         cmocka_unit_test(test_queues),
+        cmocka_unit_test(test_state),
         cmocka_unit_test(test_deleted_interface),
         cmocka_unit_test(test_refused_interfaces),
     };
