@@ -7,6 +7,7 @@ lab_tests = \
 	tests/lab/control.sh \
 	tests/lab/disks.sh \
 	tests/lab/disks-live.sh \
+	tests/lab/disk-full.sh \
 	tests/lab/endings.sh \
 	tests/lab/fs.sh \
 	tests/lab/memory.sh \

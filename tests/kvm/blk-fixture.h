@@ -108,7 +108,7 @@ static inline void tear_down(struct fixture *f)
 /* Runs the loop until a chain comes back; false when none does. */
 static inline bool wait_used(struct fixture *f, uint32_t *length)
 {
-    for (unsigned int patience = 0; patience < 500; patience++) {
+    for (unsigned int patience = 0; patience < 5000; patience++) {
         uint32_t id, ignored;
 
         if (fake_queue_used(&f->queue, &id, length != NULL ? length : &ignored))

@@ -42,7 +42,7 @@ static void test_queues(void **state)
             }
             fake_queue_kick(&queue[i]);
         }
-        for (unsigned int patience = 0; total < QUEUES * 5 && patience < 500; patience++) {
+        for (unsigned int patience = 0; total < QUEUES * 5 && patience < 5000; patience++) {
             uint32_t id, length;
 
             for (unsigned int i = 0; i < QUEUES; i++) {
@@ -168,7 +168,7 @@ static void fill_up(const char *dir)
     fake_queue_desc(&f.queue, 2, STATUS_GPA, 1, VRING_DESC_F_WRITE, 0);
     fake_queue_offer(&f.queue, 0);
     fake_queue_kick(&f.queue);
-    for (unsigned int patience = 0; !f.is_full && patience < 500; patience++) {
+    for (unsigned int patience = 0; !f.is_full && patience < 5000; patience++) {
         event_timer_set(f.timer, 4);
         assert_int_equal(event_loop_run(f.loop, NULL), 0);
     }
