@@ -8,6 +8,7 @@ lab_tests = \
 	tests/lab/disks.sh \
 	tests/lab/disks-live.sh \
 	tests/lab/disk-full.sh \
+	tests/lab/disk-kill.sh \
 	tests/lab/endings.sh \
 	tests/lab/fs.sh \
 	tests/lab/memory.sh \

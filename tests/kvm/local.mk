@@ -4,6 +4,7 @@
 if HAVE_CMOCKA
 kvm_tests = \
 	tests/kvm/test-blk \
+	tests/kvm/test-blk-kill \
 	tests/kvm/test-blk-live \
 	tests/kvm/test-hotplug \
 	tests/kvm/test-board \
@@ -40,6 +41,9 @@ tests_kvm_test_acpi_SOURCES = tests/kvm/test-acpi.c
 tests_kvm_test_acpi_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_blk_SOURCES = tests/kvm/test-blk.c tests/kvm/blk-fixture.h tests/unit/fake-queue.h
 tests_kvm_test_blk_LDADD = $(launcher_test_ldadd)
+tests_kvm_test_blk_kill_SOURCES = tests/kvm/test-blk-kill.c tests/kvm/blk-fixture.h \
+	tests/unit/fake-queue.h
+tests_kvm_test_blk_kill_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_blk_live_SOURCES = tests/kvm/test-blk-live.c tests/kvm/blk-fixture.h \
 	tests/unit/fake-queue.h
 tests_kvm_test_blk_live_LDADD = $(launcher_test_ldadd)
