@@ -40,6 +40,22 @@ static int keep_files(const struct machine_config *config, const char *restore_d
     return restore_dir != NULL ? snapshot_keep(restore_dir, err) : 0;
 }
 
+/* QEMU opens its files itself, at a reboot again: they are named to the sandbox. */
+static int confine_emulator(const struct launcher_config *config, struct crosh_error *err)
+{
+    const struct machine_config *machine = &config->machine;
+    struct sandbox_file files[2 + MACHINE_MAX_DISKS];
+    size_t count = 0;
+
+    files[count++] = (struct sandbox_file){.path = machine->kernel};
+    if (machine->initrd != NULL)
+        files[count++] = (struct sandbox_file){.path = machine->initrd};
+    for (unsigned int i = 0; i < machine->disk_count; i++)
+        files[count++] = (struct sandbox_file){.path = machine->disk[i].path,
+                                               .writable = !machine->disk[i].read_only};
+    return sandbox_enter_emulator(config->runtime_dir, config->leave, files, count, err);
+}
+
 int confine(const struct launcher_config *config, const struct machine_backend *backend,
             struct crosh_error *err)
 {
@@ -51,7 +67,7 @@ int confine(const struct launcher_config *config, const struct machine_backend *
         return 0;
     }
     if (backend != &machine_kvm)
-        return sandbox_harden(err);
+        return confine_emulator(config, err);
     if ((ret = keep_files(&config->machine, config->restore_dir, err)) < 0 ||
         (ret = sandbox_enter(config->runtime_dir, config->leave, err)) < 0)
         return ret;

@@ -96,12 +96,16 @@ void launcher_report_crash(const struct launcher *l, const char *detail)
     cleanup_free char *old_path = launcher_path(l, "crash.json.old");
     cleanup_fclose FILE *file = NULL;
     json_t *report;
+    int fd;
 
     if (path == NULL || old_path == NULL)
         return;
     (void)rename(path, old_path);
     report = make_report(l, detail);
-    file = fopen(path, "we");
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    file = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (file == NULL && fd >= 0)
+        (void)close(fd);
     if (file == NULL || json_dumpf(report, file, JSON_INDENT(2)) < 0 || fputc('\n', file) == EOF ||
         fflush(file) != 0) {
         fprintf(stderr, "crosh-vm: cannot write the report of the crash: %s\n", strerror(errno));

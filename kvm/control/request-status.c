@@ -4,6 +4,7 @@
 
 #include "kvm/launcher-disks.h"
 #include "kvm/launcher-internal.h"
+#include "kvm/sandbox/sandbox.h"
 
 int request_status(struct control_call *call, void *opaque, struct crosh_error *err)
 {
@@ -25,6 +26,7 @@ int request_status(struct control_call *call, void *opaque, struct crosh_error *
     status.agent_version = l->agent_version;
     status.kernel_release = l->kernel_release;
     status.cid = l->config->cid;
+    status.confinement = (char *)sandbox_layers();
     status.version = (char *)PACKAGE_VERSION;
     status.n_full_disks = launcher_full_disks(l, full);
     status.full_disks = full;

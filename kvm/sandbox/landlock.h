@@ -4,6 +4,9 @@
 #define KVM_SANDBOX_LANDLOCK_H
 
 #include <stdbool.h>
+#include <stddef.h>
+
+#include "kvm/sandbox/sandbox.h"
 
 /*
  * Leaves this thread and those it makes the files of runtime_dir, and /dev/kvm;
@@ -12,5 +15,9 @@
  * -EOPNOTSUPP: the kernel has no Landlock. Needs no_new_privs.
  */
 int landlock_enter(const char *runtime_dir, bool may_signal);
+
+/* As sandbox_enter_emulator() has it. The same returns. */
+int landlock_enter_emulator(const char *runtime_dir, const struct sandbox_file *files,
+                            size_t count);
 
 #endif

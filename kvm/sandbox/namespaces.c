@@ -17,11 +17,11 @@
 /* Unix sockets with paths know no network namespace: ours are reached as before. */
 static const struct {
     int flag;
-    const char *name;
-} spaces[] = {{CLONE_NEWNET, "network"},
-              {CLONE_NEWIPC, "IPC"},
-              {CLONE_NEWUTS, "UTS"},
-              {CLONE_NEWNS, "mount"}};
+    const char *name, *proc_name;
+} spaces[] = {{CLONE_NEWNET, "network", "net "},
+              {CLONE_NEWIPC, "IPC", "ipc "},
+              {CLONE_NEWUTS, "UTS", "uts "},
+              {CLONE_NEWNS, "mount", "mnt "}};
 #define SPACES (sizeof(spaces) / sizeof(spaces[0]))
 
 static int write_file(const char *path, const char *text)
@@ -80,17 +80,28 @@ int namespaces_settle(enum namespaces_leave leave)
     return leave == NAMESPACES_USERS ? map_ids(outer_uid, outer_gid) : 0;
 }
 
-/* All at once where that can be; else what can. Returns those that it is in. */
-static int unshare_spaces(void)
-{
-    int all = 0, entered = 0;
+/* The process's own; written while it has one thread. */
+static char entered_names[64];
 
-    for (size_t i = 0; i < SPACES; i++)
-        all |= spaces[i].flag;
-    if (unshare(all) == 0)
-        return all;
+static void add_entered(const char *proc_name)
+{
+    (void)strncat(entered_names, proc_name, sizeof(entered_names) - strlen(entered_names) - 1);
+}
+
+const char *namespaces_entered(void)
+{
+    return entered_names;
+}
+
+/* All of the wanted ones at once where that can be; else what can. Returns those that it is in. */
+static int unshare_spaces(int wanted)
+{
+    int entered = 0;
+
+    if (unshare(wanted) == 0)
+        return wanted;
     for (size_t i = 0; i < SPACES; i++) {
-        if (unshare(spaces[i].flag) == 0)
+        if ((wanted & spaces[i].flag) != 0 && unshare(spaces[i].flag) == 0)
             entered |= spaces[i].flag;
     }
     return entered;
@@ -107,30 +118,55 @@ static void add_missing(char **missing, const char *name)
     *missing = longer;
 }
 
-int namespaces_enter(enum namespaces_leave leave, const char *runtime_dir, char **missing,
-                     const char **what)
+/* Enters the wanted ones. Those that it is in, or negative errno with *what: half-way stuck. */
+static int enter(enum namespaces_leave leave, int wanted, char **missing, const char **what)
 {
     uid_t uid = geteuid();
     gid_t gid = getegid();
-    int entered, code = 0;
+    bool has_user = leave == NAMESPACES_USERS;
+    int entered = 0, code = 0;
 
     *missing = NULL;
-    if (leave == NAMESPACES_NOBODYS) {
-        add_missing(missing, "user, pid");
-        entered = 0;
-    } else {
-        *what = "user namespace";
-        if (leave == NAMESPACES_ROOTS && unshare(CLONE_NEWUSER) < 0)
-            add_missing(missing, "user");
-        else if (leave == NAMESPACES_ROOTS)
-            code = map_ids(uid, gid);
-        if (code < 0)
-            return code;
-        entered = unshare_spaces();
+    *what = "user namespace";
+    if (leave == NAMESPACES_ROOTS && unshare(CLONE_NEWUSER) == 0) {
+        has_user = true;
+        code = map_ids(uid, gid);
     }
+    if (code < 0)
+        return code;
+    if (leave != NAMESPACES_NOBODYS) {
+        add_entered("pid ");
+        entered = unshare_spaces(wanted);
+    } else {
+        add_missing(missing, "pid");
+    }
+    if (has_user)
+        add_entered("user ");
+    else
+        add_missing(missing, "user");
     for (size_t i = 0; i < SPACES; i++) {
-        if ((entered & spaces[i].flag) == 0)
+        if ((entered & spaces[i].flag) != 0)
+            add_entered(spaces[i].proc_name);
+        else if ((wanted & spaces[i].flag) != 0)
             add_missing(missing, spaces[i].name);
     }
+    return entered;
+}
+
+int namespaces_enter(enum namespaces_leave leave, const char *runtime_dir, char **missing,
+                     const char **what)
+{
+    int entered =
+        enter(leave, CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS, missing, what);
+
+    if (entered < 0)
+        return entered;
     return (entered & CLONE_NEWNS) != 0 ? private_root_enter(runtime_dir, what) : 0;
+}
+
+int namespaces_enter_emulator(enum namespaces_leave leave, char **missing, const char **what)
+{
+    int entered = enter(leave, CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS, missing, what);
+
+    return entered < 0 ? entered : 0;
 }

@@ -35,4 +35,10 @@ int namespaces_settle(enum namespaces_leave leave);
 int namespaces_enter(enum namespaces_leave leave, const char *runtime_dir, char **missing,
                      const char **what);
 
+/* As much of it as an emulator can live with, which is a program with files: not the mounts. */
+int namespaces_enter_emulator(enum namespaces_leave leave, char **missing, const char **what);
+
+/* Those that the process has entered, by the names that /proc has for them; a blank behind each. */
+const char *namespaces_entered(void);
+
 #endif

@@ -50,7 +50,8 @@
 
 /* The filters belong to the process; written once, before there are threads. */
 static struct seccomp_filter filters[SANDBOX_THREAD_COUNT];
-static bool is_entered;
+static bool is_entered, has_landlock, has_seccomp;
+static char layers[96];
 
 int sandbox_harden(struct crosh_error *err)
 {
@@ -86,6 +87,18 @@ static int restrict_files(const char *runtime_dir, bool may_signal, struct crosh
         fprintf(stderr, "crosh-vm: this host has no Landlock: going on without\n");
     else if (code < 0)
         return crosh_error_set(err, code, "sandbox: Landlock: %s", strerror(-code));
+    has_landlock = code == 0;
+    return 0;
+}
+
+/* Namespaces, as far as the host allows them, which is told; by enter. */
+static int tell_namespaces(int code, const char *missing, const char *what, struct crosh_error *err)
+{
+    if (code < 0)
+        return crosh_error_set(err, code, "sandbox: %s: %s", what, strerror(-code));
+    if (missing != NULL)
+        fprintf(stderr, "crosh-vm: this host allows no namespaces (%s): going on without\n",
+                missing);
     return 0;
 }
 
@@ -99,11 +112,9 @@ int sandbox_enter(const char *runtime_dir, enum namespaces_leave leave, struct c
     (void)mallopt(M_ARENA_MAX, 1);
     last_words_arm();
     code = namespaces_enter(leave, runtime_dir, &missing, &what);
+    code = tell_namespaces(code, missing, what, err);
     if (code < 0)
-        return crosh_error_set(err, code, "sandbox: %s: %s", what, strerror(-code));
-    if (missing != NULL)
-        fprintf(stderr, "crosh-vm: this host allows no namespaces (%s): going on without\n",
-                missing);
+        return code;
     for (unsigned int i = 0; i < SANDBOX_THREAD_COUNT; i++) {
         code = seccomp_filter_init(&filters[i], (enum sandbox_thread)i);
         if (code < 0)
@@ -117,8 +128,42 @@ int sandbox_enter(const char *runtime_dir, enum namespaces_leave leave, struct c
     code = restrict_files(runtime_dir, false, err);
     if (code < 0)
         return code;
-    is_entered = true;
+    is_entered = has_seccomp = true;
     return 0;
+}
+
+int sandbox_enter_emulator(const char *runtime_dir, enum namespaces_leave leave,
+                           const struct sandbox_file *files, size_t count, struct crosh_error *err)
+{
+    cleanup_free char *missing = NULL;
+    const char *what = "";
+    int code = namespaces_enter_emulator(leave, &missing, &what);
+
+    code = tell_namespaces(code, missing, what, err);
+    if (code == 0)
+        code = sandbox_harden(err);
+    if (code == 0)
+        code = drop_capabilities(err);
+    if (code < 0)
+        return code;
+    code = landlock_enter_emulator(runtime_dir, files, count);
+    if (code == -ENOSYS || code == -EOPNOTSUPP)
+        fprintf(stderr, "crosh-vm: this host has no Landlock: going on without\n");
+    else if (code < 0)
+        return crosh_error_set(err, code, "sandbox: Landlock: %s", strerror(-code));
+    has_landlock = code == 0;
+    code = seccomp_enter_emulator();
+    if (code < 0)
+        return crosh_error_set(err, code, "sandbox: system call filter: %s", strerror(-code));
+    has_seccomp = true;
+    return 0;
+}
+
+const char *sandbox_layers(void)
+{
+    (void)snprintf(layers, sizeof(layers), "%s%s%s", namespaces_entered(),
+                   has_landlock ? "landlock " : "", has_seccomp ? "seccomp" : "");
+    return layers;
 }
 
 int sandbox_enter_supervisor(const char *runtime_dir, pid_t child, struct crosh_error *err)

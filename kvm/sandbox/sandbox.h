@@ -5,6 +5,9 @@
 
 #include <crosh/error.h>
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "kvm/sandbox/namespaces.h"
 
 /* What a thread does decides which system calls are left to it. */
@@ -33,6 +36,21 @@ int sandbox_enter(const char *runtime_dir, enum namespaces_leave leave, struct c
 
 /* What a supervisor needs less of: it waits for child and writes into runtime_dir. */
 int sandbox_enter_supervisor(const char *runtime_dir, pid_t child, struct crosh_error *err);
+
+/*
+ * The same for a launcher that runs an emulator, now and at reboots: what both can live with. It
+ * may read what programs need (/usr and the like), program's own place and the files that are
+ * given; write those that are writable, and runtime_dir.
+ */
+struct sandbox_file {
+    const char *path;
+    bool writable;
+};
+int sandbox_enter_emulator(const char *runtime_dir, enum namespaces_leave leave,
+                           const struct sandbox_file *files, size_t count, struct crosh_error *err);
+
+/* The layers that the process has entered, as control.proto's StatusReply names them. */
+const char *sandbox_layers(void);
 
 /*
  * Leaves the calling thread the system calls of its part, and ends the process at

@@ -323,6 +323,67 @@ int seccomp_enter_supervisor(pid_t child)
     return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0 ? -errno : 0;
 }
 
+/* Of no use for a launcher and its emulator, and of much for what took one of them over. What
+   the emulator may start or become its own filter sees to (-sandbox on). */
+static const int emulator_calls[] = {
+    SCMP_SYS(ptrace),
+    SCMP_SYS(process_vm_readv),
+    SCMP_SYS(process_vm_writev),
+    SCMP_SYS(pidfd_getfd),
+    SCMP_SYS(kcmp),
+    SCMP_SYS(mount),
+    SCMP_SYS(umount2),
+    SCMP_SYS(pivot_root),
+    SCMP_SYS(chroot),
+    SCMP_SYS(open_tree),
+    SCMP_SYS(move_mount),
+    SCMP_SYS(fsopen),
+    SCMP_SYS(fsmount),
+    SCMP_SYS(mount_setattr),
+    SCMP_SYS(setns),
+    SCMP_SYS(unshare),
+    SCMP_SYS(bpf),
+    SCMP_SYS(perf_event_open),
+    SCMP_SYS(init_module),
+    SCMP_SYS(finit_module),
+    SCMP_SYS(delete_module),
+    SCMP_SYS(kexec_load),
+    SCMP_SYS(kexec_file_load),
+    SCMP_SYS(add_key),
+    SCMP_SYS(request_key),
+    SCMP_SYS(keyctl),
+    SCMP_SYS(userfaultfd),
+    SCMP_SYS(reboot),
+    SCMP_SYS(swapon),
+    SCMP_SYS(swapoff),
+    SCMP_SYS(acct),
+    SCMP_SYS(quotactl),
+    SCMP_SYS(settimeofday),
+    SCMP_SYS(clock_settime),
+    SCMP_SYS(adjtimex),
+    SCMP_SYS(open_by_handle_at),
+    SCMP_SYS(name_to_handle_at),
+    SCMP_SYS(lookup_dcookie),
+    SCMP_SYS(syslog),
+};
+
+int seccomp_enter_emulator(void)
+{
+    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+    struct seccomp_filter filter = {0};
+    int code = ctx != NULL ? 0 : -ENOMEM;
+
+    for (size_t i = 0; i < COUNT(emulator_calls) && code == 0; i++)
+        code = seccomp_rule_add(ctx, SCMP_ACT_TRAP, emulator_calls[i], 0);
+    if (code == 0)
+        code = export_filter(ctx, &filter);
+    seccomp_release(ctx);
+    if (code == 0)
+        code = seccomp_filter_apply(&filter);
+    free(filter.program.filter);
+    return code;
+}
+
 int seccomp_filter_apply(const struct seccomp_filter *filter)
 {
     return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter->program) < 0 ? -errno : 0;

@@ -64,6 +64,7 @@ static void copy_reply(const Control__StatusReply *reply, struct crosh_vm_status
                    reply->agent_version);
     (void)snprintf(status->kernel_release, sizeof(status->kernel_release), "%s",
                    reply->kernel_release);
+    (void)snprintf(status->confinement, sizeof(status->confinement), "%s", reply->confinement);
 }
 
 void crosh_priv_vm_query(const char *name, int timeout_ms, struct crosh_vm_status *status)

@@ -18,6 +18,7 @@ struct crosh_vm_status {
     char notice[256];
     char agent_version[64];
     char kernel_release[96];
+    char confinement[96]; /* by the launcher's word: namespaces, "landlock", "seccomp" */
     unsigned int vcpus;
     uint64_t memory_bytes;
     uint64_t uptime_us;

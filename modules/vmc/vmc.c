@@ -213,6 +213,27 @@ static const struct crosh_command crash_command = {
     .run = vmc_crash,
 };
 
+static const struct crosh_param security_params[] = {
+    {.name = "json", .type = CROSH_TYPE_FLAG, .summary = "Print JSON, for programs"},
+    VM_PARAM(crosh_complete_vm_running),
+    {.name = NULL},
+};
+
+static const struct crosh_command security_command = {
+    CROSH_COMMAND_HEADER,
+    .name = "security",
+    .summary = "Prove that a running VM is confined",
+    .help = "Looks at the VM's processes in /proc: no new privileges, capabilities and system call "
+            "filters of every thread, namespaces, descriptors by kind. SAYS tells whether the "
+            "kernel shows a layer or the launcher says it (Landlock, which the kernel shows to "
+            "nobody, and of the namespaces those that only root may look at). Exits with status "
+            "1 when a layer is missing.",
+    .examples = "vmc security termina\tfor people\n"
+                "vmc security --json termina\tfor programs\n",
+    .params = security_params,
+    .run = vmc_security,
+};
+
 static const struct crosh_command console_command = {
     CROSH_COMMAND_HEADER,
     .name = "console",
@@ -293,23 +314,12 @@ static const struct crosh_command button_command = {
 /* clang-format on */
 
 static const struct crosh_command *const subcommands[] = {
-    &start_command,
-    &stop_command,
-    &list_command,
-    &status_command,
-    &crash_command,
-    &logs_command,
-    &console_command,
-    &pause_command,
-    &resume_command,
-    &stats_command,
-    &events_command,
-    &balloon_command,
-    &button_command,
-    &create_command,
-    &destroy_command,
-    &vmc_disk_command,
-    NULL,
+    &start_command,   &stop_command,     &list_command,
+    &status_command,  &crash_command,    &security_command,
+    &logs_command,    &console_command,  &pause_command,
+    &resume_command,  &stats_command,    &events_command,
+    &balloon_command, &button_command,   &create_command,
+    &destroy_command, &vmc_disk_command, NULL,
 };
 
 static const struct crosh_command vmc_command = {

@@ -57,6 +57,28 @@ def start_on_a_terminal_opens_a_shell_and_the_vm_outlives_it():
 
 
 @case
+def a_running_vm_is_confined():
+    done = home.run("-c", "vmc security --json beta")
+    survey = json.loads(done.stdout)
+    equal([check for check in survey["checks"] if not check["ok"]], [])
+    equal((done.returncode, survey["confined"]), (0, True), done.stderr)
+    checks = {(check["process"], check["check"]) for check in survey["checks"]}
+    wanted = {("supervisor", "seccomp"), ("launcher", "seccomp"), ("launcher", "landlock"),
+              ("launcher", "pid namespace"), ("launcher", "net namespace")}
+    if survey["accel"] == "kvm":
+        wanted.add(("launcher", "mnt namespace"))
+    else:
+        wanted.add(("emulator", "seccomp"))
+    equal(wanted - checks, set())
+    names = {thread["name"] for thread in survey["threads"] if thread["process"] == "launcher"}
+    equal("crosh-vm" in names, True, names)
+    text = home.run("-c", "vmc security beta").stdout
+    for part in ("PROCESS", "landlock", "descriptors of the launcher:"):
+        contains(text, part)
+    equal(" NO " in text, False, text)
+
+
+@case
 def a_reboot_inside_comes_back():
     boot_id = home.run("vsh", "beta", "--", "cat", "/proc/sys/kernel/random/boot_id").stdout
     equal(len(boot_id), 37)

@@ -42,6 +42,11 @@ equal "no network but its own" "$(grep -c : "/proc/$pid/net/dev")" 1
 equal "no core dumps" "$(sed -n 's/^Max core file size *//p' "/proc/$pid/limits" | tr -s ' ')" \
     "0 0 bytes "
 
+check "vmc security finds the same" crosh vmc security vm
+crosh vmc security --json vm >security.json
+equal "and all of it by the kernel's word but Landlock" \
+    "$(grep -c '"by": "launcher"' security.json)" 1
+
 # A reboot builds the whole machine anew under the same rules, from the files it was started with.
 boot_id=$(run_in vm cat /proc/sys/kernel/random/boot_id)
 run_in vm reboot
@@ -76,6 +81,7 @@ for space in user mnt pid ipc net uts; do
     check "another $space namespace for a user's" \
         test "$(readlink "/proc/$child/ns/$space")" != "$(readlink "/proc/self/ns/$space")"
 done
+check "vmc security confirms it" su user -s /bin/sh -c "sh /tmp/as-user security theirs"
 kill -9 "$theirs"
 check "a killed supervisor takes the launcher along" within 10 test ! -e "/proc/$child"
 contains "which vmc sees" "$(su user -s /bin/sh -c 'sh /tmp/as-user list --json')" '"killed"'
@@ -85,10 +91,20 @@ mkdir -m 700 /tmp/bare
 "$(dirname "$(command -v crosh)")/../libexec/crosh/crosh-vm" --no-sandbox --accel kvm --name bare \
     --runtime-dir /tmp/bare --kernel /images/micro/vmlinux --initrd /images/micro/initramfs \
     2>/tmp/bare.log &
+bare=$!
 check "without a sandbox it runs as well" within 30 test -S /tmp/bare/vsock.sock
+crosh vmc create bare
+echo /tmp/bare >"$HOME/.local/share/crosh/vms/bare/lock"
+flock -x "$HOME/.local/share/crosh/vms/bare/lock" sleep 60 &
+holder=$!
+within 10 sh -c 'crosh vmc list --json | grep -q "\"starting\"\|\"running\""'
+crosh vmc security bare >bare.security 2>&1
+equal "which vmc security notices" $? 1
+contains "and names" "$(cat bare.security)" "launcher  seccomp"
+kill $holder
 contains "and warns" "$(cat /tmp/bare.log)" "warning: --no-sandbox"
-equal "and is not confined" "$(status Seccomp "/proc/$!/status")" 0
-kill $!
-kill $!
+equal "and is not confined" "$(status Seccomp "/proc/$bare/status")" 0
+kill $bare
+kill $bare
 wait
 finish
