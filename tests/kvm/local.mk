@@ -16,6 +16,7 @@ kvm_tests += \
 	tests/kvm/test-acpi \
 	tests/kvm/test-cpuid \
 	tests/kvm/test-machine \
+	tests/kvm/test-launcher-state \
 	tests/kvm/test-pause \
 	tests/kvm/test-sandbox \
 	tests/kvm/test-snapshot \
@@ -55,6 +56,11 @@ tests_kvm_test_cpuid_SOURCES = tests/kvm/test-cpuid.c
 tests_kvm_test_cpuid_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_machine_SOURCES = tests/kvm/test-machine.c tests/kvm/guest-programs.h
 tests_kvm_test_machine_LDADD = $(launcher_test_ldadd)
+tests_kvm_test_launcher_state_SOURCES = tests/kvm/test-launcher-state.c tests/kvm/guest-run.c \
+	tests/kvm/guest-run.h tests/kvm/guest-programs.h
+tests_kvm_test_launcher_state_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(PROTOBUF_C_CFLAGS)
+tests_kvm_test_launcher_state_LDADD = $(launcher_test_ldadd) lib/libcrosh.la
+tests_kvm_test_launcher_state_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=backend_choose
 tests_kvm_test_pause_SOURCES = tests/kvm/test-pause.c tests/kvm/guest-run.c tests/kvm/guest-run.h \
 	tests/kvm/guest-programs.h
 tests_kvm_test_pause_LDADD = $(launcher_test_ldadd)
