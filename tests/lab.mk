@@ -13,6 +13,7 @@ lab_tests = \
 	tests/lab/fs.sh \
 	tests/lab/memory.sh \
 	tests/lab/net.sh \
+	tests/lab/network.sh \
 	tests/lab/sandbox.sh \
 	tests/lab/smp.sh \
 	tests/lab/snapshot.sh \
