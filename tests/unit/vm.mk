@@ -9,6 +9,7 @@ vm_tests = \
 	tests/unit/test-vm-runtime \
 	tests/unit/test-vm-connect \
 	tests/unit/test-vm-control-client \
+	tests/unit/test-vm-snapshot \
 	tests/unit/test-vmc-cid \
 	tests/unit/test-vmc-text
 check_PROGRAMS += $(vm_tests)
@@ -35,6 +36,9 @@ tests_unit_test_vm_connect_LDADD = $(vm_test_ldadd)
 tests_unit_test_vm_control_client_SOURCES = tests/unit/test-vm-control-client.c $(vm_test_home)
 tests_unit_test_vm_control_client_CPPFLAGS = $(vm_test_cppflags)
 tests_unit_test_vm_control_client_LDADD = $(vm_test_ldadd)
+tests_unit_test_vm_snapshot_SOURCES = tests/unit/test-vm-snapshot.c
+tests_unit_test_vm_snapshot_CPPFLAGS = $(vm_test_cppflags)
+tests_unit_test_vm_snapshot_LDADD = $(vm_test_ldadd)
 tests_unit_test_vmc_cid_SOURCES = tests/unit/test-vmc-cid.c modules/vmc/cid.c $(vm_test_home)
 tests_unit_test_vmc_cid_CPPFLAGS = $(vm_test_cppflags)
 tests_unit_test_vmc_cid_LDADD = $(vm_test_ldadd)
