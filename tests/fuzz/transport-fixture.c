@@ -60,6 +60,13 @@ static int msi_alloc(void *vm)
     return line_count < MAX_LINES ? line_count++ : -ENOSPC;
 }
 
+static void msi_free(void *vm, int line)
+{
+    (void)vm;
+    if (line < 0 || line >= line_count || line_fd[line] != 0)
+        abort();
+}
+
 static int msi_attach(void *vm, int line, uint16_t requester, uint64_t address, uint32_t data,
                       int fd)
 {
@@ -82,6 +89,7 @@ static int msi_detach(void *vm, int line, int fd)
 static const struct vm_ops vm_ops = {
     .doorbell = doorbell,
     .msi_alloc = msi_alloc,
+    .msi_free = msi_free,
     .msi_attach = msi_attach,
     .msi_detach = msi_detach,
 };
