@@ -38,7 +38,9 @@ while [ $# -gt 0 ]; do
 done
 timer=${build:?--build DIR is needed}/bench/boot-timer
 mark=$build/bench/init-mark
-[ -x "$timer" ] && [ -x "$mark" ] || { echo "boot.sh: $timer or $mark is not built" >&2 && exit 1; }
+for program in "$timer" "$mark"; do
+    [ -x "$program" ] || { echo "boot.sh: $program is not built" >&2 && exit 1; }
+done
 
 lab=("$top/tests/lab/lab" run --timeout 3000 --image "$image" -f "$timer" -f "$mark")
 crosh_vm=

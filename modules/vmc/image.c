@@ -21,6 +21,7 @@
 
 #define BUILDER CROSH_LIBEXECDIR "/crosh-mkimage"
 #define AGENT   CROSH_LIBEXECDIR "/crosh-agent"
+#define UNPACK  CROSH_LIBEXECDIR "/crosh-vmlinux"
 
 #define TICK_MS      100
 #define KILL_WAIT_MS 3000
@@ -109,11 +110,9 @@ static void read_modules(const char *dir, struct image_files *files)
     json_decref(manifest);
 }
 
-/* Starts the builder in a process group of its own, with its stderr in *words_fd. */
-static int spawn_builder(const char *output, const struct crosh_vm_config *config, pid_t *pid,
-                         int *words_fd, struct crosh_error *err)
+/* Starts a program in a process group of its own, with its stderr in *words_fd. */
+static int spawn(const char *const *argv, pid_t *pid, int *words_fd, struct crosh_error *err)
 {
-    const char *argv[10] = {BUILDER, "micro", "--if-needed", "--output", output};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none;
@@ -121,14 +120,6 @@ static int spawn_builder(const char *output, const struct crosh_vm_config *confi
     int fds[2];
     int rc;
 
-    if (config->kernel != NULL) {
-        argv[5] = "--kernel";
-        argv[6] = config->kernel;
-    }
-    if (config->kernel != NULL && config->modules != NULL) {
-        argv[7] = "--modules";
-        argv[8] = config->modules;
-    }
     if (pipe2(fds, O_CLOEXEC) < 0)
         return crosh_error_errno(err, "pipe");
     (void)sigemptyset(&none);
@@ -146,13 +137,13 @@ static int spawn_builder(const char *output, const struct crosh_vm_config *confi
     (void)posix_spawnattr_setpgroup(&attributes, 0);
     (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
                                                     POSIX_SPAWN_SETPGROUP);
-    rc = posix_spawn(pid, BUILDER, &actions, &attributes, (char *const *)argv, environ);
+    rc = posix_spawn(pid, argv[0], &actions, &attributes, (char *const *)argv, environ);
     (void)posix_spawn_file_actions_destroy(&actions);
     (void)posix_spawnattr_destroy(&attributes);
     (void)close(fds[1]);
     if (rc != 0) {
         (void)close(fds[0]);
-        return crosh_error_set(err, -rc, "cannot run %s: %s", BUILDER, strerror(rc));
+        return crosh_error_set(err, -rc, "cannot run %s: %s", argv[0], strerror(rc));
     }
     *words_fd = fds[0];
     return 0;
@@ -207,30 +198,51 @@ static int attend(struct crosh_context *ctx, struct progress *progress, pid_t pi
     }
 }
 
-static int run_builder(struct crosh_context *ctx, struct progress *progress, const char *output,
-                       const struct crosh_vm_config *config, struct crosh_error *err)
+/* Runs a program to its end, showing that it goes on. 0, positive when it failed, or negative. */
+static int run_program(struct crosh_context *ctx, struct progress *progress,
+                       const char *const *argv, struct builder_words *words,
+                       struct crosh_error *err)
 {
-    struct builder_words words = {0};
     cleanup_close int words_fd = -1;
     const int64_t began = deadline_now();
     pid_t pid;
     int status = 0;
     int rc;
 
-    rc = spawn_builder(output, config, &pid, &words_fd, err);
+    rc = spawn(argv, &pid, &words_fd, err);
     if (rc < 0)
         return rc;
-    rc = attend(ctx, progress, pid, words_fd, &words, err);
+    rc = attend(ctx, progress, pid, words_fd, words, err);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
-    if (rc == 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-        progress_done(progress, (deadline_now() - began) * 1000);
-        return 0;
-    }
     if (rc < 0) {
         progress_clear(progress);
         return rc;
     }
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        return 1;
+    progress_done(progress, (deadline_now() - began) * 1000);
+    return 0;
+}
+
+static int run_builder(struct crosh_context *ctx, struct progress *progress, const char *output,
+                       const struct crosh_vm_config *config, struct crosh_error *err)
+{
+    const char *argv[10] = {BUILDER, "micro", "--if-needed", "--output", output};
+    struct builder_words words = {0};
+    int rc;
+
+    if (config->kernel != NULL) {
+        argv[5] = "--kernel";
+        argv[6] = config->kernel;
+    }
+    if (config->kernel != NULL && config->modules != NULL) {
+        argv[7] = "--modules";
+        argv[8] = config->modules;
+    }
+    rc = run_program(ctx, progress, argv, &words, err);
+    if (rc <= 0)
+        return rc;
     progress_fail(progress);
     if (words.message[0] != '\0')
         crosh_error_set(err, -EIO, "cannot build the image: %s", words.message);
@@ -386,6 +398,88 @@ static int find_image(struct crosh_context *ctx, const struct crosh_vm_config *c
     return take_from(dir, files, err);
 }
 
+/* What tells one version of a file from the next, in a line of text. */
+static int describe_file(const char *path, char *text, size_t size)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return -errno;
+    (void)snprintf(text, size, "%llu:%llu %lld %lld.%09ld\n", (unsigned long long)st.st_dev,
+                   (unsigned long long)st.st_ino, (long long)st.st_size,
+                   (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+    return 0;
+}
+
+static bool holds_text(const char *path, const char *text)
+{
+    cleanup_fclose FILE *file = fopen(path, "re");
+    char line[160];
+
+    return file != NULL && fgets(line, sizeof(line), file) != NULL && strcmp(line, text) == 0;
+}
+
+static bool write_text(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "we");
+    bool is_written = file != NULL && fputs(text, file) >= 0;
+
+    return file != NULL && fclose(file) == 0 && is_written;
+}
+
+/* Whether the file begins as one that needs no unpacking. */
+static bool is_elf(const char *path)
+{
+    cleanup_fclose FILE *file = fopen(path, "re");
+    char magic[4];
+
+    return file != NULL && fread(magic, sizeof(magic), 1, file) == 1 &&
+           memcmp(magic,
+                  "\x7f"
+                  "ELF",
+                  sizeof(magic)) == 0;
+}
+
+/*
+ * The user's kernel, unpacked once for each version of the file and kept in the VM's
+ * directory, so that the guest need not do it at every start; the file itself where
+ * that cannot be, as the launcher will say best what is wrong with it.
+ */
+static int find_unpacked(struct crosh_context *ctx, const char *vm, const char *kernel,
+                         struct progress *progress, char **found, struct crosh_error *err)
+{
+    cleanup_free char *dir = NULL;
+    cleanup_free char *unpacked = NULL;
+    cleanup_free char *new = NULL;
+    cleanup_free char *note = NULL;
+    struct builder_words words = {0};
+    char version[160];
+    int rc = 1;
+
+    if (asprintf(&dir, "%s/kernel", vm) < 0 || asprintf(&unpacked, "%s/vmlinux", dir) < 0 ||
+        asprintf(&new, "%s/vmlinux.new", dir) < 0 || asprintf(&note, "%s/version", dir) < 0)
+        return out_of_memory(err);
+    if (!is_elf(kernel) && describe_file(kernel, version, sizeof(version)) == 0) {
+        if (holds_text(note, version) && access(unpacked, R_OK) == 0) {
+            rc = 0;
+        } else if (crosh_priv_make_dirs(dir, NULL) == 0) {
+            const char *argv[] = {UNPACK, kernel, new, NULL};
+
+            (void)unlink(note);
+            (void)unlink(new);
+            rc = run_program(ctx, progress, argv, &words, err);
+            if (rc == 0 && (rename(new, unpacked) < 0 || !write_text(note, version)))
+                rc = 1;
+        }
+    }
+    if (rc == -EINTR)
+        return rc;
+    if (rc != 0)
+        progress_clear(progress);
+    *found = strdup(rc == 0 ? unpacked : kernel);
+    return *found != NULL ? 0 : out_of_memory(err);
+}
+
 int image_find(struct crosh_context *ctx, const char *name, const struct crosh_vm_config *config,
                struct progress *progress, struct image_files *files, struct crosh_error *err)
 {
@@ -398,12 +492,12 @@ int image_find(struct crosh_context *ctx, const char *name, const struct crosh_v
         return out_of_memory(err);
     if (config->kernel == NULL)
         return find_image(ctx, config, progress, files, err);
-    if (config->initrd != NULL) {
-        files->kernel = strdup(config->kernel);
-        return files->kernel != NULL ? 0 : out_of_memory(err);
-    }
     vm = crosh_vm_dir(name);
-    if (vm == NULL || asprintf(&dir, "%s/boot", vm) < 0)
+    if (vm == NULL)
+        return out_of_memory(err);
+    if (config->initrd != NULL)
+        return find_unpacked(ctx, vm, config->kernel, progress, &files->kernel, err);
+    if (asprintf(&dir, "%s/boot", vm) < 0)
         return out_of_memory(err);
     rc = run_builder(ctx, progress, dir, config, err);
     if (rc < 0)

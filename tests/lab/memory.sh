@@ -25,7 +25,7 @@ check "it stops" stop large
 crosh_vm=$(dirname "$(command -v crosh)")/../libexec/crosh/crosh-vm
 huge() { # huge NAME: becomes the launcher of a VM in huge pages
     crosh vmc create "$1"
-    mkdir -m 700 -p "$(runtime "$1")"
+    mkdir -m 700 "$(runtime "$1")"
     exec "$crosh_vm" --name "$1" --runtime-dir "$(runtime "$1")" --accel kvm --memory 128M \
         --hugepages --kernel /images/micro/vmlinux --initrd /images/micro/initramfs 2>&1
 }
