@@ -144,6 +144,7 @@ int launcher_machine_up(struct launcher *l, struct crosh_error *err)
         return err->code;
     l->machine = l->backend->create(&l->machine_config, &host, err);
     snapshot_unload(&snapshot);
+    l->machine_config.restore = NULL;
     if (l->machine == NULL)
         return err->code;
     launcher_state_created(l);

@@ -29,7 +29,7 @@ struct launcher_state {
 /*
  * Around machine_backend's create and start: sets the host's callbacks and, for the
  * first machine of a launcher that shall begin from a snapshot, reads it into snapshot
- * and config. To be unloaded after create, whatever comes of it.
+ * and config. To be unloaded and taken out of config after create, whatever comes of it.
  */
 int launcher_state_prepare(struct launcher *l, struct machine_host *host, struct snapshot *snapshot,
                            struct crosh_error *err);

@@ -64,7 +64,10 @@ int virtio_pci_restore(struct virtio_transport *transport, const Snapshot__Virti
     const Snapshot__Pci *pci = state->pci;
     const uint8_t *flags = t->pci.config + t->msix_capability + PCI_MSIX_FLAGS;
 
-    if (pci == NULL || pci->config.len != PCI_CONFIG_SIZE || pci->n_vectors != t->msix.count)
+    if (pci == NULL)
+        return crosh_error_set(err, -EINVAL, "it has virtio-%s over MMIO, and the VM does not",
+                               transport->dev->ops->name);
+    if (pci->config.len != PCI_CONFIG_SIZE || pci->n_vectors != t->msix.count)
         return crosh_error_set(err, -EBADMSG, "the state of virtio-%s makes no sense",
                                transport->dev->ops->name);
     if (pci_device_restore(t->bus, &t->pci, pci->config.data) < 0)

@@ -76,18 +76,17 @@ static int save_piece(int fd, unsigned long request, const char *name, void *buf
                                                     : 0;
 }
 
-static size_t xsave_size(int kvm_fd, int vm_fd)
+static size_t xsave_size(int vm_fd)
 {
     int size = ioctl(vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_XSAVE2);
 
-    (void)kvm_fd;
     return size > (int)sizeof(struct kvm_xsave) && size <= XSAVE_MAX ? (size_t)size
                                                                      : sizeof(struct kvm_xsave);
 }
 
 static int save_xsave(struct kvm_vcpu *vcpu, Snapshot__X86Vcpu *state, struct crosh_error *err)
 {
-    size_t size = xsave_size(vcpu->machine->kvm_fd, vcpu->machine->vm_fd);
+    size_t size = xsave_size(vcpu->machine->vm_fd);
     cleanup_free void *buffer = malloc(size);
 
     if (buffer == NULL)
@@ -353,7 +352,7 @@ static int restore_piece(int fd, unsigned long request, const char *name, size_t
 static int restore_xsave(struct kvm_vcpu *vcpu, const Snapshot__X86Vcpu *state,
                          struct crosh_error *err)
 {
-    size_t size = xsave_size(vcpu->machine->kvm_fd, vcpu->machine->vm_fd);
+    size_t size = xsave_size(vcpu->machine->vm_fd);
     cleanup_free void *buffer = calloc(1, size);
 
     if (buffer == NULL)

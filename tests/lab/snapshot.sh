@@ -75,6 +75,10 @@ grown() {
 grows() { # grows NAME: whether it goes on counting
     within 30 grown "$1" "$(count "$1")"
 }
+# event_count NAME: interrupts of ACPI's event device so far.
+event_count() {
+    run_in "$1" sed -n 's/^ *[0-9]*: *\([0-9]*\) .*ACPI:Ged.*/\1/p' /proc/interrupts
+}
 # time_off NAME: seconds between the guest's clock and the host's, without a sign.
 time_off() {
     off=$(($(run_in "$1" date +%s) - $(date +%s)))
@@ -103,6 +107,7 @@ equal "of two files" "$(cd saved && echo *)" "memory state"
 equal "with nothing beside it" "$(echo saved*)" saved
 check "sparse: less than half of the memory" test "$(du -m saved/memory | cut -f1)" -lt 128
 check "the VM goes on" grows one
+events=$(event_count one)
 check "and is saved again, in place of the first" ./take-snapshot one saved
 equal "with nothing beside it" "$(echo saved*)" saved
 saved_at=$(count one)
@@ -116,6 +121,11 @@ check "and on" grows one
 equal "the disk is mounted" "$(run_in one cat /tmp/disk/file)" before
 run_in one sh -c 'echo after >/tmp/disk/file; sync'
 check "the time is right" test "$(time_off one)" -le 2
+if [ "$arch" = x86_64 ]; then
+    equal "there is a generation id" "$(run_in one cat /sys/bus/acpi/devices/CRSH0001:00/path)" \
+        "\\_SB_.VGEN"
+    equal "of whose change the kernel heard" "$(event_count one)" $((events + 1))
+fi
 check "the guest was told" grep -q "restored from a snapshot" "$(runtime one)/console.log"
 first_random=$(run_in one head -c 16 /dev/urandom | md5sum)
 kill_vm one

@@ -221,6 +221,13 @@ static void test_refused(void **state)
     one.state->pci->config.len--;
     assert_refused(&one, -EBADMSG, "the state of virtio-rng makes no sense");
     one.state->pci->config.len++;
+    {
+        Snapshot__Pci *pci = one.state->pci;
+
+        one.state->pci = NULL;
+        assert_refused(&one, -EINVAL, "it has virtio-rng over MMIO, and the VM does not");
+        one.state->pci = pci;
+    }
     one.state->n_queues = 0;
     assert_refused(&one, -EBADMSG, "the state of virtio-rng makes no sense");
     one.state->n_queues = 1;
