@@ -2,13 +2,16 @@
 # libFuzzer targets for what a guest controls: ./configure CC=clang --enable-fuzzing.
 
 if ENABLE_FUZZING
-virtio_fuzzers = tests/fuzz/fuzz-mmio tests/fuzz/fuzz-net tests/fuzz/fuzz-pci \
+virtio_fuzzers = tests/fuzz/fuzz-blk tests/fuzz/fuzz-mmio tests/fuzz/fuzz-net tests/fuzz/fuzz-pci \
 	tests/fuzz/fuzz-snapshot tests/fuzz/fuzz-virtqueue tests/fuzz/fuzz-vsock-packet
 noinst_PROGRAMS += $(virtio_fuzzers)
 
 virtio_fuzz_ldadd = kvm/libkvm.la lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS) $(JANSSON_LIBS)
 virtio_fuzz_ldflags = $(AM_LDFLAGS) -fsanitize=fuzzer
 transport_fixture = tests/fuzz/transport-fixture.c tests/fuzz/transport-fixture.h
+tests_fuzz_fuzz_blk_SOURCES = tests/fuzz/fuzz-blk.c
+tests_fuzz_fuzz_blk_LDADD = $(virtio_fuzz_ldadd)
+tests_fuzz_fuzz_blk_LDFLAGS = $(virtio_fuzz_ldflags)
 tests_fuzz_fuzz_mmio_SOURCES = tests/fuzz/fuzz-mmio.c $(transport_fixture)
 tests_fuzz_fuzz_mmio_LDADD = $(virtio_fuzz_ldadd)
 tests_fuzz_fuzz_mmio_LDFLAGS = $(virtio_fuzz_ldflags)
