@@ -34,6 +34,7 @@ kvm_libkvm_la_SOURCES = \
 	kvm/backend/choose.c kvm/backend/choose.h \
 	kvm/backend/qemu.c \
 	kvm/backend/qemu-args.c kvm/backend/qemu-args.h \
+	kvm/backend/qemu-disks.c kvm/backend/qemu-disks.h \
 	kvm/backend/qemu-figures.c kvm/backend/qemu-figures.h \
 	kvm/backend/qmp.c kvm/backend/qmp.h
 

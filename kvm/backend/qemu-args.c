@@ -2,6 +2,8 @@
 /* Implements the description of a machine to QEMU. */
 #include "kvm/backend/qemu-args.h"
 
+#include "kvm/backend/qemu-disks.h"
+
 #include <errno.h>
 #include <jansson.h>
 #include <stdarg.h>
@@ -39,17 +41,19 @@ static void add_json(struct qemu_args *args, const char *option, json_t *value)
 
 static void add_disk(struct qemu_args *args, const struct machine_disk *disk, unsigned int index)
 {
-    char node[16];
+    char node[64], device[64], serial[16];
 
-    snprintf(node, sizeof(node), "disk%u", index);
+    snprintf(node, sizeof(node), QEMU_DISK_NODE "%s", disk->name);
+    snprintf(device, sizeof(device), QEMU_DISK_DEVICE "%s", disk->name);
+    snprintf(serial, sizeof(serial), "disk%u", index);
     add_json(args, "-blockdev",
              json_pack("{s:s, s:s, s:b, s:s, s:{s:s, s:s, s:b, s:s}}", "driver", "raw", "node-name",
                        node, "read-only", disk->read_only, "discard", "unmap", "file", "driver",
                        "file", "filename", disk->path, "read-only", disk->read_only, "discard",
                        "unmap"));
-    add_json(
-        args, "-device",
-        json_pack("{s:s, s:s, s:s}", "driver", "virtio-blk-pci", "drive", node, "serial", node));
+    add_json(args, "-device",
+             json_pack("{s:s, s:s, s:s, s:s, s:s}", "driver", "virtio-blk-pci", "id", device,
+                       "drive", node, "serial", serial, "werror", "enospc"));
 }
 
 /* The descriptors are inherited: become_qemu() sees to that. */

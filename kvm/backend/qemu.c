@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "kvm/backend/qemu-args.h"
+#include "kvm/backend/qemu-disks.h"
 #include "kvm/backend/qemu-figures.h"
 #include "kvm/backend/qmp.h"
 #include "kvm/virtio/vhost-user.h"
@@ -36,6 +37,7 @@ struct machine {
     struct event_source *exit_source, *console_source, *stderr_source;
     struct qmp *qmp;
     struct qemu_figures figures;
+    struct qemu_disks disks;
     struct vhost_user *vhost_user;
     bool end_known; /* QMP told how the guest ended */
     bool panicked;
@@ -119,6 +121,7 @@ static void on_qmp_event(void *opaque, const char *event, json_t *data)
     const char *reason = json_string_value(json_object_get(data, "reason"));
 
     qemu_figures_event(&m->figures, event, data);
+    qemu_disks_event(&m->disks, event, data);
     if (strcmp(event, "GUEST_PANICKED") == 0 && !m->panicked)
         look_at_panic(m);
     if (strcmp(event, "RESUME") == 0)
@@ -288,7 +291,7 @@ static int spawn(struct machine *m, const struct machine_config *config,
     return m->pid_fd < 0 ? crosh_error_errno(err, "starting QEMU") : 0;
 }
 
-static int attach(struct machine *m, struct streams *streams, uint64_t memory_bytes,
+static int attach(struct machine *m, struct streams *streams, const struct machine_config *config,
                   struct crosh_error *err)
 {
     struct event_loop *loop = m->host.loop;
@@ -307,8 +310,8 @@ static int attach(struct machine *m, struct streams *streams, uint64_t memory_by
     if (m->qmp == NULL || m->pause_timer == NULL || m->exit_source == NULL ||
         m->console_source == NULL || m->stderr_source == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");
-    qemu_figures_init(&m->figures, m->qmp, &m->host, memory_bytes);
-    return 0;
+    qemu_figures_init(&m->figures, m->qmp, &m->host, config->memory_bytes);
+    return qemu_disks_init(&m->disks, &m->host, m->qmp, config, err);
 }
 
 static void qemu_destroy(struct machine *m)
@@ -324,6 +327,7 @@ static void qemu_destroy(struct machine *m)
     vhost_user_free(m->vhost_user);
     qmp_free(m->qmp);
     qemu_figures_fini(&m->figures);
+    qemu_disks_fini(&m->disks);
     if (m->pid_fd >= 0)
         close(m->pid_fd);
     if (m->console_fd >= 0)
@@ -355,7 +359,7 @@ static struct machine *qemu_create(const struct machine_config *config,
     m->pid = -1;
     m->pid_fd = m->console_fd = m->stderr_fd = -1;
     if (open_streams(&streams, err) < 0 || spawn(m, config, &streams, err) < 0 ||
-        attach(m, &streams, config->memory_bytes, err) < 0) {
+        attach(m, &streams, config, err) < 0) {
         qemu_destroy(m);
         return NULL;
     }
@@ -435,22 +439,17 @@ static int qemu_stats(struct machine *m, Control__StatsReply *stats)
 static void qemu_disk_change(struct machine *m, const struct machine_disk_change *change,
                              machine_done_fn *done, void *opaque)
 {
-    struct crosh_error err = {0};
-
-    (void)m, (void)change;
-    crosh_error_set(&err, -EOPNOTSUPP, "under emulation a VM's disks cannot be changed yet");
-    done(opaque, err.code, &err);
+    qemu_disks_change(&m->disks, change, done, opaque);
 }
 
 static bool qemu_disk_info(struct machine *m, const char *name, struct machine_disk_info *info)
 {
-    (void)m, (void)name, (void)info;
-    return false;
+    return qemu_disks_info(&m->disks, name, info);
 }
 
 static void qemu_disk_retry(struct machine *m)
 {
-    (void)m;
+    qemu_disks_retry(&m->disks);
 }
 
 static void qemu_power_button(struct machine *m)

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* The disks of a machine that QEMU runs: resized, limited, and waiting for room on the host. */
+#ifndef KVM_BACKEND_QEMU_DISKS_H
+#define KVM_BACKEND_QEMU_DISKS_H
+
+#include "kvm/backend/qmp.h"
+#include "kvm/machine.h"
+
+/* What QEMU calls a disk's node and its device. */
+#define QEMU_DISK_NODE   "node-"
+#define QEMU_DISK_DEVICE "dev-"
+
+/* Part of a machine; on the loop's thread. */
+struct qemu_disks {
+    const struct machine_host *host;
+    struct qmp *qmp;
+    const struct machine_config *config; /* the launcher's: names, paths, limits */
+    struct event_source *timer;          /* looks for room */
+    bool is_full[MACHINE_MAX_DISKS];
+};
+
+int qemu_disks_init(struct qemu_disks *disks, const struct machine_host *host, struct qmp *qmp,
+                    const struct machine_config *config, struct crosh_error *err);
+void qemu_disks_fini(struct qemu_disks *disks);
+/* An event of QEMU's, of whatever kind. */
+void qemu_disks_event(struct qemu_disks *disks, const char *event, json_t *data);
+
+/* What machine_backend asks for. */
+void qemu_disks_change(struct qemu_disks *disks, const struct machine_disk_change *change,
+                       machine_done_fn *done, void *opaque);
+bool qemu_disks_info(struct qemu_disks *disks, const char *name, struct machine_disk_info *info);
+void qemu_disks_retry(struct qemu_disks *disks);
+
+#endif
