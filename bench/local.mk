@@ -21,3 +21,10 @@ bench_vsh_timer_LDADD = lib/libcrosh.la lib/libwire.la lib/libbase.la $(PROTOBUF
 bench_vsh_timer_LDFLAGS = $(AM_LDFLAGS) -no-install
 EXTRA_DIST += bench/restore.sh bench/restore-inside.sh
 EXTRA_DIST += bench/net.sh bench/net-inside.sh
+
+# How quickly a guest reads and writes its disk.
+noinst_PROGRAMS += bench/disk-load
+bench_disk_load_SOURCES = bench/disk-load.c
+bench_disk_load_LDADD =
+bench_disk_load_LDFLAGS = $(AM_LDFLAGS) -all-static
+EXTRA_DIST += bench/disk.sh bench/disk-inside.sh

@@ -3,7 +3,7 @@
 
 /*
  * Threads: all but the vcpu threads' part (kvm-vcpu.c) and the disks' workers
- * (virtio/blk.c) runs on the event loop's thread. From a vcpu thread three ways lead
+ * (virtio/blk-worker.c) runs on the event loop's thread. From a vcpu thread three ways lead
  * there: output bytes (kvm-output.c), a virtio device's start and stop, which are
  * waited for (loop-call.c), and the machine's end (end_fd). Each of them lets go
  * when the machine is stopped, so that the vcpu threads can always be joined.
