@@ -5,6 +5,7 @@ agent_tests = \
 	tests/agent/test-vsh.py \
 	tests/agent/test-cp.py \
 	tests/agent/test-forward.py \
+	tests/agent/test-ports.py \
 	tests/agent/test-foreign.py \
 	tests/agent/test-fullscreen.py \
 	tests/agent/test-init.py \

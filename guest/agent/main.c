@@ -105,8 +105,8 @@ static int add_service(struct services *services, const struct server_port *port
     return 0;
 }
 
-/* Runs the stream service beside the others, until they end. */
-static int start_streams(const struct address *address)
+/* Runs the stream service beside the others. Its process, or negative. */
+static pid_t start_streams(const struct address *address)
 {
     struct crosh_error err;
     int listener = address_listen(address, &err);
@@ -122,7 +122,7 @@ static int start_streams(const struct address *address)
         _exit(streams_run(listener) < 0);
     }
     (void)close(listener);
-    return pid < 0 ? -errno : 0;
+    return pid < 0 ? -errno : pid;
 }
 
 static int serve(struct services *services, unsigned int sessions_max)
@@ -130,6 +130,8 @@ static int serve(struct services *services, unsigned int sessions_max)
     struct address *addresses = services->addresses;
     size_t count = services->count;
     struct crosh_error err;
+    pid_t streams = 0;
+    int r;
 
     for (size_t i = 0; i < count; i++) {
         services->ports[i].listener = address_listen(&addresses[i], &err);
@@ -138,17 +140,19 @@ static int serve(struct services *services, unsigned int sessions_max)
             return EXIT_FAILURE;
         }
     }
-    if (services->has_streams && start_streams(&services->streams) < 0)
+    if (services->has_streams && (streams = start_streams(&services->streams)) < 0)
         return EXIT_FAILURE;
-    if (server_run(services->ports, count, sessions_max) < 0) {
+    r = server_run(services->ports, count, sessions_max);
+    if (r < 0)
         agent_log("the service cannot run");
-        return EXIT_FAILURE;
-    }
+    /* It has changed its user now and then, and so lost the signal of its parent's death. */
+    if (streams > 0)
+        (void)kill(streams, SIGTERM);
     for (size_t i = 0; i < count; i++) {
         if (addresses[i].any.sa_family == AF_UNIX)
             (void)unlink(addresses[i].un.sun_path);
     }
-    return EXIT_SUCCESS;
+    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 int main(int argc, char **argv)

@@ -4,11 +4,13 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -80,6 +82,42 @@ static int list_family(int fd, unsigned char family, struct listing *listing)
     return r < 0 ? r : 0;
 }
 
+/* One line of /proc/net/tcp or tcp6: the address is words of hexadecimal digits, as in memory. */
+static void take_line(const char *line, unsigned char family, struct listing *listing)
+{
+    struct listener_port *port = &listing->ports[listing->count];
+    size_t words = family == AF_INET ? 1 : 4;
+    uint32_t address[4] = {0};
+    unsigned int number, state;
+    const char *text = strchr(line, ':');
+
+    if (text == NULL || listing->count == LISTENERS_MAX)
+        return;
+    text += 1 + strspn(text + 1, " ");
+    for (size_t i = 0; i < words; i++, text += 8) {
+        if (sscanf(text, "%8" SCNx32, &address[i]) != 1)
+            return;
+    }
+    if (sscanf(text, ":%x %*s %x", &number, &state) != 2 || state != TCP_LISTEN)
+        return;
+    *port = (struct listener_port){.port = (uint16_t)number};
+    if (inet_ntop(family, address, port->address, sizeof(port->address)) != NULL)
+        listing->count++;
+}
+
+/* The same from /proc, for kernels that have the diagnosis in a module which is not there. */
+static int list_from_proc(unsigned char family, struct listing *listing)
+{
+    cleanup_fclose FILE *in = fopen(family == AF_INET ? "/proc/net/tcp" : "/proc/net/tcp6", "re");
+    char line[512];
+
+    if (in == NULL)
+        return -errno;
+    while (fgets(line, sizeof(line), in) != NULL)
+        take_line(line, family, listing);
+    return 0;
+}
+
 static int compare(const void *a, const void *b)
 {
     const struct listener_port *first = a;
@@ -97,14 +135,14 @@ int ports_list(struct listener_port ports[LISTENERS_MAX])
     size_t kept = 0;
     int r;
 
-    if (fd < 0)
-        return -errno;
-    r = list_family(fd, AF_INET, &listing);
-    /* A kernel without IPv6 has none of it. */
-    if (r == 0)
-        (void)list_family(fd, AF_INET6, &listing);
+    r = fd < 0 ? -errno : list_family(fd, AF_INET, &listing);
+    if (r < 0)
+        r = list_from_proc(AF_INET, &listing);
     if (r < 0)
         return r;
+    /* A kernel without IPv6 has none of it. */
+    if (fd < 0 || list_family(fd, AF_INET6, &listing) < 0)
+        (void)list_from_proc(AF_INET6, &listing);
     qsort(ports, listing.count, sizeof(*ports), compare);
     for (size_t i = 0; i < listing.count; i++) {
         if (kept == 0 || compare(&ports[kept - 1], &ports[i]) != 0)

@@ -602,6 +602,7 @@ int streams_run(int listener)
     if (service->signals < 0)
         return -errno;
     run(service, polls);
+    (void)close(listener);
     while (service->count > 0)
         stream_free(service, service->streams[--service->count]);
     (void)close(service->signals);

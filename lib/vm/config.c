@@ -47,6 +47,7 @@ int crosh_priv_vm_config_init(struct crosh_vm_config *config, struct crosh_error
 {
     memset(config, 0, sizeof(*config));
     config->cpus = 1;
+    config->forward_ports = true;
     config->memory_bytes = default_memory();
     return crosh_priv_vm_config_set(&config->image, "micro", err);
 }
@@ -198,6 +199,20 @@ static int read_disks(const json_t *root, struct crosh_vm_config *config, char *
     return 0;
 }
 
+static int read_bool(const json_t *root, const char *key, bool *value, char *fault)
+{
+    const json_t *item = json_object_get(root, key);
+
+    if (item == NULL)
+        return 0;
+    if (!json_is_boolean(item)) {
+        (void)snprintf(fault, FAULT_MAX, "\"%s\" is neither true nor false", key);
+        return -EBADMSG;
+    }
+    *value = json_is_true(item);
+    return 0;
+}
+
 static int read_document(json_t *root, struct crosh_vm_config *config, char *fault)
 {
     uint64_t version = CONFIG_VERSION;
@@ -216,6 +231,7 @@ static int read_document(json_t *root, struct crosh_vm_config *config, char *fau
         (rc = read_string(root, "kernel", &config->kernel, fault)) < 0 ||
         (rc = read_string(root, "initrd", &config->initrd, fault)) < 0 ||
         (rc = read_string(root, "modules", &config->modules, fault)) < 0 ||
+        (rc = read_bool(root, "forward_ports", &config->forward_ports, fault)) < 0 ||
         (rc = read_kernel_params(root, config, fault)) < 0 ||
         (rc = read_disks(root, config, fault)) < 0)
         return rc;
@@ -343,6 +359,7 @@ static int update_document(struct crosh_vm_config *config)
         put(root, "kernel", config->kernel != NULL ? json_string(config->kernel) : NULL) < 0 ||
         put(root, "initrd", config->initrd != NULL ? json_string(config->initrd) : NULL) < 0 ||
         put(root, "modules", config->modules != NULL ? json_string(config->modules) : NULL) < 0 ||
+        put(root, "forward_ports", config->forward_ports ? NULL : json_false()) < 0 ||
         put(root, "kernel_params", kernel_params_to_json(config)) < 0 ||
         put(root, "disks", disks_to_json(config)) < 0)
         return -ENOMEM;

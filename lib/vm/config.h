@@ -26,6 +26,7 @@ struct crosh_vm_config {
     char *initrd;         /* NULL: the image's */
     char *modules;        /* directory with the kernel's modules; NULL: /lib/modules */
     char **kernel_params; /* NULL-terminated, or NULL */
+    bool forward_ports;   /* what the guest listens on is at 127.0.0.1 while it runs */
     struct crosh_vm_disk *disks;
     size_t disk_count;
     struct json_t *document; /* what was read, for the keys that this version does not know */

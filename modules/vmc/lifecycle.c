@@ -348,6 +348,16 @@ static int open_shell(struct crosh_context *ctx, const struct crosh_args *args,
     return crosh_run_words(ctx, user != NULL ? as_user : as_default, err);
 }
 
+/* Its ports are a convenience: without them the VM is as good as started. */
+static void forward_ports(struct start *start)
+{
+    const char *const words[] = {"vsh", "forward", "--auto", "--background", start->name, NULL};
+    struct crosh_error err = {0};
+
+    if (start->config.forward_ports && crosh_run_words(start->ctx, words, &err) < 0)
+        crosh_warn(start->ctx, "the ports of %s are not forwarded: %s", start->name, err.message);
+}
+
 int vmc_start(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
 {
     struct start start = {.ctx = ctx,
@@ -363,6 +373,8 @@ int vmc_start(struct crosh_context *ctx, const struct crosh_args *args, struct c
         return rc;
     progress_init(&start.progress, ctx);
     rc = start_vm(&start, err);
+    if (rc >= 0)
+        forward_ports(&start);
     start_fini(&start);
     if (rc < 0 || crosh_args_has(args, "no-shell"))
         return rc;

@@ -138,12 +138,16 @@ static int check_memory(const struct crosh_vm_config *config, struct crosh_error
     return CROSH_EUSAGE;
 }
 
+const char *const options_yes_no[] = {"yes", "no", NULL};
+
 int options_apply(const struct crosh_args *args, struct crosh_vm_config *config,
                   struct crosh_error *err)
 {
     const char *const *list;
     int rc;
 
+    if (crosh_args_has(args, "forward-ports"))
+        config->forward_ports = strcmp(crosh_args_string(args, "forward-ports"), "yes") == 0;
     config->cpus = (unsigned int)crosh_args_number(args, "cpus", config->cpus);
     if (crosh_args_has(args, "memory")) {
         uint64_t bytes = (uint64_t)crosh_args_number(args, "memory", 0);

@@ -23,9 +23,14 @@
      .summary = "the modules of that kernel (/lib/modules/RELEASE)"},                              \
     {.name = "kernel-param", .flags = CROSH_PARAM_REPEATED, .type = CROSH_TYPE_STRING,             \
      .value_name = "PARAM", .summary = "add a parameter to the kernel's command line"},            \
+    {.name = "forward-ports", .type = CROSH_TYPE_CHOICE, .choices = options_yes_no,                \
+     .value_name = "yes|no",                                                                       \
+     .summary = "put what the guest listens on at 127.0.0.1, see \"vsh ports\" (yes)"},          \
     {.name = "extra-disk", .flags = CROSH_PARAM_REPEATED, .type = CROSH_TYPE_PATH,                 \
      .value_name = "FILE[,ro]", .summary = "attach a raw disk image, \",ro\": read-only"}
 /* clang-format on */
+
+extern const char *const options_yes_no[];
 
 /*
  * Puts the options given into config; files become absolute paths. Judges the

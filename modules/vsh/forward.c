@@ -8,7 +8,7 @@
 
 #include <crosh/vm.h>
 
-#include "lib/base/cleanup.h"
+#include "modules/vsh/auto-forward.h"
 #include "modules/vsh/forwarder.h"
 #include "modules/vsh/vsh-text.h"
 
@@ -89,7 +89,7 @@ static int add_rules(struct forwarder *forwarder, struct forwarding *forwarding,
         }
     }
     if (count == 0)
-        return crosh_error_set(err, CROSH_EUSAGE, "nothing to forward: give -L, -R or -D");
+        return crosh_error_set(err, CROSH_EUSAGE, "nothing to forward: give -L, -R, -D or --auto");
     return 0;
 }
 
@@ -107,6 +107,13 @@ static int run_forward(struct crosh_context *ctx, const struct crosh_args *args,
     struct forwarder *forwarder = forwarder_new(&peer, &watch);
     int r;
 
+    if (crosh_args_has(args, "auto")) {
+        forwarder_free(forwarder);
+        if (crosh_args_has(args, "background"))
+            return auto_forward_start(forwarding.vm, err);
+        r = auto_forward_run(ctx, forwarding.vm, crosh_interrupt_fd(ctx), err);
+        return r == 0 ? CROSH_EXIT_INTERRUPTED : r;
+    }
     if (forwarder == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");
     r = add_rules(forwarder, &forwarding, args, err);
@@ -125,6 +132,10 @@ static const struct crosh_param forward_params[] = {
     {.name = "dynamic", .short_name = 'D', .flags = CROSH_PARAM_REPEATED,
      .type = CROSH_TYPE_STRING, .value_name = "[BIND:]PORT",
      .summary = "Serve as a SOCKS proxy, which connects from within the VM"},
+    {.name = "auto", .type = CROSH_TYPE_FLAG,
+     .summary = "Lead every port that the VM's programs listen on, as \"vsh ports\" lists them"},
+    {.name = "background", .type = CROSH_TYPE_FLAG,
+     .summary = "With --auto: go on without this terminal, until the VM's end"},
     {.name = "user", .short_name = 'u', .type = CROSH_TYPE_STRING, .value_name = "USER",
      .summary = "The user of the VM to whom its unix sockets belong"},
     {.name = "vm", .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED,

@@ -6,6 +6,7 @@
 #include <crosh/command.h>
 
 extern const struct crosh_command vsh_forward_command;
+extern const struct crosh_command vsh_ports_command;
 extern const struct crosh_command vsh_proxy_command;
 extern const struct crosh_command vsh_ssh_config_command;
 

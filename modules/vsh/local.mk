@@ -2,11 +2,14 @@
 # The vsh module. Its code is a library of its own, so that programs can hold it without loading it.
 noinst_LTLIBRARIES += modules/vsh/libvsh.la
 modules_vsh_libvsh_la_SOURCES = \
+	modules/vsh/agent-forward.c modules/vsh/agent-forward.h \
+	modules/vsh/auto-forward.c modules/vsh/auto-forward.h \
 	modules/vsh/cp.c modules/vsh/cp.h \
 	modules/vsh/cp-between.c modules/vsh/cp-between.h \
 	modules/vsh/endpoint.c modules/vsh/endpoint.h \
 	modules/vsh/forward.c modules/vsh/forward.h \
 	modules/vsh/forwarder.c modules/vsh/forwarder.h \
+	modules/vsh/ports.c \
 	modules/vsh/proxy.c \
 	modules/vsh/socks.c modules/vsh/socks.h \
 	modules/vsh/stream-client.c modules/vsh/stream-client.h \

@@ -11,6 +11,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/wire/ports.h"
 #include "lib/wire/vsh.pb-c.h"
+#include "modules/vsh/agent-forward.h"
 #include "modules/vsh/cp.h"
 #include "modules/vsh/forward.h"
 #include "modules/vsh/vsh-session.h"
@@ -52,23 +53,26 @@ static int environment_add(struct environment *environment, const char *key, siz
     return 0;
 }
 
-/* TERM where there is a terminal, then what --env says, which may override it. */
+/* TERM where there is a terminal, the forwarded ssh agent, then what --env says of either or more.
+ */
 static int environment_init(struct environment *environment, const struct crosh_args *args,
-                            bool has_terminal, struct crosh_error *err)
+                            bool has_terminal, const char *ssh_agent, struct crosh_error *err)
 {
     size_t given = crosh_args_count(args, "env");
     const char *term = getenv("TERM");
     int r = 0;
 
     *environment = (struct environment){
-        .entries = calloc(given + 1, sizeof(*environment->entries)),
-        .pointers = calloc(given + 1, sizeof(void *)),
-        .keys = calloc(given + 1, sizeof(char *)),
+        .entries = calloc(given + 2, sizeof(*environment->entries)),
+        .pointers = calloc(given + 2, sizeof(void *)),
+        .keys = calloc(given + 2, sizeof(char *)),
     };
     if (environment->entries == NULL || environment->pointers == NULL || environment->keys == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");
     if (has_terminal && term != NULL && *term != '\0')
         r = environment_add(environment, "TERM", 4, term);
+    if (r == 0 && *ssh_agent != '\0')
+        r = environment_add(environment, "SSH_AUTH_SOCK", strlen("SSH_AUTH_SOCK"), ssh_agent);
     for (size_t i = 0; i < given && r == 0; i++) {
         const char *text = crosh_args_nth(args, "env", i);
         const char *equals = strchr(text, '=');
@@ -103,6 +107,7 @@ static int run_vsh(struct crosh_context *ctx, const struct crosh_args *args,
     };
     bool has_terminal = isatty(options.stdin_fd) && isatty(options.stdout_fd);
     cleanup(environment_fini) struct environment environment = {0};
+    cleanup(agent_forward_stop) struct agent_forward ssh_agent = {.life = -1};
     cleanup_close int fd = -1;
     int r;
 
@@ -117,7 +122,15 @@ static int run_vsh(struct crosh_context *ctx, const struct crosh_args *args,
         (void)crosh_error_set(err, CROSH_EUSAGE, "-e: not one character, ^ and a letter, or none");
         return crosh_error_hint(err, "see \"help vsh\"");
     }
-    r = environment_init(&environment, args, has_terminal, err);
+    if (crosh_args_has(args, "ssh-agent")) {
+        const struct stream_peer peer = {
+            .vm = vm, .container = container, .user = crosh_args_string(args, "user")};
+
+        r = agent_forward_start(&ssh_agent, &peer, err);
+        if (r < 0)
+            return r;
+    }
+    r = environment_init(&environment, args, has_terminal, ssh_agent.path, err);
     if (r < 0)
         return r;
 
@@ -151,6 +164,8 @@ static const struct crosh_param vsh_params[] = {
      .summary = "Start in this directory of the VM"},
     {.name = "env", .flags = CROSH_PARAM_REPEATED, .type = CROSH_TYPE_STRING,
      .value_name = "NAME=VALUE", .summary = "Set a variable of the environment"},
+    {.name = "ssh-agent", .short_name = 'A', .type = CROSH_TYPE_FLAG,
+     .summary = "Let the command use this host's ssh agent"},
     {.name = "escape", .short_name = 'e', .type = CROSH_TYPE_STRING, .value_name = "CHAR",
      .default_value = "~", .summary = "The escape character: one such as % or ^B, or none"},
     {.name = "terminal", .short_name = 't', .type = CROSH_TYPE_FLAG,
@@ -171,7 +186,8 @@ static const struct crosh_param vsh_params[] = {
 /* clang-format on */
 
 static const struct crosh_command *const vsh_subcommands[] = {
-    &vsh_cp_command, &vsh_forward_command, &vsh_proxy_command, &vsh_ssh_config_command, NULL};
+    &vsh_cp_command,    &vsh_forward_command,    &vsh_ports_command,
+    &vsh_proxy_command, &vsh_ssh_config_command, NULL};
 
 static const struct crosh_command vsh_command = {
     CROSH_COMMAND_HEADER,

@@ -21,10 +21,11 @@ AGENT = os.environ.get("CROSH_AGENT", os.path.join(BUILD, "guest/agent/crosh-age
 class Launcher:
     """Answers CONNECT PORT on vsock.sock and passes the bytes on to whoever serves that port.
 
-    That is an agent of its own, or what is given: {port: path of a unix socket}.
+    That is an agent of its own, run by the command around it, or what is given:
+    {port: path of a unix socket}.
     """
 
-    def __init__(self, home, name, ports=None):
+    def __init__(self, home, name, ports=None, around=()):
         directory = home.runtime / "crosh" / name
         directory.mkdir(parents=True, mode=0o700)
         directory.parent.chmod(0o700)
@@ -39,7 +40,7 @@ class Launcher:
         if ports is None:
             self.ports = {9001: self.agent_dir + "/vsh", 9002: self.agent_dir + "/streams",
                           9003: self.agent_dir + "/files"}
-            self.agent = subprocess.Popen([AGENT, "--listen", "unix:" + self.ports[9001],
+            self.agent = subprocess.Popen([*around, AGENT, "--listen", "unix:" + self.ports[9001],
                                            "--files", "unix:" + self.ports[9003],
                                            "--streams", "unix:" + self.ports[9002]])
         self.listener = socket.socket(socket.AF_UNIX)

@@ -369,7 +369,7 @@ def socks_of_all_versions():
 
 @case
 def wrong_command_lines():
-    for args, text in (((), "give -L, -R or -D"), (("-L", "80"), "is not [BIND:]PORT:HOST:PORT"),
+    for args, text in (((), "give -L, -R, -D or --auto"), (("-L", "80"), "is not [BIND:]PORT:HOST:PORT"),
                        (("-L", "x:localhost:80"), "is not"), (("-L", "1:2:3:4:5"), "is not"),
                        (("-L", "99999:localhost:80"), "is not"), (("-L", "[::1:80:a:80"), "is not"),
                        (("-D", ""), "is not"), (("-R", "80:localhost:"), "is not"),

@@ -250,6 +250,9 @@ def streams_reach_the_guest_without_a_network():
     try:
         wait_for(lambda: ":1B9E" in vsh("cat", "/proc/net/tcp", "/proc/net/tcp6").stdout, 60,
                  "the guest's server")
+        wait_for(lambda: "127.0.0.1:" in next(
+            (line for line in home.run("vsh", "ports", "alpha").stdout.splitlines()
+             if line.startswith("7070 ")), ""), 60, "the port on this host")
         done = home.run("vsh", "proxy", "alpha", "7070", data="through a stream")
         equal((done.stdout, done.returncode), ("THROUGH A STREAM", 0), done.stderr)
     finally:
