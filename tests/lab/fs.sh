@@ -12,19 +12,22 @@ daemon=/usr/lib/qemu/virtiofsd
 
 # serve: a virtiofsd for /tmp/shared; $served is its process.
 serve() {
-    rm -f /tmp/fs.sock
-    "$daemon" --socket-path=/tmp/fs.sock -o source=/tmp/shared -o sandbox=chroot \
+    rm -f "$socket"
+    "$daemon" "--socket-path=$socket" -o source=/tmp/shared -o sandbox=chroot \
         >/tmp/virtiofsd.log 2>&1 &
     served=$!
-    check "virtiofsd listens" within 20 test -S /tmp/fs.sock
+    check "virtiofsd listens" within 20 test -S "$socket"
 }
 
-mkdir /tmp/shared
+# A confined launcher finds a daemon again only where its socket is in the runtime directory.
+socket=$(runtime one)/fs.sock
+mkdir -p "$(runtime one)" /tmp/shared
+chmod 700 "$XDG_RUNTIME_DIR/crosh" "$(runtime one)"
 head -c 20000000 /dev/urandom >/tmp/shared/from-host
 echo small >/tmp/shared/small
 
 serve
-check "a VM with a share starts" launch one --accel kvm --fs tag=home,socket=/tmp/fs.sock
+check "a VM with a share starts" launch one --accel kvm --fs "tag=home,socket=$socket"
 [ "$failed" -eq 0 ] || finish
 check "it is mounted" run_in one mount -t virtiofs home /mnt
 equal "a file of the host's is read" "$(run_in one cat /mnt/small)" small
@@ -59,7 +62,7 @@ equal "all writers fail" "$(grep -c 'Transport endpoint is not connected' /tmp/d
 contains "so does looking" "$(run_in one ls /mnt 2>&1)" "Transport endpoint is not connected"
 check "it is unmounted" run_in one umount /mnt
 contains "the launcher says so" "$(cat "$(runtime one)/launcher.log")" \
-    "the process behind virtio-fs (/tmp/fs.sock) is gone"
+    "the process behind virtio-fs ($socket) is gone"
 check "the VM lives on" run_in one true
 
 # A new daemon is found when the driver starts anew.
@@ -74,7 +77,7 @@ equal "by power-off" "$(ended one)" "poweroff 0"
 # The same with virtio over MMIO, where interrupts are shared and pass through the launcher.
 serve
 check "a VM with MMIO starts" launch two --accel kvm --transport mmio \
-    --fs tag=home,socket=/tmp/fs.sock
+    --fs "tag=home,socket=$socket"
 check "it is mounted there" run_in two mount -t virtiofs home /mnt
 equal "20 MB are read there" "$(run_in two sh -c 'sha256sum </mnt/from-host')" \
     "$(sha256sum </tmp/shared/from-host)"

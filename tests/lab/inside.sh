@@ -107,7 +107,8 @@ launch() {
     crosh vmc create "$vm"
     mkdir -p "$XDG_RUNTIME_DIR/crosh"
     chmod 700 "$XDG_RUNTIME_DIR/crosh"
-    mkdir -m 700 "$(runtime "$vm")"
+    mkdir -p "$(runtime "$vm")"
+    chmod 700 "$(runtime "$vm")"
     "$(dirname "$(command -v crosh)")/../libexec/crosh/crosh-vm" --name "$vm" \
         --runtime-dir "$(runtime "$vm")" --lock "/root/.local/share/crosh/vms/$vm/lock" \
         --memory 256M --kernel /images/micro/vmlinux --initrd /images/micro/initramfs "$@" \
