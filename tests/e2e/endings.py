@@ -184,7 +184,7 @@ def refusals_are_clear_and_leave_nothing():
             (f"--kernel {truncated} x1", 1, "truncated"),
             (f"--kernel {home.path}/absent x1", 3, "absent"),
             ("--memory 9000G x1", 2, "memory"),
-            ("--cpus 9 x1", 2, "cpus"),
+            ("--cpus 65 x1", 2, "cpus"),
             ("--extra-disk /no/such/disk x1", 3, "/no/such/disk"),
             ("../x", 2, "../x"),
             ("''", 2, "name"),
