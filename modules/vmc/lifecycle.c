@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -26,7 +27,9 @@
 #define TICK_MS       100
 #define CONSOLE_LINES 10
 /* A launcher whose stream has ended is about to end itself. */
-#define LOST_WAIT_MS 3000
+#define LOST_WAIT_MS  3000
+#define DYING_WAIT_MS 2000
+#define DYING_POLL_MS 10
 
 /* One start from its command line to the guest's readiness. */
 struct start {
@@ -67,6 +70,24 @@ static int already_running(const char *name, struct crosh_error *err)
         crosh_error_set(err, -EBUSY, "VM %s is already running", name);
     (void)crosh_error_hint(err, "open a shell in it: vsh %s; or end it: vmc stop %s", name, name);
     return -EBUSY;
+}
+
+/*
+ * Whether the VM runs. A launcher whose supervisor was killed goes a moment later, and
+ * holds the lock until then: that is waited for.
+ */
+static bool is_alive(const char *name)
+{
+    const int64_t deadline = deadline_now() + DYING_WAIT_MS;
+
+    while (crosh_priv_vm_probe(name) == CROSH_VM_ALIVE) {
+        pid_t holder = crosh_priv_vm_holder(name);
+
+        if (holder <= 0 || kill(holder, 0) == 0 || errno != ESRCH || deadline_now() >= deadline)
+            return true;
+        (void)poll(NULL, 0, DYING_POLL_MS);
+    }
+    return false;
 }
 
 /* Makes the VM ours alone until it has started. */
@@ -305,7 +326,7 @@ static int acquire(struct start *start, struct crosh_error *err)
 {
     int rc;
 
-    if (crosh_priv_vm_probe(start->name) == CROSH_VM_ALIVE)
+    if (is_alive(start->name))
         return already_running(start->name, err);
     /* All that can be refused is refused before anything is made. */
     if ((rc = prepare_config(start, err)) < 0 || (rc = lock_vm(start, err)) < 0)

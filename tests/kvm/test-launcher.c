@@ -400,7 +400,8 @@ static void signals_are_passed_on(void **state)
     (void)wait_for_launcher(&vm);
     /* The first is a wish, which this guest does not hear. */
     assert_int_equal(kill(vm.pid, SIGTERM), 0);
-    while (has(&vm, "pid")) {
+    for (int waited = 0; has(&vm, "pid"); waited += POLL_MS) {
+        assert_true(waited < WAIT_MS);
         (void)poll(NULL, 0, POLL_MS);
         (void)kill(vm.pid, SIGTERM);
     }

@@ -42,7 +42,7 @@ while [ "$round" -lt "$kills" ] && [ "$failed" -eq 0 ]; do
     crosh vsh kill -- sh -c "$writer" >/tmp/acknowledged 2>/tmp/writer.log &
     check "records are written ($round)" within 60 has_more "$before"
     usleep $((($(head -c 2 /dev/urandom | od -An -tu2) % 1000) * 1000))
-    kill -9 "$(cat "$(runtime kill)/pid")"
+    kill_vm kill
     wait
     last=$(acknowledged)
     cp /tmp/disk /tmp/copy

@@ -134,6 +134,13 @@ runtime() { # runtime NAME: the runtime directory of a VM
     echo "$XDG_RUNTIME_DIR/crosh/$1"
 }
 
+# kill_vm NAME: at once, as a power failure of the host does. The launcher goes with its supervisor,
+# a moment later: nobody uses the VM's files once nobody holds its lock.
+kill_vm() {
+    kill -KILL "$(cat "$(runtime "$1")/pid")"
+    within 10 flock -n -x "$(runtime "$1")/lock" true
+}
+
 # ended NAME: how a VM ended, "REASON STATUS", once it has.
 ended() {
     within 30 test -s "$(runtime "$1")/ended" || { echo "still running" && return; }

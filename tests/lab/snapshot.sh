@@ -33,15 +33,6 @@ restore() { # restore NAME DIR
     within 60 running "$1" || { cat "$1.out" && tail "$(runtime "$1")/console.log" && return 1; }
 }
 
-kill_vm() { # kill_vm NAME: as a power failure of the host does
-    pid=$(cat "$(runtime "$1")/pid")
-    kill -KILL "$pid"
-    within 10 not_there "$pid"
-}
-not_there() {
-    ! kill -0 "$1"
-}
-
 paused() {
     [ "$(state "$1")" = paused ]
 }
