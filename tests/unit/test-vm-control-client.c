@@ -171,7 +171,7 @@ static void garbage_is_an_error(void **state)
         int code;
     } cases[] = {
         {"\xff\xff\xff\xff", 4, -EMSGSIZE},
-        {"\x00\x00\x02\x00", 4, -EMSGSIZE}, /* 128 KiB: more than any answer has */
+        {"\x00\x00\x08\x00", 4, -EMSGSIZE}, /* 512 KiB: more than any answer has */
         {"\x04\x00\x00\x00\xff\xff\xff\xff", 8, -EBADMSG},
     };
     size_t i;
