@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # On KVM: a host without room for what a guest writes: the VM waits, says so, and goes on.
-lab_timeout=240
+lab_timeout=600
 # shellcheck source=tests/lab/inside.sh
 . "$(dirname "$0")/inside.sh"
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # On KVM: VMs killed at random moments while they write: the file system can be repaired by its
 # journal, and every record that was synced is there. (The many kills are in tests/kvm/test-blk-kill.)
-lab_timeout=300
+lab_timeout=600
 # shellcheck source=tests/lab/inside.sh
 . "$(dirname "$0")/inside.sh"
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # On KVM: disks of a running VM: several queues under load, attached, detached, resized, limited.
-lab_timeout=300
+lab_timeout=600
 # shellcheck source=tests/lab/inside.sh
 . "$(dirname "$0")/inside.sh"
 
