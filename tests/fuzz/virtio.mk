@@ -3,7 +3,8 @@
 
 if ENABLE_FUZZING
 virtio_fuzzers = tests/fuzz/fuzz-blk tests/fuzz/fuzz-mmio tests/fuzz/fuzz-net tests/fuzz/fuzz-pci \
-	tests/fuzz/fuzz-snapshot tests/fuzz/fuzz-virtqueue tests/fuzz/fuzz-vsock-packet
+	tests/fuzz/fuzz-snapshot tests/fuzz/fuzz-virtqueue tests/fuzz/fuzz-vsock-packet \
+	tests/fuzz/fuzz-balloon tests/fuzz/fuzz-console tests/fuzz/fuzz-control tests/fuzz/fuzz-rng
 noinst_PROGRAMS += $(virtio_fuzzers)
 
 virtio_fuzz_ldadd = kvm/libkvm.la lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS) $(JANSSON_LIBS)
@@ -30,4 +31,16 @@ tests_fuzz_fuzz_virtqueue_LDFLAGS = $(virtio_fuzz_ldflags)
 tests_fuzz_fuzz_vsock_packet_SOURCES = tests/fuzz/fuzz-vsock-packet.c tests/unit/fake-queue.h
 tests_fuzz_fuzz_vsock_packet_LDADD = $(virtio_fuzz_ldadd)
 tests_fuzz_fuzz_vsock_packet_LDFLAGS = $(virtio_fuzz_ldflags)
+tests_fuzz_fuzz_balloon_SOURCES = tests/fuzz/fuzz-balloon.c tests/fuzz/device-fuzz.h
+tests_fuzz_fuzz_balloon_LDADD = $(virtio_fuzz_ldadd)
+tests_fuzz_fuzz_balloon_LDFLAGS = $(virtio_fuzz_ldflags)
+tests_fuzz_fuzz_console_SOURCES = tests/fuzz/fuzz-console.c tests/fuzz/device-fuzz.h
+tests_fuzz_fuzz_console_LDADD = $(virtio_fuzz_ldadd)
+tests_fuzz_fuzz_console_LDFLAGS = $(virtio_fuzz_ldflags)
+tests_fuzz_fuzz_control_SOURCES = tests/fuzz/fuzz-control.c
+tests_fuzz_fuzz_control_LDADD = $(virtio_fuzz_ldadd)
+tests_fuzz_fuzz_control_LDFLAGS = $(virtio_fuzz_ldflags)
+tests_fuzz_fuzz_rng_SOURCES = tests/fuzz/fuzz-rng.c tests/fuzz/device-fuzz.h
+tests_fuzz_fuzz_rng_LDADD = $(virtio_fuzz_ldadd)
+tests_fuzz_fuzz_rng_LDFLAGS = $(virtio_fuzz_ldflags)
 endif
