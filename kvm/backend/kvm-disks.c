@@ -230,8 +230,13 @@ static int detach(struct machine *machine, struct kvm_disk *disk, machine_done_f
         crosh_error_set(err, -EBUSY, "disk %s belongs to the VM since its start", disk->name);
         return crosh_error_hint(err, "only disks that were attached later can be detached");
     }
-    if (disk->done != NULL)
-        return crosh_error_set(err, -EALREADY, "disk %s is being detached already", disk->name);
+    /* The guest may not have heeded the first request: it is asked anew. */
+    if (disk->done != NULL) {
+        struct crosh_error again = {0};
+
+        crosh_error_set(&again, -ECANCELED, "disk %s was asked back once more", disk->name);
+        disk->done(disk->done_opaque, again.code, &again);
+    }
     disk->done = done;
     disk->done_opaque = opaque;
     pci_hotplug_want(&machine->hotplug.registers, disk->slot);
