@@ -371,5 +371,14 @@ def wrong_command_lines_are_usage_errors():
     equal(mkimage("--help").returncode, 0)
 
 
+@case
+def an_image_for_an_unknown_processor_is_refused():
+    output = top / "images/sparc"
+    done = mkimage("micro", "--arch", "sparc", "--output", output)
+    equal((done.returncode, done.stdout), (1, ""))
+    equal(done.stderr, "crosh-mkimage: there are no images for sparc\n  Known: amd64, arm64\n")
+    equal(output.exists(), False)
+
+
 if __name__ == "__main__":
     main(set_up, tear_down)

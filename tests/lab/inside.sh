@@ -7,7 +7,8 @@
 
 if [ ! -e /lab/job ]; then
     image=${CROSH_LAB_IMAGE-}
-    # A host of another processor takes an image that was made for it: CROSH_LAB_ARCH, CROSH_LAB_IMAGE.
+    # A host of another processor takes an image that was made for it: CROSH_LAB_ARCH, CROSH_LAB_IMAGE;
+    # and maybe more time: CROSH_LAB_PATIENCE times as much.
     if [ -z "$image" ]; then
         if ! command -v qemu-system-x86_64 >/dev/null; then
             echo "skipped: there is no qemu-system-x86_64 to emulate a host with"
@@ -30,7 +31,7 @@ if [ ! -e /lab/job ]; then
     for file in ${lab_built-}; do files="$files -f $top_builddir/tests/$file"; done
     # shellcheck disable=SC2086 # a list of words
     exec "$top_srcdir/tests/lab/lab" run --arch "${CROSH_LAB_ARCH:-amd64}" --prefix "$CROSH_PREFIX" \
-        --image "$image" $files --timeout "${lab_timeout:-150}" \
+        --image "$image" $files --timeout $((${lab_timeout:-150} * ${CROSH_LAB_PATIENCE:-1})) \
         --memory "${lab_memory:-3072}" "$0"
 fi
 
