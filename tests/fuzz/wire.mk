@@ -2,7 +2,8 @@
 # libFuzzer targets for what the other end of a stream controls.
 
 if ENABLE_FUZZING
-wire_fuzzers = tests/fuzz/fuzz-files tests/fuzz/fuzz-socks tests/fuzz/fuzz-frame tests/fuzz/fuzz-vsh-client
+wire_fuzzers = tests/fuzz/fuzz-files tests/fuzz/fuzz-socks tests/fuzz/fuzz-streams \
+	tests/fuzz/fuzz-frame tests/fuzz/fuzz-vsh-client
 noinst_PROGRAMS += $(wire_fuzzers)
 
 tests_fuzz_fuzz_files_SOURCES = tests/fuzz/fuzz-files.c
@@ -14,6 +15,10 @@ tests_fuzz_fuzz_socks_SOURCES = tests/fuzz/fuzz-socks.c \
 tests_fuzz_fuzz_socks_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
 tests_fuzz_fuzz_socks_LDADD = lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS)
 tests_fuzz_fuzz_socks_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_streams_SOURCES = tests/fuzz/fuzz-streams.c guest/agent/places.c
+tests_fuzz_fuzz_streams_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
+tests_fuzz_fuzz_streams_LDADD = lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS)
+tests_fuzz_fuzz_streams_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_frame_SOURCES = tests/fuzz/fuzz-frame.c
 tests_fuzz_fuzz_frame_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
 tests_fuzz_fuzz_frame_LDADD = lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS)
