@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # The part of restore.sh that runs in the lab host: for each memory size boots a VM cold and saves it
-# once its guest has answered, then restores it, in turns. Prints one line a run: "LABEL answer_us=N
-# pss_kib=N". Arguments: repetitions, path of crosh-vm, memory sizes in MiB.
+# once its guest has answered, then restores it, in turns. Prints one line a run: "LABEL answer_us=N".
+# Arguments: repetitions, path of crosh-vm, memory sizes in MiB.
 set -eu
 repetitions=$1
 crosh_vm=$2

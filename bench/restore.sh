@@ -57,18 +57,18 @@ $2 !~ /^answer_us=/ { failed[$1]++; next }
     split($1, part, "-")
     if (!(part[2] in known)) { known[part[2]] = 1; sizes[++count] = part[2] }
     if (!($1 in seen)) { seen[$1] = 1; next }
-    split($2, us, "="); split($3, pss, "=")
-    list[$1] = list[$1] us[2] " "; memory[$1] = memory[$1] pss[2] " "; runs[$1]++
+    split($2, us, "=")
+    list[$1] = list[$1] us[2] " "; runs[$1]++
 }
 END {
-    printf "%-12s %14s %14s %8s %14s %12s\n", "memory, MiB", "cold, ms", "restored, ms", "ratio",
-           "own, MiB", "runs/failed"
+    printf "%-12s %14s %14s %8s %12s\n", "memory, MiB", "cold, ms", "restored, ms", "ratio",
+           "runs/failed"
     for (k = 1; k <= count; k++) {
         c = "cold-" sizes[k]; r = "restored-" sizes[k]
         if (!runs[c] || !runs[r]) { bad = 1; continue }
         cold = median(list[c], runs[c]) / 1000; restored = median(list[r], runs[r]) / 1000
-        printf "%-12s %14.1f %14.1f %8.3f %14.1f %6d/%d\n", sizes[k], cold, restored,
-               restored / cold, median(memory[r], runs[r]) / 1024, runs[r], failed[c] + failed[r]
+        printf "%-12s %14.1f %14.1f %8.3f %6d/%d\n", sizes[k], cold, restored, restored / cold,
+               runs[r], failed[c] + failed[r]
         if (restored > cold / 10) bad = 1
     }
     printf "%s", notes

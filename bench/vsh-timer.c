@@ -9,7 +9,7 @@
  * dialled once the launcher has announced a stage: the agent's hello for a guest that
  * boots; its own readiness for one that is restored, whose service listens already.
  * With --snapshot the VM is saved afterwards, and ends; else it is killed. Prints one
- * line: answer_us=N pss_kib=N.
+ * line: answer_us=N.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -126,24 +126,6 @@ static int run_true(int fd, struct crosh_error *err)
     } while (true);
 }
 
-/* The launcher's PSS, without the guest's memory: mappings of 64 MiB and more are that. */
-static uint64_t measure_memory(pid_t pid)
-{
-    char path[64], line[512];
-    cleanup_fclose FILE *maps = NULL;
-    uint64_t size = 0, value, sum = 0;
-
-    (void)snprintf(path, sizeof(path), "/proc/%d/smaps", (int)pid);
-    maps = fopen(path, "re");
-    while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
-        if (sscanf(line, "Size: %" SCNu64, &value) == 1)
-            size = value;
-        else if (sscanf(line, "Pss: %" SCNu64, &value) == 1 && size < 65536)
-            sum += value;
-    }
-    return sum;
-}
-
 static pid_t start(const struct options *options, int control)
 {
     pid_t pid = fork();
@@ -180,7 +162,6 @@ static int measure(const struct options *options, struct crosh_error *err)
     int pair[2], code;
     struct crosh_control *control;
     int64_t began, ended;
-    uint64_t pss;
     pid_t pid;
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
@@ -198,7 +179,6 @@ static int measure(const struct options *options, struct crosh_error *err)
         return crosh_error_errno(err, "fork");
     code = answer(options, control, err);
     ended = now_us();
-    pss = measure_memory(pid);
     if (code == 0 && options->snapshot != NULL)
         code = crosh_priv_vm_snapshot(control, options->snapshot, true, TIMEOUT_MS, err);
     if (options->snapshot == NULL || code < 0)
@@ -206,7 +186,7 @@ static int measure(const struct options *options, struct crosh_error *err)
     (void)waitpid(pid, NULL, 0);
     crosh_priv_control_close(control);
     if (code == 0)
-        (void)printf("answer_us=%" PRId64 " pss_kib=%" PRIu64 "\n", ended - began, pss);
+        (void)printf("answer_us=%" PRId64 "\n", ended - began);
     return code;
 }
 
