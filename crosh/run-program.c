@@ -13,12 +13,12 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "crosh/shell.h"
 #include "crosh/signals.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/deadline.h"
 #include "lib/command/text.h"
 
 /* What programs get between SIGHUP or SIGTERM and SIGKILL. */
@@ -146,14 +146,6 @@ struct passed {
     int64_t deadline; /* of a termination */
 };
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void signal_all(const struct program *programs, size_t count, int signal)
 {
     for (size_t i = 0; i < count; i++) {
@@ -166,9 +158,9 @@ static void pass_on(const struct program *programs, size_t count, struct passed 
 {
     if (signals_termination() != 0 && passed->termination == 0) {
         passed->termination = signals_termination();
-        passed->deadline = now_ms() + ENDING_MS;
+        passed->deadline = deadline_now() + ENDING_MS;
         signal_all(programs, count, passed->termination);
-    } else if (passed->termination != 0 && now_ms() > passed->deadline) {
+    } else if (passed->termination != 0 && deadline_now() > passed->deadline) {
         signal_all(programs, count, SIGKILL);
     } else if (passed->termination == 0 && signals_is_interrupted() && !passed->interrupt) {
         /* A termination has made the descriptor readable too: that is no Ctrl-C. */

@@ -4,12 +4,12 @@
 
 #include <errno.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "guest/agent/log.h"
 #include "guest/agent/resumed.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/deadline.h"
 
 #define BACK_OFF_FIRST_MS 50
 #define BACK_OFF_MOST_MS  3000
@@ -17,14 +17,6 @@
 #define LASTING_MS        1000
 /* What a host that does not read may make us keep. */
 #define QUEUE_LIMIT 4096u
-
-static int64_t now_ms(void)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 void guest_link_init(struct guest_link *link, const struct address *peer, uint64_t boottime_init_us,
                      uint64_t boottime_ready_us)
@@ -47,7 +39,7 @@ void guest_link_init(struct guest_link *link, const struct address *peer, uint64
  */
 static void hang_up(struct guest_link *link)
 {
-    bool had_lasted = link->is_connected && now_ms() - link->connected_at_ms >= LASTING_MS;
+    bool had_lasted = link->is_connected && deadline_now() - link->connected_at_ms >= LASTING_MS;
 
     if (link->fd >= 0)
         (void)close(move_fd(link->fd));
@@ -55,7 +47,7 @@ static void hang_up(struct guest_link *link)
     frame_reader_fini(&link->reader);
     frame_reader_init(&link->reader, FRAME_COMPAT_MAX);
     byte_queue_clear(&link->queue);
-    link->dial_at_ms = now_ms() + (had_lasted ? 0 : link->back_off_ms);
+    link->dial_at_ms = deadline_now() + (had_lasted ? 0 : link->back_off_ms);
     link->back_off_ms *= 2;
     if (link->back_off_ms > BACK_OFF_MOST_MS)
         link->back_off_ms = BACK_OFF_MOST_MS;
@@ -99,7 +91,7 @@ int guest_link_prepare(struct guest_link *link, struct pollfd *pfd)
 {
     *pfd = (struct pollfd){.fd = -1};
     if (link->fd < 0) {
-        int64_t wait = link->dial_at_ms - now_ms();
+        int64_t wait = link->dial_at_ms - deadline_now();
 
         if (wait > 0)
             return (int)wait;
@@ -126,7 +118,7 @@ static void finish_dialling(struct guest_link *link)
         return;
     }
     link->is_connected = true;
-    link->connected_at_ms = now_ms();
+    link->connected_at_ms = deadline_now();
     link->back_off_ms = BACK_OFF_FIRST_MS;
     say_hello(link);
 }
@@ -193,7 +185,7 @@ void guest_link_end(struct guest_link *link, Guest__Ending__Kind kind)
 {
     Guest__Ending ending = GUEST__ENDING__INIT;
     Guest__ToHost message = GUEST__TO_HOST__INIT;
-    int64_t deadline = now_ms() + ENDING_WAIT_MS;
+    int64_t deadline = deadline_now() + ENDING_WAIT_MS;
 
     if (link->fd < 0 || !link->is_connected)
         return;
@@ -204,7 +196,7 @@ void guest_link_end(struct guest_link *link, Guest__Ending__Kind kind)
         return;
     for (;;) {
         struct pollfd pfd = {.fd = link->fd, .events = POLLOUT};
-        int64_t left = deadline - now_ms();
+        int64_t left = deadline - deadline_now();
 
         if (byte_queue_flush(&link->queue, link->fd) < 0 || byte_queue_size(&link->queue) == 0 ||
             left <= 0)

@@ -37,6 +37,7 @@
 #include "guest/agent/session.h"
 #include "guest/agent/streams.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/deadline.h"
 
 #define MODULES_LIST "/etc/crosh/modules"
 
@@ -82,11 +83,6 @@ static uint64_t clock_us(clockid_t id)
 
     (void)clock_gettime(id, &ts);
     return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
-static int64_t now_ms(void)
-{
-    return (int64_t)(clock_us(CLOCK_MONOTONIC) / 1000);
 }
 
 /* The kernel opens the console for its init, unless the initramfs has no node for it. */
@@ -193,7 +189,7 @@ static void run_console(struct pid1 *pid1)
 
 static void start_service(struct pid1 *pid1, struct service *service)
 {
-    service->start_at_ms = now_ms() + RESTART_PAUSE_MS;
+    service->start_at_ms = deadline_now() + RESTART_PAUSE_MS;
     service->pid = fork();
     if (service->pid == 0) {
         (void)close(pid1->signals);
@@ -209,7 +205,7 @@ static void start_service(struct pid1 *pid1, struct service *service)
 /* Starts what should run and does not. How long until the next one is due, or -1. */
 static int start_services(struct pid1 *pid1)
 {
-    int64_t now = now_ms();
+    int64_t now = deadline_now();
     int timeout = -1;
 
     for (size_t i = 0; i < SERVICE_COUNT; i++) {
@@ -287,7 +283,7 @@ static int listen_when_due(struct pid1 *pid1)
         [PORT_OF_FILES] = &pid1->options->files,
     };
     struct crosh_error err = {0};
-    int64_t now = now_ms();
+    int64_t now = deadline_now();
 
     if (pid1->has_link)
         return -1;

@@ -13,31 +13,24 @@
 
 #include "guest/agent/log.h"
 #include "guest/agent/mounts.h"
+#include "lib/base/deadline.h"
 
 /* Shells ignore SIGTERM and end at SIGHUP; whoever minds neither is killed. */
 #define TERM_WAIT_MS 500
 #define HUP_WAIT_MS  1500
 #define KILL_WAIT_MS 1000
 
-static int64_t now_ms(void)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* Reaps until no process is left (true) or the time is over. Orphans are ours, so none hides. */
 static bool wait_for_all(int timeout_ms)
 {
-    int64_t deadline = now_ms() + timeout_ms;
+    int64_t deadline = deadline_now() + timeout_ms;
     sigset_t mask;
 
     (void)sigemptyset(&mask);
     (void)sigaddset(&mask, SIGCHLD);
     for (;;) {
         pid_t pid = waitpid(-1, NULL, WNOHANG);
-        int64_t left = deadline - now_ms();
+        int64_t left = deadline - deadline_now();
         struct timespec wait;
 
         if (pid < 0 && errno == ECHILD)

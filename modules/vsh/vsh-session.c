@@ -15,10 +15,10 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/deadline.h"
 #include "lib/wire/frame-queue.h"
 #include "lib/wire/frame.h"
 #include "modules/vsh/vsh-signals.h"
@@ -62,14 +62,6 @@ struct session {
     int64_t signal_deadline;
     int last_signal;
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static void leave(struct session *s, int status)
 {
@@ -321,7 +313,7 @@ static void take_signal(struct session *s, int number)
     if (is_raw)
         leave(s, 128 + number);
     else if (s->signal_deadline == 0 && s->window == 0 && s->on_way > UNCOUNTED_SAFE)
-        s->signal_deadline = now_ms() + SIGNAL_TIMEOUT_MS;
+        s->signal_deadline = deadline_now() + SIGNAL_TIMEOUT_MS;
 }
 
 static bool may_send_input(const struct session *s)
@@ -369,7 +361,7 @@ static int poll_timeout(struct session *s)
 
     if (s->signal_deadline == 0)
         return -1;
-    left = s->signal_deadline - now_ms();
+    left = s->signal_deadline - deadline_now();
     return left > 0 ? (int)left : 0;
 }
 
