@@ -30,7 +30,7 @@ class Machine:
              "-serial", "chardev:serial",
              "-monitor", f"unix:{self.path}/monitor,server=on,wait=off",
              "-kernel", str(micro / "vmlinuz"), "-initrd", str(micro / "initramfs"),
-             "-append", " ".join(("console=ttyS0 quiet panic=-1 cryptomgr.notests", *params))],
+             "-append", " ".join(("console=ttyS0 quiet panic=-1 cryptomgr.notests no_timer_check", *params))],
             stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.output = b""
         self.serial = self.connect("serial")
