@@ -51,6 +51,7 @@ struct launcher {
 
     enum stop_step stop_step;
     uint32_t stop_timeout_ms; /* 0: by backend */
+    int64_t button_deadline;  /* until when the power button is pressed; CLOCK_MONOTONIC, ms */
     struct event_source *stop_timer;
 
     /* Calls that wait for figures of the guest (launcher-figures.c). */
