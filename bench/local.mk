@@ -25,6 +25,7 @@ EXTRA_DIST += bench/net.sh bench/net-inside.sh
 # How quickly a guest reads and writes its disk.
 noinst_PROGRAMS += bench/disk-load
 bench_disk_load_SOURCES = bench/disk-load.c
+bench_disk_load_CFLAGS = -std=gnu17 -fPIE $(WARN_CFLAGS) $(HARDEN_CFLAGS)
 bench_disk_load_LDADD =
-bench_disk_load_LDFLAGS = $(AM_LDFLAGS) -all-static
+bench_disk_load_LDFLAGS = -XCClinker -static-pie $(HARDEN_LDFLAGS)
 EXTRA_DIST += bench/disk.sh bench/disk-inside.sh
