@@ -29,6 +29,7 @@ kvm_libkvm_la_SOURCES += \
 	kvm/hw/rtc.c kvm/hw/rtc.h \
 	kvm/hw/serial.c kvm/hw/serial.h \
 	kvm/hw/vm-ops.h \
+	kvm/port-socket.c kvm/port-socket.h \
 	kvm/loop-call.c kvm/loop-call.h \
 	kvm/snapshot/format.c kvm/snapshot/format.h \
 	kvm/snapshot/load.c kvm/snapshot/snapshot.h \

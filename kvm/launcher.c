@@ -30,6 +30,7 @@
 #include "kvm/kept-files.h"
 #include "kvm/launcher-disks.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/unix-socket.h"
 
 char *launcher_path(const struct launcher *l, const char *name)
 {
@@ -131,6 +132,42 @@ static int open_connections(struct launcher *l, struct crosh_error *err)
     return 0;
 }
 
+static char *port_path(const struct launcher *l, const struct machine_port *port)
+{
+    char *path;
+
+    return asprintf(&path, "%s/port.sock_%s", l->config->runtime_dir, port->name) < 0 ? NULL : path;
+}
+
+static int open_ports(struct launcher *l, struct crosh_error *err)
+{
+    for (unsigned int i = 0; i < l->machine_config.port_count; i++) {
+        struct machine_port *port = &l->machine_config.port[i];
+        cleanup_free char *path = port_path(l, port);
+
+        if (path == NULL)
+            return crosh_error_set(err, -ENOMEM, "out of memory");
+        port->listen_fd = unix_listen(path, err);
+        if (port->listen_fd < 0)
+            return port->listen_fd;
+    }
+    return 0;
+}
+
+static void close_ports(struct launcher *l)
+{
+    for (unsigned int i = 0; i < l->machine_config.port_count; i++) {
+        struct machine_port *port = &l->machine_config.port[i];
+        cleanup_free char *path = port_path(l, port);
+
+        if (port->listen_fd < 0)
+            continue;
+        (void)close(port->listen_fd);
+        if (path != NULL)
+            (void)unlink(path);
+    }
+}
+
 static int set_up(struct launcher *l, struct crosh_error *err)
 {
     int ret;
@@ -156,6 +193,8 @@ static int set_up(struct launcher *l, struct crosh_error *err)
     if (l->notice[0] != '\0')
         launcher_send_notice(l);
     ret = open_connections(l, err);
+    if (ret == 0)
+        ret = open_ports(l, err);
     if (ret == 0)
         ret = confine(l->config, l->backend, err);
     return ret < 0 ? ret : launcher_machine_up(l, err);
@@ -210,6 +249,7 @@ static void tear_down(struct launcher *l)
     write_ended(l);
     console_log_free(l->console);
     launcher_figures_fini(l);
+    close_ports(l);
     /* Last: who waits for the event or for the socket to go finds everything else in order. */
     launcher_send_ended(l);
     control_server_free(l->control);

@@ -15,6 +15,7 @@
 #include "kvm/net/nic.h"
 #include "kvm/guest-memory.h"
 #include "kvm/snapshot/snapshot.h"
+#include "kvm/virtio/console.h"
 #include "kvm/virtio/device.h"
 #include "kvm/virtio/fs.h"
 #include "lib/wire/control.pb-c.h"
@@ -67,6 +68,12 @@ struct machine_disk_info {
 /* How a request that may take time ended: 0, or negative with err. */
 typedef void machine_done_fn(void *opaque, int code, const struct crosh_error *err);
 
+/* A stream by name between a program of the guest and one of the host. */
+struct machine_port {
+    const char *name;
+    int listen_fd; /* opened by the launcher, before it is confined */
+};
+
 /* Everything the user chose; strings live as long as the launcher. */
 struct machine_config {
     const char *name;
@@ -79,6 +86,8 @@ struct machine_config {
     enum machine_transport transport;
     unsigned int disk_count;
     struct machine_disk disk[MACHINE_MAX_DISKS];
+    unsigned int port_count;
+    struct machine_port port[VIRTIO_CONSOLE_MAX_PORTS];
     unsigned int nic_count;
     struct nic nic[MACHINE_MAX_NICS]; /* opened by the launcher, before it is confined */
     bool shared_memory;               /* other processes can be given the guest's memory */

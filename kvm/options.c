@@ -33,6 +33,7 @@ enum option_id {
     OPT_DISK_RO,
     OPT_NET,
     OPT_FS,
+    OPT_PORT,
     OPT_SHARED_MEMORY,
     OPT_TRANSPORT,
     OPT_ACCEL,
@@ -71,6 +72,9 @@ static const struct {
      "a network card: tap=NAME, fd=N (a tap's), passt=SOCKET or socket-fd=N, then\n"
      "                           ,mac=ADDRESS and ,mtu=N as wanted; up to 4"},
     {"transport", "HOW", OPT_TRANSPORT, "virtio devices by pci, mmio or auto (pci)"},
+    {"port", "NAME", OPT_PORT,
+     "a stream by name, /dev/virtio-ports/NAME in the guest and the socket\n"
+     "                           port.sock_NAME here; up to 6"},
     {"fs", "tag=NAME,socket=PATH", OPT_FS,
      "a directory that the virtiofsd at PATH shares, for the guest to\n"
      "                           mount by NAME; up to 4, with --shared-memory"},
@@ -197,6 +201,28 @@ static int keep_fd(struct launcher_config *config, int fd, struct crosh_error *e
     return 0;
 }
 
+/* The name is a file's name on either side. */
+static int add_port(struct machine_config *machine, const char *name, struct crosh_error *err)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    size_t length = strlen(name);
+
+    if (length == 0 || length > VIRTIO_CONSOLE_NAME_MAX || strspn(name, allowed) != length ||
+        name[0] == '.')
+        return crosh_error_set(err, CROSH_EUSAGE,
+                               "--port takes a name of up to %d letters, digits, '.', '_' and '-', "
+                               "not '%s'",
+                               VIRTIO_CONSOLE_NAME_MAX, name);
+    if (machine->port_count == VIRTIO_CONSOLE_MAX_PORTS)
+        return crosh_error_set(err, CROSH_EUSAGE, "at most %d ports", VIRTIO_CONSOLE_MAX_PORTS);
+    for (unsigned int i = 0; i < machine->port_count; i++)
+        if (strcmp(machine->port[i].name, name) == 0)
+            return crosh_error_set(err, CROSH_EUSAGE, "there are two ports '%s'", name);
+    machine->port[machine->port_count++] = (struct machine_port){.name = name, .listen_fd = -1};
+    return 0;
+}
+
 static int parse_option(int id, struct launcher_config *config, struct crosh_error *err)
 {
     struct machine_config *machine = &config->machine;
@@ -232,6 +258,9 @@ static int parse_option(int id, struct launcher_config *config, struct crosh_err
     case OPT_DISK:
     case OPT_DISK_RO:
         ret = add_disk(machine, optarg, id == OPT_DISK_RO, err);
+        break;
+    case OPT_PORT:
+        ret = add_port(machine, optarg, err);
         break;
     case OPT_NET:
         ret = add_nic(machine, optarg, err);

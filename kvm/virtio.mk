@@ -2,7 +2,8 @@
 # Virtio: queues, the devices, and the vhost-user transport.
 kvm_libkvm_la_SOURCES += \
 	kvm/virtio/balloon.c kvm/virtio/balloon.h \
-	kvm/virtio/console.c kvm/virtio/console.h \
+	kvm/virtio/console.c kvm/virtio/console.h kvm/virtio/console-internal.h \
+	kvm/virtio/console-control.c \
 	kvm/virtio/device.c kvm/virtio/device.h \
 	kvm/virtio/fs.c kvm/virtio/fs.h \
 	kvm/virtio/rng.c kvm/virtio/rng.h \

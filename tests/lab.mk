@@ -14,6 +14,7 @@ lab_tests = \
 	tests/lab/memory.sh \
 	tests/lab/net.sh \
 	tests/lab/network.sh \
+	tests/lab/ports.sh \
 	tests/lab/sandbox.sh \
 	tests/lab/smp.sh \
 	tests/lab/snapshot.sh \

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "kvm/backend/kvm-machine.h"
+#include "kvm/port-socket.h"
 #include "kvm/virtio/balloon.h"
 #include "kvm/virtio/console.h"
 #include "kvm/virtio/net.h"
@@ -150,6 +151,12 @@ int kvm_devices_init(struct machine *machine, const struct machine_config *confi
     if (machine->host.vsock != NULL && plug(machine, machine->host.vsock, err) < 0)
         return -EIO;
     machine->console = virtio_console_new(loop, on_console_output, machine, err);
+    for (unsigned int i = 0; i < config->port_count && machine->console != NULL; i++) {
+        machine->port[i] = port_socket_new(loop, machine->console, config->port[i].name,
+                                           config->port[i].listen_fd, err);
+        if (machine->port[i] == NULL)
+            return -EIO;
+    }
     if (plug(machine, machine->console, err) < 0)
         return -EIO;
     machine->rng = virtio_rng_new(loop, err);
@@ -170,6 +177,8 @@ void kvm_devices_fini(struct machine *machine)
         virtio_net_free(machine->nic[i]);
     for (unsigned int i = 0; i < MACHINE_MAX_SHARES; i++)
         virtio_fs_free(machine->fs[i]);
+    for (unsigned int i = 0; i < VIRTIO_CONSOLE_MAX_PORTS; i++)
+        port_socket_free(machine->port[i]);
     virtio_console_free(machine->console);
     virtio_rng_free(machine->rng);
     virtio_balloon_free(machine->balloon);

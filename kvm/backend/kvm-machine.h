@@ -123,6 +123,7 @@ struct machine {
     struct kvm_disk disk[MACHINE_MAX_DISKS];
     struct kvm_hotplug hotplug;
     struct virtio_device *nic[MACHINE_MAX_NICS];
+    struct port_socket *port[VIRTIO_CONSOLE_MAX_PORTS];
     struct virtio_device *fs[MACHINE_MAX_SHARES];
     struct virtio_device *console, *rng, *balloon;
     bool is_console_in_use; /* it spoke last, not the serial port: typing goes there */

@@ -108,6 +108,18 @@ static void add_share(struct qemu_args *args, const struct fs_share *share, unsi
                        share->tag));
 }
 
+static void add_port(struct qemu_args *args, const struct machine_port *port, unsigned int index)
+{
+    if (index == 0) {
+        add(args, "-device");
+        add(args, "virtio-serial-pci");
+    }
+    add(args, "-chardev");
+    add(args, "socket,id=port%u,fd=%d,server=on,wait=off", index, port->listen_fd);
+    add(args, "-device");
+    add(args, "virtserialport,chardev=port%u,name=%s", index, port->name);
+}
+
 int qemu_args_build(struct qemu_args *args, const char *program,
                     const struct machine_config *config, int qmp_fd, int console_fd, int vsock_fd)
 {
@@ -153,6 +165,8 @@ int qemu_args_build(struct qemu_args *args, const char *program,
     add(args, "virtio-balloon-pci,id=" QEMU_BALLOON ",deflate-on-oom=on,free-page-reporting=on");
     for (unsigned int i = 0; i < config->disk_count; i++)
         add_disk(args, &config->disk[i], i);
+    for (unsigned int i = 0; i < config->port_count; i++)
+        add_port(args, &config->port[i], i);
     for (unsigned int i = 0; i < config->nic_count; i++)
         add_nic(args, &config->nic[i], i);
     for (unsigned int i = 0; i < config->share_count; i++)

@@ -265,6 +265,8 @@ become_qemu(const char *program, char *const *argv, const struct machine_config 
     for (unsigned int i = 0; i < config->nic_count; i++)
         for (unsigned int j = 0; j < config->nic[i].end->queue_count; j++)
             (void)fcntl(config->nic[i].end->fd[j], F_SETFD, 0);
+    for (unsigned int i = 0; i < config->port_count; i++)
+        (void)fcntl(config->port[i].listen_fd, F_SETFD, 0);
     (void)execv(program, argv);
     dprintf(STDERR_FILENO, "%s: %s\n", program, strerror(errno));
     _exit(127);
