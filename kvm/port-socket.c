@@ -85,7 +85,12 @@ static void on_client(void *opaque, uint32_t events)
             return;
         }
     } else if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
-        leave(port);
+        /* What it sent before it left may still be in the socket: that is read when there is room.
+         */
+        if (virtio_console_port_is_idle(port->console, port->number))
+            leave(port);
+        else
+            event_modify(port->client, 0);
         return;
     }
     watch(port);
