@@ -47,8 +47,7 @@ struct crosh_module {
 #define CROSH_MODULE(id)                                                                           \
     __asm__(".pushsection .note.crosh,\"a\",%note\n"                                               \
             ".balign 4\n.long 6, 4, 1\n.asciz \"crosh\"\n.balign 4\n.long 1\n.popsection\n");      \
-    __attribute__((visibility("default"))) extern const struct crosh_module                        \
-        id##_LTX_crosh_module;                                                                     \
+    __attribute__((visibility("default"))) extern const struct crosh_module id##_LTX_crosh_module; \
     const struct crosh_module id##_LTX_crosh_module
 
 #define CROSH_MODULE_HEADER                                                                        \
