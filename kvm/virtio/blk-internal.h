@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "kvm/disk/raw.h"
 #include "kvm/virtio/blk.h"
@@ -153,5 +154,14 @@ void blk_queue_hold(struct blk_queue *queue);
 void blk_queue_release(struct blk_queue *queue);
 /* Has a worker look at the queue. */
 void blk_queue_kick(struct blk_queue *queue);
+
+/* The clock that the rate limits go by: monotonic, in nanoseconds. */
+static inline uint64_t blk_now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
 
 #endif

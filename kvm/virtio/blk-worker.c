@@ -19,14 +19,6 @@ enum {
 
 #define NS_PER_SECOND UINT64_C(1000000000)
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
-}
-
 /* ---- With the queue's lock held ---- */
 
 static void notify(struct blk_queue *queue)
@@ -101,7 +93,7 @@ static void throttle(struct virtio_blk *blk, struct blk_queue *queue, struct blk
     unsigned int changes;
 
     pthread_mutex_lock(&blk->lock);
-    start = now_ns();
+    start = blk_now_ns();
     delay = rate_limiter_take(&blk->limiter, request->bytes, start);
     changes = blk->limit_changes;
     pthread_mutex_unlock(&blk->lock);
@@ -113,14 +105,15 @@ static void throttle(struct virtio_blk *blk, struct blk_queue *queue, struct blk
     pthread_mutex_unlock(&queue->lock);
     end = start + delay;
     pthread_mutex_lock(&blk->lock);
-    while (!blk->is_hurried && blk->limit_changes == changes && now_ns() < end) {
+    while (!blk->is_hurried && blk->limit_changes == changes && blk_now_ns() < end) {
         struct timespec until = {.tv_sec = (time_t)(end / NS_PER_SECOND),
                                  .tv_nsec = (long)(end % NS_PER_SECOND)};
 
         (void)pthread_cond_timedwait(&blk->hurry, &blk->lock, &until);
     }
     pthread_mutex_unlock(&blk->lock);
-    atomic_fetch_add_explicit(&blk->counters.throttled_ns, now_ns() - start, memory_order_relaxed);
+    atomic_fetch_add_explicit(&blk->counters.throttled_ns, blk_now_ns() - start,
+                              memory_order_relaxed);
 }
 
 static bool is_no_room(const struct blk_request *request, int code)

@@ -182,20 +182,12 @@ int virtio_blk_resize(struct virtio_device *dev, uint64_t bytes, struct crosh_er
     return code;
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 void virtio_blk_set_limits(struct virtio_device *dev, const struct rate_limits *limits)
 {
     struct virtio_blk *blk = blk_of(dev);
 
     pthread_mutex_lock(&blk->lock);
-    rate_limiter_set(&blk->limiter, limits, now_ns());
+    rate_limiter_set(&blk->limiter, limits, blk_now_ns());
     blk->limit_changes++;
     pthread_cond_broadcast(&blk->hurry);
     pthread_mutex_unlock(&blk->lock);

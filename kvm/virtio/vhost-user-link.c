@@ -7,9 +7,9 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "lib/base/deadline.h"
 #include "lib/base/unix-socket.h"
 
 /* Stopping a queue waits for what is being worked on, which may be a disk's work. */
@@ -54,23 +54,15 @@ int vhost_user_link_set(struct vhost_user_link *link, uint32_t request, const vo
     return code < 0 ? fail(link, code) : 0;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Reads one message, within the time that an answer may take. */
 static int wait_message(struct vhost_user_link *link)
 {
-    int64_t end = now_ms() + link->timeout_ms;
+    int64_t end = deadline_now() + link->timeout_ms;
 
     for (;;) {
         struct pollfd poll_fd = {.fd = link->fd, .events = POLLIN};
         int code = vhost_user_read(&link->reader, link->fd);
-        int64_t left = end - now_ms();
+        int64_t left = end - deadline_now();
 
         if (code != 0)
             return code;
