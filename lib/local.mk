@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 # libcrosh.so, and the static parts that the launcher and the agent share with it.
 
-noinst_LTLIBRARIES += lib/libbase.la lib/libwire.la lib/libfiles.la lib/librelay.la
+noinst_LTLIBRARIES += lib/libbase.la lib/libwire.la lib/libfiles.la lib/librelay.la lib/libstreams.la
 
 lib_libbase_la_SOURCES = \
 	lib/base/cleanup.h \
 	lib/base/deadline.h \
 	lib/base/error.c \
 	lib/base/sha256.c lib/base/sha256.h \
+	lib/base/sanitize.c lib/base/sanitize.h \
 	lib/base/size.c lib/base/size.h \
 	lib/base/unix-socket.c lib/base/unix-socket.h
 lib_libbase_la_CFLAGS = $(AM_CFLAGS) -fvisibility=default
@@ -36,6 +37,9 @@ lib_libfiles_la_SOURCES = $(files_sources)
 lib_libfiles_la_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
 lib_librelay_la_SOURCES = $(relay_sources)
 lib_librelay_la_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
+# Streams to the ports and sockets of a guest, asked of its agent.
+lib_libstreams_la_SOURCES = lib/streams/stream-client.c lib/streams/stream-client.h
+lib_libstreams_la_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
 relay_sources = lib/relay/pair.c lib/relay/pair.h
 files_sources = \
 	lib/files/files.h \

@@ -7,7 +7,7 @@
 
 #include <crosh/error.h>
 
-#include "modules/vsh/stream-client.h"
+#include "lib/streams/stream-client.h"
 
 struct agent_forward {
     char path[108]; /* of the socket in the guest */

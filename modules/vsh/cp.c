@@ -16,7 +16,7 @@
 #include "lib/wire/files.pb-c.h"
 #include "lib/wire/ports.h"
 #include "modules/vsh/cp-between.h"
-#include "modules/vsh/vsh-text.h"
+#include "lib/base/sanitize.h"
 
 /* How long the VM may take to accept a stream, and to answer on it. */
 #define CONNECT_TIMEOUT_MS 10000
@@ -115,7 +115,7 @@ static int remote_init(struct remote *remote, struct copy *copy, const struct pl
     if (r < 0)
         return r;
     if (answer->code != 0) {
-        vsh_text_sanitize(reason, sizeof(reason), answer->message);
+        text_sanitize(reason, sizeof(reason), answer->message);
         r = crosh_error_set(err, -EREMOTEIO, "%s: %s", place->vm,
                             reason[0] != '\0' ? reason : "the guest gave no reason");
     }
@@ -176,7 +176,7 @@ static void on_problem(void *data, const char *message)
 {
     char clean[512];
 
-    vsh_text_sanitize(clean, sizeof(clean), message);
+    text_sanitize(clean, sizeof(clean), message);
     crosh_warn(((struct copy *)data)->ctx, "%s", clean);
 }
 
@@ -302,7 +302,7 @@ static int run_cp(struct crosh_context *ctx, const struct crosh_args *args, stru
         char clean[sizeof(err->message)];
 
         /* The reason may be the guest's. */
-        vsh_text_sanitize(clean, sizeof(clean), err->message);
+        text_sanitize(clean, sizeof(clean), err->message);
         (void)memcpy(err->message, clean, sizeof(clean));
     }
     crosh_progress_finish(copy.progress, r >= 0);

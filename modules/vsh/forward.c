@@ -10,7 +10,7 @@
 
 #include "modules/vsh/auto-forward.h"
 #include "modules/vsh/forwarder.h"
-#include "modules/vsh/vsh-text.h"
+#include "lib/base/sanitize.h"
 
 struct forwarding {
     struct crosh_context *ctx;
@@ -35,7 +35,7 @@ static void on_remote(void *data, const Streams__Place *at)
         char path[257] = "";
 
         memcpy(path, at->path.data, at->path.len);
-        vsh_text_sanitize(from, sizeof(from), path);
+        text_sanitize(from, sizeof(from), path);
     }
     (void)fprintf(crosh_stderr(forwarding->ctx), "%s: %s leads to %s here\n", forwarding->vm, from,
                   endpoint_text(&forwarding->rule->to, to, sizeof(to)));

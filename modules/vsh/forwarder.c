@@ -19,7 +19,7 @@
 #include "lib/base/deadline.h"
 #include "lib/relay/pair.h"
 #include "modules/vsh/socks.h"
-#include "modules/vsh/vsh-text.h"
+#include "lib/base/sanitize.h"
 
 #define ANSWER_TIMEOUT_MS 75000
 #define SOCKS_TIMEOUT_MS  30000

@@ -9,7 +9,7 @@
 #include <crosh/error.h>
 
 #include "modules/vsh/endpoint.h"
-#include "modules/vsh/stream-client.h"
+#include "lib/streams/stream-client.h"
 
 #define FORWARDER_RULES_MAX   64
 #define FORWARDER_STREAMS_MAX 512

@@ -12,14 +12,13 @@ modules_vsh_libvsh_la_SOURCES = \
 	modules/vsh/ports.c \
 	modules/vsh/proxy.c \
 	modules/vsh/socks.c modules/vsh/socks.h \
-	modules/vsh/stream-client.c modules/vsh/stream-client.h \
 	modules/vsh/vsh-session.c modules/vsh/vsh-session.h \
 	modules/vsh/vsh-signals.c modules/vsh/vsh-signals.h \
 	modules/vsh/vsh-terminal.c modules/vsh/vsh-terminal.h \
-	modules/vsh/vsh-text.c modules/vsh/vsh-text.h \
 	modules/vsh/vsh.c
 modules_vsh_libvsh_la_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
-modules_vsh_libvsh_la_LIBADD = lib/libcrosh.la lib/libfiles.la lib/librelay.la lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS)
+modules_vsh_libvsh_la_LIBADD = lib/libcrosh.la lib/libfiles.la lib/librelay.la lib/libstreams.la \
+	lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS)
 
 pkgmodule_LTLIBRARIES += modules/vsh/vsh.la
 modules_vsh_vsh_la_SOURCES =

@@ -12,8 +12,8 @@
 #include "lib/base/deadline.h"
 #include "modules/vsh/auto-forward.h"
 #include "modules/vsh/forward.h"
-#include "modules/vsh/stream-client.h"
-#include "modules/vsh/vsh-text.h"
+#include "lib/streams/stream-client.h"
+#include "lib/base/sanitize.h"
 
 #define ANSWER_TIMEOUT_MS 15000
 #define EVENT_MAX         (64u * 1024u)
@@ -85,7 +85,7 @@ static void print(struct crosh_context *ctx, const Streams__Ports *ports,
         char port[16];
 
         (void)snprintf(port, sizeof(port), "%u", ports->ports[i]->port);
-        vsh_text_sanitize(address, sizeof(address), ports->ports[i]->address);
+        text_sanitize(address, sizeof(address), ports->ports[i]->address);
         for (size_t j = 0; j < count; j++) {
             if (recorded[j].guest == ports->ports[i]->port && recorded[j].host != 0)
                 (void)snprintf(here, sizeof(here), "127.0.0.1:%u", recorded[j].host);

@@ -14,7 +14,7 @@
 #include "lib/relay/pair.h"
 #include "modules/vsh/endpoint.h"
 #include "modules/vsh/forward.h"
-#include "modules/vsh/stream-client.h"
+#include "lib/streams/stream-client.h"
 
 /* What ssh's names of VMs end in, so that they are not taken for others. */
 #define SSH_SUFFIX ".vsh"

@@ -23,7 +23,7 @@
 #include "lib/wire/frame.h"
 #include "modules/vsh/vsh-signals.h"
 #include "modules/vsh/vsh-terminal.h"
-#include "modules/vsh/vsh-text.h"
+#include "lib/base/sanitize.h"
 
 /* How long the guest may take to start a command. */
 #define SETUP_TIMEOUT_MS 30000
@@ -175,7 +175,7 @@ static void take_exit(struct session *s, const Vsh__ConnectionStatusMessage *mes
     } else {
         return;
     }
-    vsh_text_sanitize(s->farewell, sizeof(s->farewell), message->description);
+    text_sanitize(s->farewell, sizeof(s->farewell), message->description);
 }
 
 static void take_message(struct session *s, const Vsh__HostMessage *message)
@@ -430,7 +430,7 @@ static int refused(const struct session *s, const Vsh__SetupConnectionResponse *
 {
     char reason[256];
 
-    vsh_text_sanitize(reason, sizeof(reason), response->description);
+    text_sanitize(reason, sizeof(reason), response->description);
     if (response->exit_status == 126 || response->exit_status == 127) {
         (void)dprintf(s->options->stderr_fd, "vsh: %s\n", reason);
         return (int)response->exit_status;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "modules/vsh/vsh-terminal.h"
-#include "modules/vsh/vsh-text.h"
+#include "lib/base/sanitize.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -25,7 +25,7 @@ static void sanitize(const uint8_t *data, size_t size)
     if (text != NULL && out != NULL) {
         memcpy(text, data, size);
         text[size] = '\0';
-        vsh_text_sanitize(out, room, text);
+        text_sanitize(out, room, text);
         require(memchr(out, '\0', room) != NULL);
         for (const unsigned char *p = (unsigned char *)out; *p != '\0'; p++) {
             require(*p >= ' ' && *p != 0x7f);

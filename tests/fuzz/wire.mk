@@ -24,7 +24,7 @@ tests_fuzz_fuzz_frame_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
 tests_fuzz_fuzz_frame_LDADD = lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS)
 tests_fuzz_fuzz_frame_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_vsh_client_SOURCES = tests/fuzz/fuzz-vsh-client.c \
-	modules/vsh/vsh-terminal.c modules/vsh/vsh-text.c
+	modules/vsh/vsh-terminal.c
 tests_fuzz_fuzz_vsh_client_CPPFLAGS = $(AM_CPPFLAGS)
 tests_fuzz_fuzz_vsh_client_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_vsh_client_LDADD = lib/libbase.la

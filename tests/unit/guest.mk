@@ -38,7 +38,7 @@ tests_unit_test_vsh_forward_CPPFLAGS = $(guest_unit_cppflags)
 tests_unit_test_vsh_forward_LDADD = lib/librelay.la $(guest_unit_libs)
 
 tests_unit_test_vsh_client_SOURCES = tests/unit/test-vsh-client.c \
-	modules/vsh/vsh-terminal.c modules/vsh/vsh-text.c
+	modules/vsh/vsh-terminal.c
 tests_unit_test_vsh_client_CPPFLAGS = $(guest_unit_cppflags)
 tests_unit_test_vsh_client_LDADD = $(guest_unit_libs)
 endif

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "modules/vsh/vsh-terminal.h"
-#include "modules/vsh/vsh-text.h"
+#include "lib/base/sanitize.h"
 
 /* Types text in pieces of size step; what passes is gathered, escapes shown as [END], [HELP]. */
 static void type_with(int escape, const char *text, size_t step, const char *expected)
@@ -118,7 +118,7 @@ static void text_from_the_guest_is_harmless(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         char out[64];
 
-        vsh_text_sanitize(out, sizeof(out), cases[i].text);
+        text_sanitize(out, sizeof(out), cases[i].text);
         assert_string_equal(out, cases[i].expected);
     }
 }
@@ -128,9 +128,9 @@ static void text_is_cut_between_characters(void **state)
     char out[6];
 
     (void)state;
-    vsh_text_sanitize(out, sizeof(out), "abcdefgh");
+    text_sanitize(out, sizeof(out), "abcdefgh");
     assert_string_equal(out, "abcde");
-    vsh_text_sanitize(out, sizeof(out), "abc\xe2\x82\xac");
+    text_sanitize(out, sizeof(out), "abc\xe2\x82\xac");
     assert_string_equal(out, "abc");
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The host's side of the stream protocol. */
-#include "modules/vsh/stream-client.h"
+#include "lib/streams/stream-client.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
 #include "lib/wire/ports.h"
-#include "modules/vsh/vsh-text.h"
+#include "lib/base/sanitize.h"
 
 #define CONNECT_TIMEOUT_MS 10000
 /* A guest's name server may take its time. */
@@ -46,7 +46,7 @@ static int take_answer(const uint8_t *data, size_t size, Streams__Place **at,
     if (err != NULL)
         *err = (struct crosh_error){0};
     if (answer->code != 0) {
-        vsh_text_sanitize(reason, sizeof(reason), answer->message);
+        text_sanitize(reason, sizeof(reason), answer->message);
         (void)crosh_error_set(err, -EREMOTEIO, "%s",
                               reason[0] != '\0' ? reason : "the guest gave no reason");
     } else if (at != NULL) {

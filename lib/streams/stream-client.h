@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The host's side of the stream protocol: opening streams to a VM's stream service. */
-#ifndef VSH_STREAM_CLIENT_H
-#define VSH_STREAM_CLIENT_H
+#ifndef CROSH_STREAM_CLIENT_H
+#define CROSH_STREAM_CLIENT_H
 
 #include <crosh/error.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Text from the guest, made harmless for our own messages. */
-#ifndef VSH_TEXT_H
-#define VSH_TEXT_H
+#ifndef CROSH_BASE_SANITIZE_H
+#define CROSH_BASE_SANITIZE_H
 
 #include <stddef.h>
 
@@ -10,6 +10,6 @@
  * (C0, DEL, and C1 in UTF-8) and every byte that is not part of valid UTF-8
  * replaced by '?'.
  */
-void vsh_text_sanitize(char *out, size_t size, const char *text);
+void text_sanitize(char *out, size_t size, const char *text);
 
 #endif

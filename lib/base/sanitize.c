@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Text from the guest, made harmless. */
-#include "modules/vsh/vsh-text.h"
+/* Makes foreign text harmless. */
+#include "lib/base/sanitize.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -37,7 +37,7 @@ static size_t sequence_length(const unsigned char *p)
     return length;
 }
 
-void vsh_text_sanitize(char *out, size_t size, const char *text)
+void text_sanitize(char *out, size_t size, const char *text)
 {
     const unsigned char *p = (const unsigned char *)text;
     size_t used = 0;
