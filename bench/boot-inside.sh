@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: MIT
 # The part of boot.sh that runs in the lab host: boots every candidate in turn, prints one line a
 # boot: "LABEL init_us=N ready_us=N pss_kib=N exits=N idle_ppm=N".  Arguments: repetitions, path of
-# crosh-vm ("" for none), seconds of idleness, part of the labels to run ("" for all).
+# crosh-vm, seconds of idleness, part of the labels to run ("" for all).
 set -eu
 repetitions=$1
-crosh_vm=${2-}
-idle=${3-20}
-only=${4-}
+crosh_vm=$2
+idle=$3
+only=$4
 memory=256
 image=/images/micro
 parameters="console=ttyS0 quiet panic=-1 reboot=t cryptomgr.notests"
@@ -78,10 +78,8 @@ while [ "$i" -le "$repetitions" ]; do
         qemu "qemu-tuned" microvm,rtc=on $image/vmlinuz
         qemu "qemu-tuned-pvh" microvm,rtc=on $image/vmlinux
     fi
-    if [ -n "$crosh_vm" ]; then
-        crosh "crosh-bzimage" $image/vmlinuz mmio
-        crosh "crosh-pci" $image/vmlinux pci
-        crosh "crosh" $image/vmlinux mmio
-    fi
+    crosh "crosh-bzimage" $image/vmlinuz mmio
+    crosh "crosh-pci" $image/vmlinux pci
+    crosh "crosh" $image/vmlinux mmio
     i=$((i + 1))
 done

@@ -18,53 +18,22 @@
 set -eu
 
 top=$(cd "$(dirname "$0")/.." && pwd)
-build='' prefix='' repetitions=5 clock=--icount idle=20 only=
-image=${XDG_DATA_HOME:-$HOME/.local/share}/crosh/images/micro
-while [ $# -gt 0 ]; do
-    case $1 in
-    --build) build=$2 && shift ;;
-    --prefix) prefix=$2 && shift ;;
-    --image) image=$2 && shift ;;
-    --repetitions) repetitions=$2 && shift ;;
-    --idle) idle=$2 && shift ;;
-    --only) only=$2 && shift ;;
-    --wall) clock='' ;;
-    *)
-        sed -n '3,21s/^# \{0,1\}//p' "$0" >&2
-        exit 2
-        ;;
-    esac
-    shift
-done
-timer=${build:?--build DIR is needed}/bench/boot-timer
+# shellcheck source=bench/common.sh
+. "$top/bench/common.sh"
+repetitions=5 idle=20 only=
+read_options idle only -- "$@"
+timer=$build/bench/boot-timer
 mark=$build/bench/init-mark
-for program in "$timer" "$mark"; do
-    [ -x "$program" ] || { echo "boot.sh: $program is not built" >&2 && exit 1; }
-done
-
-lab=("$top/tests/lab/lab" run --timeout 3000 --image "$image" -f "$timer" -f "$mark")
-crosh_vm=
-if [ -n "$prefix" ]; then
-    lab+=(--prefix "$prefix")
-    crosh_vm=$prefix/libexec/crosh/crosh-vm
-fi
-[ -z "$clock" ] || lab+=("$clock")
+need "$timer" "$mark"
 
 results=$(mktemp)
 trap 'rm -f "$results"' EXIT
-"${lab[@]}" "$top/bench/boot-inside.sh" "$repetitions" "$crosh_vm" "$idle" "$only" | tee "$results" |
+"${lab[@]}" --timeout 3000 -f "$timer" -f "$mark" "$top/bench/boot-inside.sh" "$repetitions" \
+    "$crosh_vm" "$idle" "$only" | tee "$results" |
     while read -r line; do printf '  %s\n' "$line" >&2; done
 
 # The median of each column, per candidate, without its first line.
-awk '
-function median(list, n,    values, i, j, t) {
-    split(list, values, " ")
-    for (i = 2; i <= n; i++)
-        for (j = i; j > 1 && values[j - 1] + 0 > values[j] + 0; j--) {
-            t = values[j]; values[j] = values[j - 1]; values[j - 1] = t
-        }
-    return n % 2 ? values[(n + 1) / 2] : (values[n / 2] + values[n / 2 + 1]) / 2
-}
+awk "$median"'
 $2 !~ /^init_us=/ { failed[$1]++; next }
 {
     if (!($1 in seen)) { seen[$1] = 1; order[++labels] = $1; next }
@@ -78,8 +47,8 @@ END {
         l = order[k]
         n = count[l]
         if (n)
-            printf "%-18s %9.1f %10.1f %12.2f %7d %8.3f %6d %7d\n", l, median(list[l, 2], n) / 1000,
-                   median(list[l, 3], n) / 1000, median(list[l, 4], n) / 1024, median(list[l, 5], n),
-                   median(list[l, 6], n) / 10000, n, failed[l]
+            printf "%-18s %9.1f %10.1f %12.2f %7d %8.3f %6d %7d\n", l, median(list[l, 2]) / 1000,
+                   median(list[l, 3]) / 1000, median(list[l, 4]) / 1024, median(list[l, 5]),
+                   median(list[l, 6]) / 10000, n, failed[l]
     }
 }' "$results"

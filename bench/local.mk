@@ -11,7 +11,7 @@ endif
 bench_boot_timer_SOURCES = bench/boot-timer.c
 bench_boot_timer_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
 bench_boot_timer_LDADD = lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS)
-EXTRA_DIST += bench/boot.sh bench/boot-inside.sh bench/ping.py bench/startup.py
+EXTRA_DIST += bench/common.sh bench/boot.sh bench/boot-inside.sh bench/ping.py bench/startup.py
 
 # How quickly a restored VM answers.
 noinst_PROGRAMS += bench/vsh-timer

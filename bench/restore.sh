@@ -13,44 +13,20 @@
 set -eu
 
 top=$(cd "$(dirname "$0")/.." && pwd)
-build='' prefix='' repetitions=5 clock=--icount memory='256 1024'
-image=${XDG_DATA_HOME:-$HOME/.local/share}/crosh/images/micro
-while [ $# -gt 0 ]; do
-    case $1 in
-    --build) build=$2 && shift ;;
-    --prefix) prefix=$2 && shift ;;
-    --image) image=$2 && shift ;;
-    --repetitions) repetitions=$2 && shift ;;
-    --memory) memory=$2 && shift ;;
-    --wall) clock='' ;;
-    *)
-        sed -n '3,14s/^# \{0,1\}//p' "$0" >&2
-        exit 2
-        ;;
-    esac
-    shift
-done
-timer=${build:?--build DIR is needed}/bench/vsh-timer
-[ -x "$timer" ] || { echo "restore.sh: $timer is not built" >&2 && exit 1; }
-prefix=${prefix:-$build/prefix}
+# shellcheck source=bench/common.sh
+. "$top/bench/common.sh"
+repetitions=5 memory='256 1024'
+read_options memory -- "$@"
+timer=$build/bench/vsh-timer
+need "$timer"
 
-lab=("$top/tests/lab/lab" run --timeout 1800 --image "$image" --prefix "$prefix" -f "$timer")
-[ -z "$clock" ] || lab+=("$clock")
 results=$(mktemp)
 trap 'rm -f "$results"' EXIT
 # shellcheck disable=SC2086 # a list of words
-"${lab[@]}" "$top/bench/restore-inside.sh" "$repetitions" "$prefix/libexec/crosh/crosh-vm" $memory |
+"${lab[@]}" --timeout 1800 -f "$timer" "$top/bench/restore-inside.sh" "$repetitions" "$crosh_vm" $memory |
     tee "$results" | while read -r line; do printf '  %s\n' "$line" >&2; done
 
-awk '
-function median(list, n,    values, i, j, t) {
-    split(list, values, " ")
-    for (i = 2; i <= n; i++)
-        for (j = i; j > 1 && values[j - 1] + 0 > values[j] + 0; j--) {
-            t = values[j]; values[j] = values[j - 1]; values[j - 1] = t
-        }
-    return n % 2 ? values[(n + 1) / 2] : (values[n / 2] + values[n / 2 + 1]) / 2
-}
+awk "$median"'
 $1 == "#" { notes = notes $0 "\n"; next }
 $2 !~ /^answer_us=/ { failed[$1]++; next }
 {
@@ -66,7 +42,7 @@ END {
     for (k = 1; k <= count; k++) {
         c = "cold-" sizes[k]; r = "restored-" sizes[k]
         if (!runs[c] || !runs[r]) { bad = 1; continue }
-        cold = median(list[c], runs[c]) / 1000; restored = median(list[r], runs[r]) / 1000
+        cold = median(list[c]) / 1000; restored = median(list[r]) / 1000
         printf "%-12s %14.1f %14.1f %8.3f %6d/%d\n", sizes[k], cold, restored, restored / cold,
                runs[r], failed[c] + failed[r]
         if (restored > cold / 10) bad = 1
