@@ -5,8 +5,7 @@
 #include "lib/base/deadline.h"
 
 /* How long each step of a stop may take before the next, harder one. */
-#define STOP_TIMEOUT_KVM_MS 10000
-#define STOP_TIMEOUT_TCG_MS 30000
+#define STOP_TIMEOUT_MS 30000
 /* How often the button is pressed meanwhile: a guest that still boots hears no press. */
 #define BUTTON_AGAIN_MS 1000
 
@@ -33,7 +32,7 @@ static void stop_next_step(struct launcher *l)
     if (l->machine == NULL)
         return; /* a reboot has just failed, and the loop is about to return */
     if (timeout == 0)
-        timeout = l->backend == &machine_kvm ? STOP_TIMEOUT_KVM_MS : STOP_TIMEOUT_TCG_MS;
+        timeout = STOP_TIMEOUT_MS;
     if (l->stop_step == STOP_NONE && guest_link_shutdown(l->link)) {
         l->stop_step = STOP_ASKED;
         event_timer_set(l->stop_timer, timeout);

@@ -28,6 +28,9 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <linux/virtio_balloon.h>
 #include <linux/virtio_ids.h>
@@ -40,7 +43,7 @@
 #define KICK_PAGES_MAX     8192
 #define KICK_SEGMENTS_MAX  512
 #define REPORTED_STATS_MAX 32 /* entries read of one buffer */
-#define WATCH_MS           250
+#define TELL_MS            250
 
 /*
  * Queue numbers (5.5.2). A driver may leave out those of features that were not agreed on
@@ -53,7 +56,10 @@ struct virtio_balloon {
     struct virtio_device dev;
     const struct virtio_balloon_ops *balloon_ops;
     void *opaque;
-    struct event_source *watch; /* looks for a change after pages came or went */
+    int written_fd; /* the driver wrote its size: on another thread */
+    struct event_source *written;
+    struct event_source *tell; /* what changed in a short while is told once */
+    bool will_tell;
     uint32_t actual_told;
     /* In pages of 4 KiB: the configuration is read and written on other threads. */
     _Atomic uint32_t target, actual;
@@ -89,18 +95,30 @@ static void balloon_config_write(struct virtio_device *dev, uint32_t offset, con
         return;
     memcpy(&actual, buf, sizeof(actual));
     atomic_store(&balloon_of(dev)->actual, le32toh(actual));
+    (void)eventfd_write(balloon_of(dev)->written_fd, 1);
 }
 
-/* The driver tells the new size some time after its pages: there may be more to come. */
-static void on_watch(void *opaque)
+static void on_written(void *opaque, uint32_t events)
+{
+    struct virtio_balloon *balloon = opaque;
+    eventfd_t count;
+
+    (void)events;
+    (void)eventfd_read(balloon->written_fd, &count);
+    if (!balloon->will_tell)
+        event_timer_set(balloon->tell, TELL_MS);
+    balloon->will_tell = true;
+}
+
+static void on_tell(void *opaque)
 {
     struct virtio_balloon *balloon = opaque;
     uint32_t actual = atomic_load(&balloon->actual);
 
+    balloon->will_tell = false;
     if (actual == balloon->actual_told)
         return;
     balloon->actual_told = actual;
-    event_timer_set(balloon->watch, WATCH_MS);
     balloon->balloon_ops->changed(balloon->opaque);
 }
 
@@ -267,8 +285,6 @@ static void balloon_kick(struct virtio_device *dev, unsigned int index)
     struct virtio_balloon *balloon = balloon_of(dev);
     struct virtqueue *vq = &dev->queue[index];
 
-    if (index <= QUEUE_DEFLATE)
-        event_timer_set(balloon->watch, WATCH_MS);
     if (index == QUEUE_INFLATE)
         inflate(vq);
     else if (index == QUEUE_DEFLATE)
@@ -316,15 +332,32 @@ static const struct virtio_device_ops balloon_ops = {
     .restore = balloon_restore,
 };
 
+static void free_balloon(struct virtio_balloon *balloon)
+{
+    event_remove(balloon->tell);
+    event_remove(balloon->written);
+    if (balloon->written_fd >= 0)
+        close(balloon->written_fd);
+    free(balloon);
+}
+
 struct virtio_device *virtio_balloon_new(struct event_loop *loop,
                                          const struct virtio_balloon_ops *ops, void *opaque,
                                          struct crosh_error *err)
 {
     struct virtio_balloon *balloon = calloc(1, sizeof(*balloon));
 
-    if (balloon == NULL || (balloon->watch = event_timer_add(loop, on_watch, balloon)) == NULL) {
+    if (balloon == NULL) {
         crosh_error_errno(err, "virtio-balloon");
-        free(balloon);
+        return NULL;
+    }
+    balloon->written_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (balloon->written_fd < 0 ||
+        (balloon->written = event_add(loop, balloon->written_fd, EPOLLIN, on_written, balloon)) ==
+            NULL ||
+        (balloon->tell = event_timer_add(loop, on_tell, balloon)) == NULL) {
+        crosh_error_errno(err, "virtio-balloon");
+        free_balloon(balloon);
         return NULL;
     }
     virtio_device_init(&balloon->dev, &balloon_ops, loop, BALLOON_QUEUES);
@@ -343,8 +376,7 @@ void virtio_balloon_free(struct virtio_device *dev)
     if (dev == NULL)
         return;
     virtio_device_stop(dev);
-    event_remove(balloon_of(dev)->watch);
-    free(balloon_of(dev));
+    free_balloon(balloon_of(dev));
 }
 
 void virtio_balloon_set_target(struct virtio_device *dev, uint64_t bytes)
