@@ -11,6 +11,7 @@ guest_agent_crosh_agent_SOURCES = \
 	guest/agent/guest-link.c guest/agent/guest-link.h \
 	guest/agent/kernel-params.c guest/agent/kernel-params.h \
 	guest/agent/log.c guest/agent/log.h \
+	guest/agent/lxd.c guest/agent/lxd.h \
 	guest/agent/main.c \
 	guest/agent/modules.c guest/agent/modules.h \
 	guest/agent/mounts.c guest/agent/mounts.h \

@@ -84,6 +84,7 @@ EXTRA_lib_libcrosh_la_DEPENDENCIES = lib/libcrosh.map
 EXTRA_DIST += lib/libcrosh.map
 
 include lib/vm/local.mk
+include lib/lxd/local.mk
 
 croshincludedir = $(includedir)/crosh
 croshinclude_HEADERS = \

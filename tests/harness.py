@@ -233,6 +233,9 @@ def main(set_up=None, tear_down=None):
             except Exception:  # pylint: disable=broad-except # a case may fail in any way
                 failed += 1
                 print(f"FAILED  {function.__name__}\n{traceback.format_exc()}", flush=True)
+    except Skip as reason:
+        skipped += 1
+        print(f"skipped: {reason}", flush=True)
     except Exception:  # pylint: disable=broad-except
         failed += 1
         print(f"FAILED  set-up\n{traceback.format_exc()}", flush=True)

@@ -18,4 +18,5 @@ include tests/e2e/local.mk
 include tests/agent.mk
 include tests/shell.mk
 include tests/vmc.mk
+include tests/lxd.mk
 include tests/kvm/local.mk

@@ -122,20 +122,14 @@ static int exec_words(const Vsh__SetupConnectionRequest *request, struct crosh_e
     return crosh_error_errno(err, "cannot run '%s'", argv[0]);
 }
 
-int command_exec(const Vsh__SetupConnectionRequest *request, int terminal, int *failure_status,
-                 struct crosh_error *err)
+int command_exec(const Vsh__SetupConnectionRequest *request, const struct target *target,
+                 int terminal, int *failure_status, struct crosh_error *err)
 {
-    const struct target *target = target_find(request->target, err);
     struct user user;
-    int r;
+    int r = target != NULL ? target_enter(target, err) : 0;
 
-    if (target == NULL)
-        return -ENOENT;
-    if (target->enter != NULL) {
-        r = target->enter(target, err);
-        if (r < 0)
-            return r;
-    }
+    if (r < 0)
+        return r;
     r = user_lookup(&user, request->user, USERS_PASSWD_FILE, USERS_GROUP_FILE, err);
     if (r < 0)
         return r;
@@ -185,12 +179,27 @@ static void plumbing_fini(struct plumbing *plumbing)
     }
 }
 
-static int plumb(struct plumbing *plumbing, const Vsh__SetupConnectionRequest *request,
-                 struct crosh_error *err)
+static int plumb_terminal(struct plumbing *plumbing, const Vsh__SetupConnectionRequest *request,
+                          const struct target *target, struct crosh_error *err)
 {
-    *plumbing = (struct plumbing){.pty = {-1, -1}, .theirs = {-1, -1, -1}, .ours = {-1, -1, -1}};
+    cleanup_close int terminals = target_terminals(target, err);
+    int r;
+
+    if (terminals < 0 && target->is_container)
+        return terminals;
+    r = pty_open(&plumbing->pty, terminals, request->window_rows, request->window_cols, err);
+    /* Only what is the container's can be given to its users from inside. */
+    if (r == 0 && target->is_container &&
+        fchown(plumbing->pty.slave, target->root_uid, target->root_gid) < 0)
+        return crosh_error_errno(err, "cannot give the terminal to the container");
+    return r;
+}
+
+static int plumb(struct plumbing *plumbing, const Vsh__SetupConnectionRequest *request,
+                 const struct target *target, struct crosh_error *err)
+{
     if (!request->nopty)
-        return pty_open(&plumbing->pty, request->window_rows, request->window_cols, err);
+        return plumb_terminal(plumbing, request, target, err);
     for (int i = 0; i < 3; i++) {
         int fds[2];
         int is_input = i == STDIN_FILENO;
@@ -214,7 +223,8 @@ static_assert(sizeof(struct exec_report) <= PIPE_BUF, "a report arrives whole");
 
 /* The new process: becomes the command, or reports why not and ends. */
 static _Noreturn void run_child(const struct plumbing *plumbing,
-                                const Vsh__SetupConnectionRequest *request, int report)
+                                const Vsh__SetupConnectionRequest *request,
+                                const struct target *target, int report)
 {
     struct exec_report told = {0};
 
@@ -226,7 +236,7 @@ static _Noreturn void run_child(const struct plumbing *plumbing,
         }
     }
     if (told.err.code == 0)
-        (void)command_exec(request, plumbing->pty.slave, &told.failure_status, &told.err);
+        (void)command_exec(request, target, plumbing->pty.slave, &told.failure_status, &told.err);
     /* A parent that is gone needs no report. */
     if (write(report, &told, sizeof(told)) < 0)
         _exit(STATUS_NOT_EXECUTABLE);
@@ -274,14 +284,20 @@ static int adopt(struct command *command, struct plumbing *plumbing, struct cros
 int command_start(struct command *command, const Vsh__SetupConnectionRequest *request,
                   struct crosh_error *err)
 {
-    cleanup(plumbing_fini) struct plumbing plumbing;
+    cleanup(plumbing_fini) struct plumbing plumbing = {
+        .pty = {-1, -1}, .theirs = {-1, -1, -1}, .ours = {-1, -1, -1}};
+    cleanup(target_fini) struct target target;
     cleanup_close int report_read = -1;
     cleanup_close int report_write = -1;
     int report[2];
-    int r = plumb(&plumbing, request, err);
+    int r = target_open(&target, request->target, err);
 
     *command = (struct command){
         .pidfd = -1, .input = -1, .output = -1, .error_output = -1, .terminal = -1};
+    if (r == 0)
+        r = plumb(&plumbing, request, &target, err);
+    if (r == 0)
+        r = target_adopt_children(&target, err);
     if (r < 0)
         return r;
     if (pipe2(report, O_CLOEXEC) < 0)
@@ -292,10 +308,11 @@ int command_start(struct command *command, const Vsh__SetupConnectionRequest *re
     if (command->pid < 0)
         return crosh_error_errno(err, "cannot start a process");
     if (command->pid == 0)
-        run_child(&plumbing, request, report_write);
+        run_child(&plumbing, request, &target, report_write);
 
     (void)close(move_fd(report_write));
     r = await_exec(report_read, &command->failure_status, err);
+    command->shown_pid = target_pid(&target, command->pid);
     if (r == 0)
         r = adopt(command, &plumbing, err);
     if (r < 0) {

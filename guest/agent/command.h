@@ -8,12 +8,14 @@
 
 #include <crosh/error.h>
 
+#include "guest/agent/target.h"
 #include "lib/wire/vsh.pb-c.h"
 
 /* A running command and our ends of its descriptors, all non-blocking; -1: none. */
 struct command {
-    pid_t pid; /* leads a session and a process group of its own */
-    int pidfd; /* readable once it has ended */
+    pid_t pid;       /* leads a session and a process group of its own */
+    pid_t shown_pid; /* its number among the target's processes */
+    int pidfd;       /* readable once it has ended */
     int input;
     int output;
     int error_output; /* -1 with a terminal */
@@ -24,7 +26,8 @@ struct command {
 
 /*
  * Starts what the request asks for. 0 once it is executing; negative with the
- * reason when anything on the way there failed, to the exec itself.
+ * reason when anything on the way there failed, to the exec itself. For a container, all
+ * later children of this process are the container's as well.
  */
 int command_start(struct command *command, const Vsh__SetupConnectionRequest *request,
                   struct crosh_error *err);
@@ -39,12 +42,12 @@ void command_signal(const struct command *command, int signal_number);
 int command_exit_status(int wait_status);
 
 /*
- * For a process of its own: executes what the request asks for. terminal: the
- * descriptor to take as controlling terminal, or -1 to leave fds 0 to 2 as they
- * are. Returns only on failure, negative with the reason; failure_status (may be
- * NULL) is then as in struct command.
+ * For a process of its own: executes what the request asks for in the target (NULL: the VM).
+ * terminal: the descriptor to take as controlling terminal, or -1 to leave fds 0 to 2 as they are.
+ * Returns only on failure, negative with the reason; failure_status (may be NULL) is then as in
+ * struct command.
  */
-int command_exec(const Vsh__SetupConnectionRequest *request, int terminal, int *failure_status,
-                 struct crosh_error *err);
+int command_exec(const Vsh__SetupConnectionRequest *request, const struct target *target,
+                 int terminal, int *failure_status, struct crosh_error *err);
 
 #endif

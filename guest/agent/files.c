@@ -48,13 +48,12 @@ static void linger(struct files_link *link)
 /* Becomes the user that was asked for, at home. */
 static int become(const Files__Request *request, struct crosh_error *err)
 {
-    const struct target *target = target_find(request->target, err);
+    cleanup(target_fini) struct target target;
     struct user user;
-    int r;
+    int r = target_open(&target, request->target, err);
 
-    if (target == NULL)
-        return -ENOENT;
-    r = target->enter != NULL ? target->enter(target, err) : 0;
+    if (r == 0)
+        r = target_enter(&target, err);
     if (r == 0)
         r = user_lookup(&user, request->user, USERS_PASSWD_FILE, USERS_GROUP_FILE, err);
     if (r < 0)

@@ -183,7 +183,7 @@ static void run_console(struct pid1 *pid1)
         agent_log("there is no console for a shell");
         return;
     }
-    if (command_exec(&request, terminal, NULL, &err) < 0)
+    if (command_exec(&request, NULL, terminal, NULL, &err) < 0)
         agent_log("console shell: %s", err.message);
 }
 

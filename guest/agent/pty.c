@@ -4,10 +4,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -16,9 +18,27 @@
 /* Debian's and everybody's group "tty", which write(1) and mesg(1) go by. */
 #define TTY_GID 5
 
-int pty_open(struct pty *pty, int rows, int cols, struct crosh_error *err)
+/* The multiplexer of that devpts, and nothing else that may have been put in its place. */
+static int open_master(int directory)
 {
-    cleanup_close int master = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    cleanup_close int fd = -1;
+    struct statfs fs;
+
+    if (directory < 0)
+        return posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (fstatfs(directory, &fs) < 0)
+        return -1;
+    if (fs.f_type != DEVPTS_SUPER_MAGIC) {
+        errno = ENODEV;
+        return -1;
+    }
+    fd = openat(directory, "ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+    return move_fd(fd);
+}
+
+int pty_open(struct pty *pty, int directory, int rows, int cols, struct crosh_error *err)
+{
+    cleanup_close int master = open_master(directory);
     cleanup_close int slave = -1;
     struct termios termios;
 

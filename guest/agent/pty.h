@@ -13,7 +13,8 @@ struct pty {
     int slave;
 };
 
-int pty_open(struct pty *pty, int rows, int cols, struct crosh_error *err);
+/* directory: a mounted devpts that the terminal shall be of, or -1: the one at /dev/pts. */
+int pty_open(struct pty *pty, int directory, int rows, int cols, struct crosh_error *err);
 
 /* Out-of-range sizes are clamped; the kernel tells the foreground group by SIGWINCH. */
 void pty_resize(int master, int rows, int cols);

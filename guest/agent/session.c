@@ -514,7 +514,7 @@ static int set_up(struct session *s)
             linger(s->socket);
         return r;
     }
-    if (send_ready(s->socket, s->command.pid, s->has_credit ? INPUT_WINDOW : 0) < 0)
+    if (send_ready(s->socket, s->command.shown_pid, s->has_credit ? INPUT_WINDOW : 0) < 0)
         s->is_lost = true;
     return 0;
 }

@@ -25,12 +25,12 @@
 #include "guest/agent/log.h"
 #include "guest/agent/places.h"
 #include "guest/agent/ports.h"
-#include "guest/agent/target.h"
 #include "guest/agent/users.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
 #include "lib/relay/pair.h"
 #include "lib/wire/frame.h"
+#include "lib/wire/ports.h"
 #include "lib/wire/streams.pb-c.h"
 
 #define REQUEST_MAX        4096u
@@ -335,9 +335,8 @@ static void begin(struct service *service, struct stream *stream, const Streams_
     if (request->version != 1)
         r = crosh_error_set(&err, -EPROTONOSUPPORT, "version %u of the protocol is not known",
                             request->version);
-    /* Containers share this process's network, not its sockets; there are none to enter yet. */
-    if (r == 0 && target_find(request->target, &err) == NULL)
-        r = err.code;
+    if (r == 0 && *request->target != '\0' && strcmp(request->target, VSH_TARGET_VM) != 0)
+        r = crosh_error_set(&err, -ENOENT, "no such container '%s'", request->target);
     if (r == 0)
         r = user_lookup(&user, request->user, USERS_PASSWD_FILE, USERS_GROUP_FILE, &err);
     if (r == 0)

@@ -8,6 +8,9 @@
 #define PORT_FILES      9003u /* in the guest: copies of files (files.proto) */
 #define PORT_GUEST_LINK 7777u /* on the host: the agent's stream to its launcher (guest.proto) */
 
+/* LXD's unix socket in the guest. */
+#define LXD_SOCKET "/var/lib/lxd/unix.socket"
+
 #define VSH_TARGET_VM "vm_shell" /* the target that means the VM itself */
 
 #endif

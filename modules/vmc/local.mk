@@ -6,6 +6,21 @@ modules_vmc_libvmc_la_SOURCES = \
 	modules/vmc/balloon.c \
 	modules/vmc/cid.c modules/vmc/cid.h \
 	modules/vmc/console.c \
+	modules/vmc/container/change.c \
+	modules/vmc/container/command.c \
+	modules/vmc/container/common.c \
+	modules/vmc/container/complete.c \
+	modules/vmc/container/container.h \
+	modules/vmc/container/create.c \
+	modules/vmc/container/exec.c \
+	modules/vmc/container/image.c \
+	modules/vmc/container/limits.c \
+	modules/vmc/container/list.c \
+	modules/vmc/container/logs.c \
+	modules/vmc/container/make.c \
+	modules/vmc/container/power.c \
+	modules/vmc/container/setup.c \
+	modules/vmc/container/transfer.c \
 	modules/vmc/events.c \
 	modules/vmc/figures.c modules/vmc/figures.h \
 	modules/vmc/disk.c \
@@ -24,8 +39,8 @@ modules_vmc_libvmc_la_SOURCES = \
 	modules/vmc/store.c \
 	modules/vmc/text.c modules/vmc/text.h \
 	modules/vmc/vmc.c modules/vmc/vmc.h
-modules_vmc_libvmc_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(PROTOBUF_C_CFLAGS)
-modules_vmc_libvmc_la_LIBADD = lib/libcrosh.la $(JANSSON_LIBS)
+modules_vmc_libvmc_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS)
+modules_vmc_libvmc_la_LIBADD = lib/libcrosh.la lib/liblxd.la $(JANSSON_LIBS) $(ZSTD_LIBS)
 
 pkgmodule_LTLIBRARIES += modules/vmc/vmc.la
 modules_vmc_vmc_la_SOURCES =

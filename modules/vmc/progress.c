@@ -29,8 +29,9 @@ static void draw(struct progress *progress)
 {
     if (!progress->is_live || progress->stage == NULL)
         return;
-    (void)fprintf(progress->out, "\r\033[K  %-*s %.1f s ...", NAME_WIDTH, progress->stage,
-                  (double)(deadline_now() - progress->began_ms) / 1000.0);
+    (void)fprintf(progress->out, "\r\033[K  %-*s %.1f s ...%s%s", NAME_WIDTH, progress->stage,
+                  (double)(deadline_now() - progress->began_ms) / 1000.0,
+                  progress->detail[0] != '\0' ? " " : "", progress->detail);
     (void)fflush(progress->out);
 }
 
@@ -38,6 +39,13 @@ void progress_begin(struct progress *progress, const char *name)
 {
     progress->stage = name;
     progress->began_ms = deadline_now();
+    progress->detail[0] = '\0';
+    draw(progress);
+}
+
+void progress_detail(struct progress *progress, const char *text)
+{
+    (void)snprintf(progress->detail, sizeof(progress->detail), "%s", text);
     draw(progress);
 }
 

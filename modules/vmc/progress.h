@@ -13,6 +13,7 @@ struct progress {
     bool is_live;      /* a terminal: the current stage is drawn and redrawn in place */
     const char *stage; /* the one under way; NULL: none */
     int64_t began_ms;
+    char detail[64]; /* how far it is, behind the time; empty: not known */
 };
 
 void progress_init(struct progress *progress, struct crosh_context *ctx);
@@ -22,6 +23,9 @@ void progress_begin(struct progress *progress, const char *name);
 
 /* Redraws the running time; call it some ten times a second when is_live. */
 void progress_tick(struct progress *progress);
+
+/* How far the stage is, already harmless text; drawn when is_live. */
+void progress_detail(struct progress *progress, const char *text);
 
 /* The stage is done; after elapsed_us, or, below 0, the time since it began. */
 void progress_done(struct progress *progress, int64_t elapsed_us);

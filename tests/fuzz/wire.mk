@@ -3,13 +3,17 @@
 
 if ENABLE_FUZZING
 wire_fuzzers = tests/fuzz/fuzz-files tests/fuzz/fuzz-socks tests/fuzz/fuzz-streams \
-	tests/fuzz/fuzz-frame tests/fuzz/fuzz-vsh-client
+	tests/fuzz/fuzz-frame tests/fuzz/fuzz-vsh-client tests/fuzz/fuzz-lxd
 noinst_PROGRAMS += $(wire_fuzzers)
 
 tests_fuzz_fuzz_files_SOURCES = tests/fuzz/fuzz-files.c
 tests_fuzz_fuzz_files_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
 tests_fuzz_fuzz_files_LDADD = lib/libfiles.la lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS)
 tests_fuzz_fuzz_files_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_lxd_SOURCES = tests/fuzz/fuzz-lxd.c $(lxd_parsers)
+tests_fuzz_fuzz_lxd_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+tests_fuzz_fuzz_lxd_LDADD = lib/libbase.la $(JANSSON_LIBS)
+tests_fuzz_fuzz_lxd_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_socks_SOURCES = tests/fuzz/fuzz-socks.c \
 	modules/vsh/endpoint.c modules/vsh/socks.c
 tests_fuzz_fuzz_socks_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)

@@ -6,6 +6,7 @@ guest_unit_tests = \
 	tests/unit/test-agent-parts \
 	tests/unit/test-frame \
 	tests/unit/test-frame-queue \
+	tests/unit/test-lxd \
 	tests/unit/test-sha256 \
 	tests/unit/test-vsh-client \
 	tests/unit/test-vsh-forward
@@ -27,6 +28,10 @@ tests_unit_test_frame_LDADD = $(guest_unit_libs)
 tests_unit_test_frame_queue_SOURCES = tests/unit/test-frame-queue.c
 tests_unit_test_frame_queue_CPPFLAGS = $(guest_unit_cppflags)
 tests_unit_test_frame_queue_LDADD = $(guest_unit_libs)
+
+tests_unit_test_lxd_SOURCES = tests/unit/test-lxd.c $(lxd_parsers)
+tests_unit_test_lxd_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_lxd_LDADD = lib/libbase.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
 
 tests_unit_test_sha256_SOURCES = tests/unit/test-sha256.c
 tests_unit_test_sha256_CPPFLAGS = $(guest_unit_cppflags)

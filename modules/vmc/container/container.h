@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* What the commands of "vmc container" share: the way to LXD, waiting, and each other's parts. */
+#ifndef VMC_CONTAINER_H
+#define VMC_CONTAINER_H
+
+#include <stdbool.h>
+
+#include <crosh/command.h>
+
+#include "lib/lxd/client.h"
+#include "lib/lxd/names.h"
+#include "modules/vmc/progress.h"
+
+/* The commands, as their table (command.c) finds them. */
+crosh_run_fn container_create;                                   /* create.c */
+crosh_run_fn container_list, container_info;                     /* list.c */
+crosh_run_fn container_start, container_stop, container_restart; /* power.c */
+crosh_run_fn container_delete, container_rename, container_copy; /* change.c */
+crosh_run_fn container_snapshot, container_restore;              /* change.c */
+crosh_run_fn container_logs;                                     /* logs.c */
+crosh_run_fn container_exec;                                     /* exec.c */
+crosh_run_fn container_export, container_import;                 /* transfer.c */
+crosh_run_fn container_limits;                                   /* limits.c */
+
+/* complete.c: names of containers of the VM named before. */
+crosh_complete_fn container_complete;
+
+/* What a container is called while it is made, so that none is ever seen half-made. */
+#define CONTAINER_MAKING_PREFIX "crosh-new-"
+/* Keys of its configuration: its name to be, and whether its user was set up ("pending", "done").
+ */
+#define CONTAINER_KEY_NAME  "user.crosh.name"
+#define CONTAINER_KEY_SETUP "user.crosh.setup"
+#define CONTAINER_KEY_USER  "user.crosh.user"
+
+/* The name under which a container of that name is made. */
+void container_making_name(const char *name, char making[LXD_NAME_MAX + 1]);
+
+/* The LXD of the VM that the argument "vm" names, to be closed with lxd_close(); NULL with err
+   filled. */
+struct lxd *container_open(struct crosh_context *ctx, const struct crosh_args *args,
+                           struct crosh_error *err);
+
+/* The argument's text if it can name a container, else NULL with err filled. */
+const char *container_name(const struct crosh_args *args, const char *argument,
+                           struct crosh_error *err);
+
+/* The container as LXD describes it, with its state; -ENOENT says so by name. */
+int container_get(struct lxd *lxd, const char *name, json_t **object, struct crosh_error *err);
+
+/* Work of LXD's that a command waits for and shows. */
+struct container_work {
+    struct crosh_context *ctx;
+    struct lxd *lxd;
+    struct progress progress;
+    int64_t deadline;
+};
+
+void container_work_init(struct container_work *work, struct crosh_context *ctx, struct lxd *lxd,
+                         int64_t deadline);
+
+/*
+ * Has LXD do something, shown as a stage (a name that lives on), and waits for its end as
+ * lxd_wait() does; metadata may be NULL. id, if not NULL, gets the operation's.
+ */
+int container_do(struct container_work *work, const char *stage, const char *method,
+                 const char *path, const json_t *body, char *id, json_t **metadata,
+                 struct crosh_error *err);
+
+/* Waits for an operation that was begun, shown as a stage. */
+int container_wait(struct container_work *work, const char *stage, const char *id,
+                   json_t **metadata, struct crosh_error *err);
+
+/*
+ * For a command that stops waiting while LXD goes on: says so on stderr, with how to watch.
+ * Returns CROSH_EXIT_TIMEOUT, which is no failure.
+ */
+int container_still_busy(const struct container_work *work, const char *name, const char *what);
+
+/* make.c: says what a new container shall be: an object for LXD without a name. */
+typedef int container_describe_fn(void *data, json_t **body, struct crosh_error *err);
+
+/*
+ * Has LXD make a container, or waits for LXD that is at it already (then describe() is not
+ * asked). 0 when it is there and whole; CROSH_EXIT_TIMEOUT when LXD still works on it at the
+ * deadline, after saying so; or negative, and it is not there, or, with -EINTR, the error says
+ * how things stand.
+ */
+int container_make(struct container_work *work, const char *name, container_describe_fn *describe,
+                   void *data, struct crosh_error *err);
+
+/* A program of "argv" in the running container, by LXD itself: its exit status with the end of
+   its error output in told, or negative. environment is borrowed. */
+int container_run_in(struct container_work *work, const char *stage, const char *name,
+                     const char *const *argv, const json_t *environment, char *told, size_t size,
+                     struct crosh_error *err);
+
+/* setup.c: whom to make a user of the container. */
+struct container_user {
+    char name[33];
+    unsigned int uid;
+};
+
+/* The user that the option asks for, or (NULL) one for the host's own user. */
+int container_user_choose(struct container_user *user, const char *option, struct crosh_error *err);
+
+/* Makes the user in the running container, and gives it the host's time zone and locale. */
+int container_setup(struct container_work *work, const char *name,
+                    const struct container_user *user, struct crosh_error *err);
+
+/* image.c: where a new container comes from. */
+struct container_image {
+    char fingerprint[65]; /* of an image that this VM's LXD has */
+};
+
+/* Has the VM's LXD hold the image of these two files, sending them when it does not. */
+int container_image_upload(struct container_work *work, int rootfs, int metadata,
+                           struct container_image *image, struct crosh_error *err);
+
+/* The same for the default image, which is built on this host when it was not yet. */
+int container_image_default(struct container_work *work, struct container_image *image,
+                            struct crosh_error *err);
+
+#endif

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: MIT
+# The vmc container commands and sessions in containers, against a real LXD in namespaces of this
+# host.
+lxd_tests = \
+	tests/lxd/containers.py
+TESTS += $(lxd_tests)
+EXTRA_DIST += $(lxd_tests) tests/lxd/lxdhost.py

@@ -1,0 +1,339 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""vmc container and vsh against a real LXD, whose containers run, in namespaces of this host."""
+
+import json
+import os
+import pwd
+import re
+import stat
+import subprocess
+import time
+
+from harness import CROSH, Home, case, contains, equal, main, wait_for
+from launcher import Launcher
+from lxdhost import Lxd, tiny_image
+
+home = Home()
+lxd = None
+launcher = None
+rootfs = metadata = None
+
+
+def set_up():
+    """One LXD serves all cases."""
+    global lxd, launcher, rootfs, metadata  # pylint: disable=global-statement
+    lxd = Lxd()
+    launcher = Launcher(home, "alpha", around=lxd.around)
+    (home.path / "image").mkdir()
+    rootfs, metadata = map(str, tiny_image(home.path / "image"))
+
+
+def tear_down():
+    """Ends it."""
+    if launcher is not None:
+        launcher.close()
+    if lxd is not None:
+        lxd.close()
+    home.close()
+
+
+def crosh(*words, status=0, **options):
+    """Runs one command; what it printed, after its status was looked at."""
+    done = home.run("--", *words, **options)
+    equal(done.returncode, status, f"status of {' '.join(words)}: {done.stderr}")
+    return done.stdout
+
+
+def refused(*words, status, text):
+    """Runs one command that fails so."""
+    done = home.run("--", *words)
+    equal((done.returncode, done.stdout), (status, ""), " ".join(words))
+    contains(done.stderr, text)
+    return done.stderr
+
+
+def containers():
+    """{name: state} by vmc container list."""
+    return {item["name"]: item["state"]
+            for item in json.loads(crosh("vmc", "container", "list", "--json", "alpha"))}
+
+
+@case
+def nothing_yet():
+    """No containers: an empty list, and errors that say so."""
+    equal(crosh("vmc", "container", "list", "alpha"), "NAME  STATE  ADDRESS  SNAPSHOTS  IMAGE\n")
+    equal(json.loads(crosh("vmc", "container", "list", "--json", "alpha")), [])
+    for words in (("info", "alpha", "none"), ("start", "alpha", "none"), ("stop", "alpha", "none"),
+                  ("logs", "alpha", "none"), ("delete", "-y", "alpha", "none"),
+                  ("rename", "alpha", "none", "some"), ("copy", "alpha", "none", "some"),
+                  ("snapshot", "alpha", "none"), ("restore", "alpha", "none", "snap"),
+                  ("limits", "alpha", "none"), ("export", "alpha", "none", "/nowhere/file")):
+        refused("vmc", "container", *words, status=3,
+                text="no such container in VM alpha: none\nhint: see: vmc container list alpha\n")
+    refused("vsh", "alpha", "none", "--", "id", status=1, text="vsh: no such container 'none'\n")
+
+
+@case
+def bad_words():
+    """What cannot be a name or a source is refused before LXD is asked."""
+    refused("vmc", "container", "alpha", "c 1", status=2,
+            text="'c 1' cannot be the name of a container\nhint: a name is 1 to 63 letters")
+    refused("vmc", "container", "alpha", "c\x1b[31m1", status=2, text="'c?[31m1' cannot be")
+    refused("vmc", "container", "alpha", "1c", status=2, text="cannot be the name")
+    refused("vmc", "container", "alpha", "c1-", status=2, text="cannot be the name")
+    refused("vmc", "container", "alpha", "crosh-new-c1", status=2, text="are being made")
+    refused("vmc", "container", "alpha", "c1", "http://127.0.0.1/", "x", status=2,
+            text="LXD takes images by https only")
+    refused("vmc", "container", "alpha", "c1", "ftp://127.0.0.1/", "x", status=2,
+            text="not a server (https://...)")
+    refused("vmc", "container", "alpha", "c1", "https://127.0.0.1/", status=2,
+            text="a server needs an image's name behind it")
+    refused("vmc", "container", "alpha", "c1", "/nowhere/rootfs", metadata, status=3,
+            text="/nowhere/rootfs: No such file or directory")
+    refused("vmc", "container", "alpha", "c1", "--user", "Jane Doe", status=2,
+            text="'Jane Doe' cannot be the name of a user")
+    refused("vmc", "container", "alpha", "c1", "--container_name=c2", status=2,
+            text="--container_name: another name than c1")
+    refused("vmc", "container", "list", "beta", status=3, text="there is no VM named beta")
+    equal(containers(), {})
+
+
+@case
+def made_from_files():
+    """ROOTFS METADATA: there, running, with a user; and nothing left of its making."""
+    done = home.run("--", "vmc", "container", "alpha", "c1", rootfs, metadata, "--user", "jdoe")
+    equal((done.returncode, done.stdout), (0, ""), done.stderr)
+    equal(re.findall(r"^  (\w+) +\d+\.\d\d s$", done.stderr, re.M),
+          ["image", "container", "start", "user"])
+    equal(containers(), {"c1": "running"})
+    equal(crosh("vsh", "--user", "jdoe", "alpha", "c1", "--", "sh", "-c", "id; pwd; hostname"),
+          "uid=1000(jdoe) gid=1000(jdoe) groups=29(audio),1000(jdoe)\n/home/jdoe\nc1\n")
+    equal(crosh("vsh", "alpha", "c1", "--", "stat", "-c", "%U", "/home/jdoe"), "jdoe\n")
+    equal(json.loads(lxd.run("lxc", "query", "/1.0/operations")).get("running", []), [])
+    # What LXD recorded of the set-up is gone.
+    equal([path for path in json.loads(lxd.run("lxc", "query", "/1.0/instances/c1/logs"))
+           if "exec" in path], [])
+
+
+@case
+def again():
+    """The same command again starts what does not run and changes nothing else."""
+    done = home.run("--", "vmc", "container", "alpha", "c1")
+    equal((done.returncode, done.stdout, done.stderr), (0, "", ""))
+    crosh("vmc", "container", "stop", "alpha", "c1")
+    equal(containers(), {"c1": "stopped"})
+    done = home.run("--", "vmc", "container", "alpha", "c1", rootfs, metadata)
+    equal(done.returncode, 0, done.stderr)
+    contains(done.stderr, "container c1 is there already: nothing is taken from " + rootfs)
+    equal(containers(), {"c1": "running"})
+    equal(crosh("vsh", "alpha", "c1", "--", "grep", "-c", "jdoe", "/etc/passwd"), "1\n")
+
+
+@case
+def own_user():
+    """Without --user it is named as the host's user; root stays root's name alone."""
+    crosh("vmc", "container", "alpha", "own", rootfs, metadata)
+    own = pwd.getpwuid(os.getuid()).pw_name
+    name = own if own != "root" else "user"
+    contains(crosh("vsh", "alpha", "own", "--", "cat", "/etc/passwd"), f"{name}:x:1000:1000:")
+    crosh("vmc", "container", "delete", "-y", "-f", "alpha", "own")
+
+
+@case
+def shown():
+    """list and info, for people and for programs."""
+    wait_for(lambda: json.loads(crosh("vmc", "container", "info", "--json", "alpha", "c1"))
+             ["addresses"] != [], 120, "an address")
+    info = json.loads(crosh("vmc", "container", "info", "--json", "alpha", "c1"))
+    equal({key: info[key] for key in ("name", "state", "image", "privileged", "snapshots")},
+          {"name": "c1", "state": "running", "image": "Tiny tiny", "privileged": False,
+           "snapshots": []})
+    equal(len(info["addresses"]), 1)
+    equal(info["addresses"][0].startswith("100.115.93."), True, info["addresses"][0])
+    contains(crosh("vmc", "container", "info", "alpha", "c1"),
+             f"addresses   {info['addresses'][0]}\n")
+    contains(crosh("vmc", "container", "list", "alpha"),
+             f"c1    running  {info['addresses'][0]:<14}  0          Tiny tiny\n")
+
+
+@case
+def inside():
+    """A session in a container: its processes, network, limits and terminals, not the VM's."""
+    equal(crosh("vsh", "alpha", "c1", "--", "cat", "/proc/1/comm"), "init\n")
+    equal(crosh("vsh", "alpha", "c1", "--", "cat", "/proc/self/uid_map").split(),
+          ["0", "1000000", "1000000000"])
+    equal(crosh("vsh", "alpha", "c1", "--", "sh", "-c", "exit 7", status=7), "")
+    equal(crosh("vsh", "alpha", "c1", "--", "sh", "-c", "kill -TERM $$", status=143), "")
+    refused("vsh", "alpha", "c1", "--", "nonesuch", status=127, text="cannot run 'nonesuch'")
+    refused("vsh", "--user", "nobody-here", "alpha", "c1", "--", "id", status=1,
+            text="no such user 'nobody-here'")
+    equal(crosh("vsh", "alpha", "c1", "--", "cat", data="through\n"), "through\n")
+    # Where the container's limits hold, as seen from beside it.
+    equal(crosh("vsh", "alpha", "c1", "--", "grep", "0::", "/proc/self/cgroup"), "0::/\n")
+    terminal = crosh("vsh", "-t", "--user", "jdoe", "alpha", "c1", "--", "sh", "-c",
+                     "tty; stat -c '%U %a' $(tty)").split()
+    equal((terminal[0].startswith("/dev/pts/"), terminal[1:]), (True, ["jdoe", "620"]), terminal)
+    equal(crosh("vmc", "container", "exec", "--user", "jdoe", "--env", "A=b c", "--cwd", "/tmp",
+                "alpha", "c1", "--", "sh", "-c", 'id -un; pwd; echo "$A"'), "jdoe\n/tmp\nb c\n")
+
+
+@case
+def ends_with_the_container():
+    """A session's processes are the container's: they end with it."""
+    session = subprocess.Popen([CROSH, "--", "vsh", "alpha", "c1", "--", "sh", "-c",
+                                "echo up; exec sleep 1000"], env=home.env, stdout=subprocess.PIPE)
+    equal(session.stdout.readline(), b"up\n")
+    crosh("vmc", "container", "stop", "--force", "alpha", "c1")
+    equal(session.wait(60), 137)
+    session.stdout.close()
+    refused("vsh", "alpha", "c1", "--", "id", status=1, text="container c1 is not running")
+    crosh("vmc", "container", "start", "alpha", "c1")
+
+
+@case
+def files():
+    """vsh cp into a container and out of it, as a user of it."""
+    (home.path / "there").write_text("what is in it\n")
+    crosh("vsh", "cp", "--user", "jdoe", str(home.path / "there"), "alpha/c1:copied")
+    equal(crosh("vsh", "alpha", "c1", "--", "stat", "-c", "%U", "/home/jdoe/copied"), "jdoe\n")
+    crosh("vsh", "cp", "alpha/c1:/home/jdoe/copied", str(home.path / "back"))
+    equal((home.path / "back").read_text(), "what is in it\n")
+
+
+@case
+def privileged():
+    """--privileged true: the VM's ids, but not all of its powers."""
+    crosh("vmc", "container", "alpha", "priv", rootfs, metadata, "--privileged", "true")
+    equal(crosh("vsh", "alpha", "priv", "--", "cat", "/proc/self/uid_map").split(),
+          ["0", "0", "4294967295"])
+    equal(json.loads(crosh("vmc", "container", "info", "--json", "alpha", "priv"))["privileged"],
+          True)
+    ours = crosh("vsh", "alpha", "priv", "--", "grep", "CapBnd", "/proc/self/status")
+    equal(ours, lxd.run("lxc", "exec", "priv", "--", "grep", "CapBnd", "/proc/self/status"))
+    equal(int(ours.split()[1], 16) >> 16 & 1, 0, "CAP_SYS_MODULE")
+    contains(crosh("vsh", "-t", "alpha", "priv", "--", "tty"), "/dev/pts/")
+    crosh("vmc", "container", "delete", "-y", "-f", "alpha", "priv")
+
+
+@case
+def logged():
+    """logs: LXD's own, and the console."""
+    contains(crosh("vmc", "container", "logs", "alpha", "c1"), "lxc c1 ")
+    contains(crosh("vmc", "container", "logs", "--console", "alpha", "c1"), "the console speaks")
+
+
+@case
+def power():
+    """start, stop and restart, several at once, and what is so already."""
+    crosh("vmc", "container", "copy", "alpha", "c1", "c2")
+    equal(containers(), {"c1": "running", "c2": "stopped"})
+    crosh("vmc", "container", "start", "alpha", "c1", "c2")
+    equal(containers(), {"c1": "running", "c2": "running"})
+    first = crosh("vsh", "alpha", "c2", "--", "stat", "-c", "%Z", "/proc/1")
+    time.sleep(1.1)  # so that the start's second is another
+    crosh("vmc", "container", "restart", "--force", "alpha", "c2")
+    equal(crosh("vsh", "alpha", "c2", "--", "stat", "-c", "%Z", "/proc/1") != first, True)
+    crosh("vmc", "container", "stop", "--force", "alpha", "c1", "c2")
+    crosh("vmc", "container", "stop", "alpha", "c1")
+    equal(containers(), {"c1": "stopped", "c2": "stopped"})
+    crosh("vmc", "container", "restart", "alpha", "c1")
+    equal(containers(), {"c1": "running", "c2": "stopped"})
+    crosh("vmc", "container", "delete", "-y", "alpha", "c2")
+
+
+@case
+def snapshots():
+    """snapshot, restore, copies of a snapshot, and their names."""
+    equal(crosh("vmc", "container", "snapshot", "alpha", "c1"), "snap0\n")
+    crosh("vsh", "alpha", "c1", "--", "touch", "/root/later")
+    equal(crosh("vmc", "container", "snapshot", "alpha", "c1", "with-it"), "")
+    equal(crosh("vmc", "container", "snapshot", "alpha", "c1"), "snap1\n")
+    info = json.loads(crosh("vmc", "container", "info", "--json", "alpha", "c1"))
+    equal([item["name"] for item in info["snapshots"]], ["snap0", "with-it", "snap1"])
+    crosh("vmc", "container", "restore", "alpha", "c1", "snap0")
+    equal(containers(), {"c1": "running"})
+    equal(crosh("vsh", "alpha", "c1", "--", "ls", "/root"), "")
+    crosh("vmc", "container", "copy", "alpha", "c1/with-it", "was")
+    crosh("vmc", "container", "start", "alpha", "was")
+    equal(crosh("vsh", "alpha", "was", "--", "ls", "/root"), "later\n")
+    refused("vmc", "container", "restore", "alpha", "c1", "none", status=3,
+            text="container c1 has no snapshot none")
+    refused("vmc", "container", "snapshot", "--delete", "alpha", "c1", "none", status=3,
+            text="container c1 has no snapshot none")
+    refused("vmc", "container", "snapshot", "alpha", "c1", "a/b", status=2,
+            text="'a/b' cannot be the name of a snapshot")
+    for name in ("snap0", "with-it", "snap1"):
+        crosh("vmc", "container", "snapshot", "--delete", "alpha", "c1", name)
+    equal(json.loads(crosh("vmc", "container", "info", "--json", "alpha", "c1"))["snapshots"], [])
+
+
+@case
+def renamed():
+    """rename, and delete with its questions."""
+    refused("vmc", "container", "rename", "alpha", "was", "is", status=1,
+            text="hint: stop it first: vmc container stop alpha was")
+    crosh("vmc", "container", "stop", "--force", "alpha", "was")
+    crosh("vmc", "container", "rename", "alpha", "was", "is")
+    equal(containers(), {"c1": "running", "is": "stopped"})
+    refused("vmc", "container", "copy", "alpha", "is", "c1", status=4,
+            text="container c1 is there already")
+    refused("vmc", "container", "delete", "alpha", "is", status=2, text="hint: say so with -y")
+    refused("vmc", "container", "delete", "-y", "alpha", "c1", status=4,
+            text="container c1 is running")
+    crosh("vmc", "container", "delete", "-y", "alpha", "is")
+    equal(containers(), {"c1": "running"})
+
+
+@case
+def limits():
+    """limits are LXD's, and shown."""
+    equal(crosh("vmc", "container", "limits", "alpha", "c1"),
+          "memory     none\ncpus       none\nprocesses  none\ndisk       none\n")
+    crosh("vmc", "container", "limits", "--memory", "300M", "--processes", "77", "--disk", "2G",
+          "alpha", "c1")
+    equal(json.loads(crosh("vmc", "container", "limits", "--json", "alpha", "c1")),
+          {"memory": "314572800", "cpus": None, "processes": "77", "disk": "2147483648"})
+    config = json.loads(lxd.run("lxc", "query", "/1.0/instances/c1"))
+    equal((config["config"]["limits.memory"], config["devices"]["root"]["size"]),
+          ("314572800", "2147483648"))
+    crosh("vmc", "container", "limits", "--memory", "none", "alpha", "c1")
+    equal(crosh("vmc", "container", "limits", "alpha", "c1"),
+          "memory     none\ncpus       none\nprocesses  77\ndisk       2G\n")
+    for bad in ("x", "-1", "0", "1M2"):
+        refused("vmc", "container", "limits", "--memory=" + bad, "alpha", "c1", status=2,
+                text="is neither a size such as 512M nor none")
+
+
+@case
+def exported():
+    """export and import: a container with its snapshots, through a file."""
+    archive = home.path / "c1.tar.zst"
+    crosh("vsh", "alpha", "c1", "--", "sh", "-c", "echo kept >/root/kept")
+    crosh("vmc", "container", "snapshot", "alpha", "c1", "then")
+    crosh("vmc", "container", "export", "alpha", "c1", str(archive))
+    equal(stat.S_IMODE(archive.stat().st_mode), 0o600)
+    equal(archive.read_bytes()[:4], b"\x28\xb5\x2f\xfd")
+    equal(json.loads(lxd.run("lxc", "query", "/1.0/instances/c1/backups")), [])
+    refused("vmc", "container", "export", "alpha", "c1", str(archive), status=4, text="File exists")
+    crosh("vmc", "container", "import", "alpha", str(archive), "c3")
+    crosh("vmc", "container", "start", "alpha", "c3")
+    equal(crosh("vsh", "alpha", "c3", "--", "cat", "/root/kept"), "kept\n")
+    info = json.loads(crosh("vmc", "container", "info", "--json", "alpha", "c3"))
+    equal([item["name"] for item in info["snapshots"]], ["then"])
+    # What lxc itself writes is taken as well.
+    lxd.run("lxc", "export", "c3", str(home.path / "lxc.tar.gz"))
+    crosh("vmc", "container", "import", "alpha", str(home.path / "lxc.tar.gz"), "c4")
+    crosh("vmc", "container", "delete", "-y", "-f", "alpha", "c3", "c4")
+    short = home.path / "short"
+    short.write_bytes(archive.read_bytes()[:100000])
+    refused("vmc", "container", "import", "alpha", str(short), "c5", status=1,
+            text="the file is cut short")
+    short.write_bytes(archive.read_bytes()[:1000] + bytes(1000) + archive.read_bytes()[2000:])
+    refused("vmc", "container", "import", "alpha", str(short), "c5", status=1, text="damaged")
+    refused("vmc", "container", "import", "alpha", metadata, "c5", status=1, text="LXD says: ")
+    equal(containers(), {"c1": "running"})
+
+
+if __name__ == "__main__":
+    main(set_up, tear_down)
