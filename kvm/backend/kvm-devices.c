@@ -83,11 +83,6 @@ struct virtio_pci *kvm_hotplug(struct machine *machine, struct virtio_device *de
     struct virtio_host host = host_of(machine);
     struct virtio_pci *transport;
 
-    if (machine->transport != MACHINE_TRANSPORT_PCI) {
-        crosh_error_set(err, -EOPNOTSUPP, "the VM has no PCI bus that a disk could be attached to");
-        crosh_error_hint(err, "start it with --transport pci");
-        return NULL;
-    }
     transport = virtio_pci_plug(&host, &machine->pci, dev, err);
     if (transport != NULL) {
         machine->pci_transport[machine->pci_count++] = transport;
@@ -131,8 +126,8 @@ int kvm_devices_init(struct machine *machine, const struct machine_config *confi
     machine->transport =
         config->transport == MACHINE_TRANSPORT_PCI ? MACHINE_TRANSPORT_PCI : MACHINE_TRANSPORT_MMIO;
     pci_bus_init(&machine->pci, LAYOUT_PCI_WINDOW, LAYOUT_PCI_WINDOW_SIZE);
-    if ((machine->transport == MACHINE_TRANSPORT_PCI && map_pci(machine, err) < 0) ||
-        kvm_hotplug_init(machine, err) < 0)
+    /* A guest that has its devices elsewhere meets PCI with the first that is hot-plugged. */
+    if (map_pci(machine, err) < 0 || kvm_hotplug_init(machine, err) < 0)
         return -EINVAL;
     for (unsigned int i = 0; i < config->disk_count && i < MACHINE_MAX_DISKS; i++) {
         if (plug(machine, kvm_disk_new(machine, &config->disk[i], err), err) < 0)

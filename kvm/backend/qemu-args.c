@@ -39,21 +39,40 @@ static void add_json(struct qemu_args *args, const char *option, json_t *value)
         free(text);
 }
 
-static void add_disk(struct qemu_args *args, const struct machine_disk *disk, unsigned int index)
+json_t *qemu_disk_node(const struct machine_disk *disk, int fd_set)
 {
-    char node[64], device[64], serial[16];
+    char node[64], set[32];
+
+    snprintf(node, sizeof(node), QEMU_DISK_NODE "%s", disk->name);
+    snprintf(set, sizeof(set), "/dev/fdset/%d", fd_set);
+    return json_pack("{s:s, s:s, s:b, s:s, s:{s:s, s:s, s:b, s:s}}", "driver", "raw", "node-name",
+                     node, "read-only", disk->read_only, "discard", "unmap", "file", "driver",
+                     "file", "filename", fd_set >= 0 ? set : disk->path, "read-only",
+                     disk->read_only, "discard", "unmap");
+}
+
+json_t *qemu_disk_device(const struct machine_disk *disk, const char *serial)
+{
+    char node[64], device[64];
 
     snprintf(node, sizeof(node), QEMU_DISK_NODE "%s", disk->name);
     snprintf(device, sizeof(device), QEMU_DISK_DEVICE "%s", disk->name);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s}", "driver", "virtio-blk-pci", "id", device, "drive",
+                     node, "serial", serial, "werror", "enospc");
+}
+
+/* One that was attached to the machine before this one, by its descriptor, is inherited. */
+static void add_disk(struct qemu_args *args, const struct machine_disk *disk, unsigned int index)
+{
+    char serial[16];
+
     snprintf(serial, sizeof(serial), "disk%u", index);
-    add_json(args, "-blockdev",
-             json_pack("{s:s, s:s, s:b, s:s, s:{s:s, s:s, s:b, s:s}}", "driver", "raw", "node-name",
-                       node, "read-only", disk->read_only, "discard", "unmap", "file", "driver",
-                       "file", "filename", disk->path, "read-only", disk->read_only, "discard",
-                       "unmap"));
-    add_json(args, "-device",
-             json_pack("{s:s, s:s, s:s, s:s, s:s}", "driver", "virtio-blk-pci", "id", device,
-                       "drive", node, "serial", serial, "werror", "enospc"));
+    if (disk->fd > 0) {
+        add(args, "-add-fd");
+        add(args, "fd=%d,set=%u", disk->fd, index);
+    }
+    add_json(args, "-blockdev", qemu_disk_node(disk, disk->fd > 0 ? (int)index : -1));
+    add_json(args, "-device", qemu_disk_device(disk, serial));
 }
 
 /* The descriptors are inherited: become_qemu() sees to that. */
@@ -163,6 +182,10 @@ int qemu_args_build(struct qemu_args *args, const char *program,
     add(args, "vhost-user-vsock-pci,chardev=vsock");
     add(args, "-device");
     add(args, "virtio-balloon-pci,id=" QEMU_BALLOON ",deflate-on-oom=on,free-page-reporting=on");
+    if (arch_qemu.hotplug_bus != NULL) {
+        add(args, "-device");
+        add(args, "%s,id=" QEMU_HOTPLUG_BUS, arch_qemu.hotplug_bus);
+    }
     for (unsigned int i = 0; i < config->disk_count; i++)
         add_disk(args, &config->disk[i], i);
     for (unsigned int i = 0; i < config->port_count; i++)

@@ -8,6 +8,10 @@
 #define QEMU_ARGS_MAX 128
 /* What QMP calls it by. */
 #define QEMU_BALLOON "balloon0"
+/* The bus for what comes while the guest runs, and a disk's node and its device. */
+#define QEMU_HOTPLUG_BUS "hotplug"
+#define QEMU_DISK_NODE   "node-"
+#define QEMU_DISK_DEVICE "dev-"
 
 /* The machine that QEMU is asked for; the one there is lies in kvm/x86 or kvm/arm64. */
 struct arch_qemu {
@@ -15,6 +19,7 @@ struct arch_qemu {
     const char *machine;           /* value of -machine */
     const char *cpu;               /* value of -cpu */
     const char *panic_device;      /* value of -device */
+    const char *hotplug_bus;       /* the same; NULL: guests there cannot be told of new devices */
     const char *cmdline;           /* the launcher's kernel parameters there */
 };
 extern const struct arch_qemu arch_qemu;
@@ -27,6 +32,12 @@ struct qemu_args {
 /* The descriptors are QEMU's ends of socket pairs. 0, or -ENOMEM. */
 int qemu_args_build(struct qemu_args *args, const char *program,
                     const struct machine_config *config, int qmp_fd, int console_fd, int vsock_fd);
+/*
+ * A disk as blockdev-add and device_add take it. fd_set: of QEMU's sets of descriptors, the one
+ * that holds the file; negative: it is opened by its path. NULL without memory.
+ */
+json_t *qemu_disk_node(const struct machine_disk *disk, int fd_set);
+json_t *qemu_disk_device(const struct machine_disk *disk, const char *serial);
 void qemu_args_free(struct qemu_args *args);
 
 #endif

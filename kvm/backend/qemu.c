@@ -267,6 +267,9 @@ become_qemu(const char *program, char *const *argv, const struct machine_config 
             (void)fcntl(config->nic[i].end->fd[j], F_SETFD, 0);
     for (unsigned int i = 0; i < config->port_count; i++)
         (void)fcntl(config->port[i].listen_fd, F_SETFD, 0);
+    for (unsigned int i = 0; i < config->disk_count; i++)
+        if (config->disk[i].fd > 0)
+            (void)fcntl(config->disk[i].fd, F_SETFD, 0);
     (void)execv(program, argv);
     dprintf(STDERR_FILENO, "%s: %s\n", program, strerror(errno));
     _exit(127);

@@ -127,13 +127,34 @@ void qmp_free(struct qmp *qmp)
         return;
     event_remove(qmp->source);
     close(qmp->fd);
+    qmp->fd = -1; /* who hears of its end may want to send more */
     while (qmp->pending_count > 0)
         finish(qmp, NULL);
     free(qmp);
 }
 
-bool qmp_query(struct qmp *qmp, const char *command, json_t *arguments, qmp_result_fn *fn,
-               void *opaque)
+/* All at once, or not. fd -1: none goes along. */
+static bool send_text(int socket_fd, char *text, size_t size, int fd)
+{
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec iov = {.iov_base = text, .iov_len = size};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    if (fd >= 0) {
+        message.msg_control = control.space;
+        message.msg_controllen = sizeof(control.space);
+        control.header = (struct cmsghdr){
+            .cmsg_len = CMSG_LEN(sizeof(fd)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+        memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+    }
+    return sendmsg(socket_fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)size;
+}
+
+bool qmp_query_fd(struct qmp *qmp, const char *command, json_t *arguments, int fd,
+                  qmp_result_fn *fn, void *opaque)
 {
     json_t *message = json_pack("{s:s, s:o*}", "execute", command, "arguments", arguments);
     char *text = message != NULL ? json_dumps(message, JSON_COMPACT) : NULL;
@@ -143,7 +164,7 @@ bool qmp_query(struct qmp *qmp, const char *command, json_t *arguments, qmp_resu
     json_decref(message);
     if (text != NULL && qmp->pending_count < PENDING_MAX) {
         text[size++] = '\n'; /* instead of the terminator: it is sent as bytes */
-        is_sent = send(qmp->fd, text, size, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)size;
+        is_sent = send_text(qmp->fd, text, size, fd);
     }
     free(text);
     if (!is_sent) {
@@ -153,6 +174,12 @@ bool qmp_query(struct qmp *qmp, const char *command, json_t *arguments, qmp_resu
     qmp->pending[(qmp->first_pending + qmp->pending_count++) % PENDING_MAX] =
         (struct pending){.fn = fn, .opaque = opaque};
     return true;
+}
+
+bool qmp_query(struct qmp *qmp, const char *command, json_t *arguments, qmp_result_fn *fn,
+               void *opaque)
+{
+    return qmp_query_fd(qmp, command, arguments, -1, fn, opaque);
 }
 
 void qmp_execute(struct qmp *qmp, const char *command)

@@ -32,6 +32,10 @@ typedef void qmp_result_fn(void *opaque, json_t *result);
 bool qmp_query(struct qmp *qmp, const char *command, json_t *arguments, qmp_result_fn *fn,
                void *opaque);
 
+/* The same with a descriptor, which stays the caller's, for QEMU to have a duplicate of. */
+bool qmp_query_fd(struct qmp *qmp, const char *command, json_t *arguments, int fd,
+                  qmp_result_fn *fn, void *opaque);
+
 /*
  * Sends a command without arguments. QEMU carries commands out in order, so none
  * needs to wait for the one before; a refusal is reported on stderr.

@@ -222,11 +222,17 @@ static void notify_slots(struct aml *aml, const char *field, uint64_t notificati
     }
 }
 
-static void describe_pci(struct aml *aml)
+/*
+ * is_present: else the bridge waits for the first device that is hot-plugged. Its status is a
+ * plain value, which the event device's method changes: asking for it costs a guest no exit.
+ */
+static void describe_pci(struct aml *aml, bool is_present)
 {
     aml_mark device = aml_device(aml, "PCI0");
     struct aml_resources crs;
 
+    if (!is_present)
+        aml_name_integer(aml, "_STA", 0);
     aml_name_eisa_id(aml, "_HID", "PNP0A08");
     aml_name_eisa_id(aml, "_CID", "PNP0A03");
     aml_name_integer(aml, "_SEG", 0);
@@ -291,6 +297,17 @@ static void describe_serial(struct aml *aml)
     aml_end(aml, device);
 }
 
+/* Has the guest find the host bridge, and behind it what was plugged in already. */
+static void bring_pci(struct aml *aml)
+{
+    aml_mark branch = aml_if(aml);
+
+    aml_not(aml, "\\_SB_.PCI0._STA");
+    aml_store_integer(aml, 0xf, "\\_SB_.PCI0._STA"); /* present, enabled, shown, working */
+    aml_notify(aml, "\\_SB_.PCI0", 1);               /* device check */
+    aml_end(aml, branch);
+}
+
 /* The power button, its presses told by a generic event device (ACPI 6.4 section 5.6.9). */
 static void describe_power(struct aml *aml, bool has_pci)
 {
@@ -319,13 +336,13 @@ static void describe_power(struct aml *aml, bool has_pci)
     aml_and_local0(aml, POWER_EVENT_GENERATION);
     aml_notify(aml, "\\_SB_.VGEN", 0x80); /* changed */
     aml_end(aml, branch);
-    if (has_pci) {
-        branch = aml_if(aml);
-        aml_and_local0(aml, POWER_EVENT_HOTPLUG);
-        notify_slots(aml, "\\_SB_.PCI0.HPAD", 1); /* device check */
-        notify_slots(aml, "\\_SB_.PCI0.HPWN", 3); /* eject request */
-        aml_end(aml, branch);
-    }
+    branch = aml_if(aml);
+    aml_and_local0(aml, POWER_EVENT_HOTPLUG);
+    if (!has_pci)
+        bring_pci(aml);
+    notify_slots(aml, "\\_SB_.PCI0.HPAD", 1); /* device check */
+    notify_slots(aml, "\\_SB_.PCI0.HPWN", 3); /* eject request */
+    aml_end(aml, branch);
     aml_end(aml, method);
     aml_end(aml, device);
 
@@ -369,10 +386,9 @@ static uint64_t build_dsdt(struct builder *b, const struct acpi_config *config)
     aml_end(&aml, package);
 
     scope = aml_scope(&aml, "\\_SB_");
-    if (config->has_pci) {
-        describe_pci(&aml);
+    describe_pci(&aml, config->has_pci);
+    if (config->has_pci)
         describe_motherboard(&aml);
-    }
     for (unsigned int i = 0; i < config->mmio_count; i++)
         describe_virtio(&aml, i);
     describe_serial(&aml);

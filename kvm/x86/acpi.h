@@ -10,6 +10,8 @@
 /* What the tables describe. */
 struct acpi_config {
     unsigned int vcpus;
+    /* PCI is there from the start; else a host bridge appears with the first device that comes
+       while the guest runs. */
     bool has_pci;
     unsigned int mmio_count; /* virtio devices at the places of arch_mmio_place() */
 };

@@ -23,6 +23,7 @@ enum {
     OP_STORE = 0x70,
     OP_AND = 0x7b,
     OP_NOTIFY = 0x86,
+    OP_LNOT = 0x92,
     OP_IF = 0xa0,
     EXT_REGION = 0x80,
     EXT_FIELD = 0x81,
@@ -244,6 +245,12 @@ void aml_and_local0(struct aml *aml, uint64_t value)
     aml_byte(aml, OP_LOCAL0);
     aml_integer(aml, value);
     aml_byte(aml, 0); /* no target */
+}
+
+void aml_not(struct aml *aml, const char *path)
+{
+    aml_byte(aml, OP_LNOT);
+    aml_path(aml, path);
 }
 
 void aml_notify(struct aml *aml, const char *path, uint64_t value)

@@ -52,6 +52,8 @@ void aml_store_local0(struct aml *aml, const char *path);
 void aml_store_integer(struct aml *aml, uint64_t value, const char *path);
 /* And (Local0, value) as an expression */
 void aml_and_local0(struct aml *aml, uint64_t value);
+/* LNot (path) as an expression */
+void aml_not(struct aml *aml, const char *path);
 void aml_notify(struct aml *aml, const char *path, uint64_t value);
 
 /* Name (_CRS, ResourceTemplate () { ... }) */

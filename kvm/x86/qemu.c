@@ -9,6 +9,7 @@ const struct arch_qemu arch_qemu = {
     /* Five-level paging would make every emulated page walk longer. */
     .cpu = "max,la57=off",
     .panic_device = "pvpanic",
+    .hotplug_bus = "pcie-pci-bridge",
     /* no_timer_check: on a loaded host the emulated timer may be late when the kernel looks whether
        it ticks at all, and the kernel would panic. */
     .cmdline = "console=ttyS0 panic=-1 quiet cryptomgr.notests no_timer_check",

@@ -122,7 +122,8 @@ static void build_argv(struct argv *argv, const char *name, const char *runtime,
     argv_add(argv, "--memory=%llu", (unsigned long long)config->memory_bytes);
     for (i = 0; i < config->disk_count; i++)
         argv_add_disk(argv, &config->disks[i]);
-    if (files->has_mmio)
+    /* A kernel of the user's own may lack the driver of MMIO: the user knows. */
+    if (files->has_mmio || strcmp(transport, "auto") != 0)
         argv_add(argv, "--transport=%s", transport);
     argv_add(argv, "--accel=%s", accel);
     argv_add(argv, "--cid=%u", cid);

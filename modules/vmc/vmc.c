@@ -8,7 +8,7 @@
 #include "modules/vmc/options.h"
 
 static const char *const accelerators[] = {"auto", "kvm", "tcg", NULL};
-static const char *const transports[] = {"auto", "pci", NULL};
+static const char *const transports[] = {"auto", "pci", "mmio", NULL};
 
 /* clang-format off */
 #define VM_PARAM(completer)                                                                        \
@@ -21,7 +21,7 @@ static const struct crosh_param start_params[] = {
      .value_name = "HOW", .summary = "Run on KVM, on software emulation, or on what works"},
     {.name = "transport", .type = CROSH_TYPE_CHOICE, .choices = transports,
      .default_value = "auto", .value_name = "HOW",
-     .summary = "Devices by what boots quickest, or by PCI, where disks can be attached later"},
+     .summary = "Devices by what the guest boots quickest with, by PCI or by MMIO"},
     {.name = "no-shell", .type = CROSH_TYPE_FLAG, .summary = "Do not open a shell in the VM"},
     {.name = "user", .type = CROSH_TYPE_STRING, .value_name = "USER",
      .summary = "Open the shell as this user of the VM"},

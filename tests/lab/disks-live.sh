@@ -8,11 +8,11 @@ lab_timeout=600
 # shellcheck disable=SC2317 # called through "within"
 # The guest's view: whether DEVICE is there, of that many bytes.
 has_disk() { # has_disk DEVICE BYTES
-    test "$(run_in live cat "/sys/block/$1/size" 2>/dev/null)" = "$(($2 / 512))"
+    test "$(run_in "$vm" cat "/sys/block/$1/size" 2>/dev/null)" = "$(($2 / 512))"
 }
 # shellcheck disable=SC2317
 has_no_disk() {
-    run_in live test ! -e "/sys/block/$1"
+    run_in "$vm" test ! -e "/sys/block/$1"
 }
 
 truncate -s 64M /tmp/first
@@ -101,4 +101,42 @@ check "which belongs to it now" sh -c \
     'crosh vmc disk detach live again 2>&1 | grep -q "since its start"'
 check "the VM stops" stop live
 equal "by power-off" "$(ended live)" "poweroff 0"
+
+# A guest that has its devices over MMIO meets a PCI bus when the first disk comes, not before.
+case $arch in
+aarch64) transport=pci ;;
+*) transport=mmio ;;
+esac
+truncate -s 64M /tmp/second
+check "a VM starts over $transport" start quick --transport $transport --extra-disk /tmp/first
+if [ $transport = mmio ]; then
+    equal "it has no PCI bus" "$(run_in quick sh -c 'ls /sys/bus/pci/devices | wc -l')" 0
+fi
+for round in 1 2 3; do
+    check "a disk comes ($round)" crosh vmc disk attach --name "more$round" quick /tmp/second
+    check "the guest sees it ($round)" within 60 has_disk vdb 67108864
+    check "what is written is read back ($round)" run_in quick sh -c 'echo "round $1" >/tmp/in &&
+        dd if=/tmp/in of=/dev/vdb bs=4k conv=sync 2>/dev/null && sync &&
+        echo 3 >/proc/sys/vm/drop_caches && dd if=/dev/vdb bs=4k count=1 2>/dev/null |
+        head -n 1 | cmp - /tmp/in' sh "$round"
+    equal "the host has it ($round)" "$(head -n 1 /tmp/second)" "round $round"
+    check "beside it another one comes ($round)" crosh vmc disk attach --name "other$round" quick /tmp/third
+    check "and is seen ($round)" within 60 has_disk vdc 1048576
+    check "it goes ($round)" crosh vmc disk detach quick "more$round"
+    check "the guest has it no more ($round)" within 60 has_no_disk vdb
+    check "the other one works on ($round)" run_in quick dd if=/dev/vdc of=/dev/null bs=64k
+    check "and goes ($round)" crosh vmc disk detach quick "other$round"
+    check "the guest has neither ($round)" within 60 has_no_disk vdc
+done
+check "one is left in" crosh vmc disk attach --name last quick /tmp/second
+check "the guest sees it" within 60 has_disk vdb 67108864
+boot_id=$(run_in quick cat /proc/sys/kernel/random/boot_id)
+check "the guest reboots" sh -c 'crosh vsh quick -- reboot; exit 0'
+check "and comes back" within 60 sh -c "
+    new=\$(crosh vsh quick -- cat /proc/sys/kernel/random/boot_id) && [ \"\$new\" != '$boot_id' ]"
+check "with the attached disk" within 60 has_disk vdb 67108864
+check "another comes after the reboot" crosh vmc disk attach --name after quick /tmp/third
+check "and is seen there" within 60 has_disk vdc 1048576
+check "it stops with a disk that was attached" stop quick
+equal "by power-off, too" "$(ended quick)" "poweroff 0"
 finish
