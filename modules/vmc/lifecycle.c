@@ -4,8 +4,8 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
@@ -27,9 +27,13 @@
 #define TICK_MS       100
 #define CONSOLE_LINES 10
 /* A launcher whose stream has ended is about to end itself. */
-#define LOST_WAIT_MS  3000
-#define DYING_WAIT_MS 2000
+#define LOST_WAIT_MS 3000
+/* One that was killed gives its guest's memory back first, which takes a while if it is much. */
+#define DYING_WAIT_MS 60000
+#define DYING_SAY_MS  300
 #define DYING_POLL_MS 10
+/* A process that was killed this very moment is still there. */
+#define KILLED_WAIT_MS 300
 
 /* One start from its command line to the guest's readiness. */
 struct start {
@@ -72,22 +76,46 @@ static int already_running(const char *name, struct crosh_error *err)
     return -EBUSY;
 }
 
-/*
- * Whether the VM runs. A launcher whose supervisor was killed goes a moment later, and
- * holds the lock until then: that is waited for.
- */
-static bool is_alive(const char *name)
+/* Whether a process has ended, or is about to. */
+static bool is_ending(pid_t pid)
 {
-    const int64_t deadline = deadline_now() + DYING_WAIT_MS;
+    cleanup_close int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 
-    while (crosh_priv_vm_probe(name) == CROSH_VM_ALIVE) {
-        pid_t holder = crosh_priv_vm_holder(name);
+    return pidfd < 0 ? errno == ESRCH : launch_wait_gone(pidfd, KILLED_WAIT_MS);
+}
 
-        if (holder <= 0 || kill(holder, 0) == 0 || errno != ESRCH || deadline_now() >= deadline)
-            return true;
+/*
+ * Whether the VM runs. A launcher whose supervisor was killed is killed with it, and holds
+ * the lock until it is gone: that is waited for. 1, 0, or negative with err filled.
+ */
+static int is_alive(const struct start *start, struct crosh_error *err)
+{
+    const int64_t began = deadline_now();
+    unsigned int unknown = 0;
+    bool is_said = false;
+
+    while (crosh_priv_vm_probe(start->name) == CROSH_VM_ALIVE) {
+        pid_t holder = crosh_priv_vm_holder(start->name);
+        const int64_t waited = deadline_now() - began;
+
+        /* Nobody, the first time: it may have let go since it was seen. */
+        if (holder > 0 ? !is_ending(holder) : ++unknown > 1)
+            return 1;
+        if (waited >= DYING_WAIT_MS) {
+            crosh_error_set(err, -EBUSY, "the launcher of VM %s was killed and is not gone yet",
+                            start->name);
+            return crosh_error_hint(err, "try again in a while");
+        }
+        if (crosh_is_interrupted(start->ctx))
+            return crosh_error_set(err, -EINTR, "interrupted");
+        if (waited >= DYING_SAY_MS && !is_said)
+            (void)fprintf(crosh_stderr(start->ctx),
+                          "waiting for the launcher of %s, which was killed, to be gone\n",
+                          start->name);
+        is_said |= waited >= DYING_SAY_MS;
         (void)poll(NULL, 0, DYING_POLL_MS);
     }
-    return false;
+    return 0;
 }
 
 /* Makes the VM ours alone until it has started. */
@@ -324,10 +352,10 @@ static int give_up(struct start *start, struct crosh_error *err)
 /* Locks the VM, making it when it is new. */
 static int acquire(struct start *start, struct crosh_error *err)
 {
-    int rc;
+    int rc = is_alive(start, err);
 
-    if (is_alive(start->name))
-        return already_running(start->name, err);
+    if (rc != 0)
+        return rc < 0 ? rc : already_running(start->name, err);
     /* All that can be refused is refused before anything is made. */
     if ((rc = prepare_config(start, err)) < 0 || (rc = lock_vm(start, err)) < 0)
         return rc;

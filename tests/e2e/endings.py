@@ -160,6 +160,15 @@ def a_killed_launcher_leaves_nothing_in_the_way():
 
 
 @case
+def a_start_right_after_a_kill_works():
+    for _ in range(3):
+        start("beta")
+        os.kill(int(runtime("beta", "pid").read_text()), signal.SIGKILL)
+    start("beta")
+    equal(home.run("-c", "vmc stop beta", timeout=BOOT).returncode, 0)
+
+
+@case
 def disks_keep_what_is_written():
     disk = home.path / "disk, with comma.img"
     disk.write_bytes(b"\0" * (8 << 20))

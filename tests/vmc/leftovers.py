@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 
-from harness import Home, case, contains, equal, main
+from harness import CROSH, Home, case, contains, equal, main
 
 home = None
 
@@ -176,6 +176,34 @@ def a_mute_launcher_does_not_hang_the_list():
         run("vmc stop --force mute")
         equal(holder.end(), -signal.SIGTERM)
         listener.close()
+
+
+@case
+def a_start_waits_for_a_killed_launcher_to_be_gone():
+    run("vmc create dying")
+    lock = open(data("dying") / "lock", "w", encoding="ascii")
+    # The one that took the lock is killed; its child has the same description of it.
+    taker = subprocess.Popen([sys.executable, "-c", "import fcntl, sys\n"
+                              "fcntl.flock(int(sys.argv[1]), fcntl.LOCK_EX)", str(lock.fileno())],
+                             pass_fds=[lock.fileno()])
+    equal(taker.wait(60), 0)
+    child = subprocess.Popen(["sleep", "600"], pass_fds=[lock.fileno()],
+                             stdout=subprocess.DEVNULL)
+    lock.close()
+    start = subprocess.Popen([str(CROSH), "-c", "vmc start --no-shell dying"], env=home.env,
+                             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        equal(start.stderr.readline(),
+              "waiting for the launcher of dying, which was killed, to be gone\n")
+        equal(start.poll(), None, "the start, while it waits")
+        child.kill()
+        child.wait()
+        equal(start.stderr.readline(), "starting dying\n")
+    finally:
+        child.kill()
+        child.wait()
+        start.kill()
+        start.communicate()
 
 
 @case
