@@ -20,8 +20,10 @@ guest_agent_crosh_agent_SOURCES = \
 	guest/agent/power.c guest/agent/power.h \
 	guest/agent/pty.c guest/agent/pty.h \
 	guest/agent/resumed.c guest/agent/resumed.h \
+	guest/agent/root.c guest/agent/root.h \
 	guest/agent/server.c guest/agent/server.h \
 	guest/agent/session.c guest/agent/session.h \
+	guest/agent/startup.c guest/agent/startup.h \
 	guest/agent/target.c guest/agent/target.h \
 	guest/agent/users.c guest/agent/users.h \
 	guest/agent/files.c guest/agent/files.h \

@@ -33,8 +33,10 @@
 #include "guest/agent/mounts.h"
 #include "guest/agent/power-button.h"
 #include "guest/agent/power.h"
+#include "guest/agent/root.h"
 #include "guest/agent/server.h"
 #include "guest/agent/session.h"
+#include "guest/agent/startup.h"
 #include "guest/agent/streams.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
@@ -45,6 +47,8 @@
 #define RESTART_PAUSE_MS 1000
 /* How often to try to listen where the socket's driver is not there yet. */
 #define LISTEN_PAUSE_MS 1000
+/* What an image does before the end may take this long: containers are shut down by it. */
+#define STOP_WAIT_MS 75000
 
 #define FILES_SOFT 1024
 #define FILES_HARD 524288
@@ -75,6 +79,7 @@ struct pid1 {
     bool has_link;
     struct guest_link link;
     struct service services[SERVICE_COUNT];
+    struct startup startup;
 };
 
 static uint64_t clock_us(clockid_t id)
@@ -231,6 +236,8 @@ static void reap(struct pid1 *pid1)
     int status;
 
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (startup_reap(&pid1->startup, pid, status))
+            continue;
         for (size_t i = 0; i < SERVICE_COUNT; i++) {
             struct service *service = &pid1->services[i];
 
@@ -250,6 +257,7 @@ static _Noreturn void end_system(struct pid1 *pid1, enum power_kind kind)
     if (pid1->has_link)
         guest_link_end(&pid1->link, kind == POWER_REBOOT ? GUEST__ENDING__KIND__REBOOT
                                                          : GUEST__ENDING__KIND__POWEROFF);
+    startup_stop(&pid1->startup, STOP_WAIT_MS);
     power_end(kind);
 }
 
@@ -326,6 +334,7 @@ static void watch(struct pid1 *pid1)
     int timeout = listen_when_due(pid1);
 
     timeout = shorter(timeout, start_services(pid1));
+    timeout = shorter(timeout, startup_run(&pid1->startup));
     if (pid1->has_link)
         timeout = shorter(timeout, guest_link_prepare(&pid1->link, &polls[POLL_LINK]));
     if (poll(polls, POLL_COUNT, timeout) < 0)
@@ -363,8 +372,11 @@ _Noreturn void pid1_run(const struct pid1_options *options)
     (void)setrlimit(RLIMIT_NOFILE, &files);
     set_hostname();
     modules_load(MODULES_LIST);
+    if (root_enter(&err) < 0)
+        agent_log("%s", err.message);
     (void)listen_when_due(&pid1);
     raise_loopback();
+    (void)startup_load(&pid1.startup, STARTUP_FILE);
     pid1.button = power_button_open(&err);
     /* Where there is no ACPI (arm64), nothing is amiss. */
     if (pid1.button < 0 && access("/sys/firmware/acpi", F_OK) == 0)

@@ -19,6 +19,8 @@
 #define NAMED_PARENT    "/run/crosh"
 #define NAMED_DIRECTORY NAMED_PARENT "/streams"
 #define NAME_MAX_LENGTH 32u
+/* Links of the image to the sockets that it offers by their purpose. */
+#define OFFERED_DIRECTORY "/etc/crosh/relays"
 
 #define BACKLOG 128
 
@@ -71,6 +73,31 @@ static int find_unix(struct place *place, const ProtobufCBinaryData *path, struc
     return 0;
 }
 
+static int check_name(const char *name, struct crosh_error *err)
+{
+    size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-");
+
+    if (length == 0 || name[length] != '\0' || length > NAME_MAX_LENGTH)
+        return crosh_error_set(err, -EINVAL, "a stream's name has 1 to %u of a-z, 0-9 and -",
+                               NAME_MAX_LENGTH);
+    return 0;
+}
+
+/* A socket that the image offers. */
+static int find_named(struct place *place, const char *name, struct crosh_error *err)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    int r = check_name(name, err);
+
+    if (r < 0)
+        return r;
+    (void)snprintf(un.sun_path, sizeof(un.sun_path), OFFERED_DIRECTORY "/%s", name);
+    place->addresses[0].un = un;
+    place->addresses[0].size = sizeof(un);
+    place->count = 1;
+    return 0;
+}
+
 int place_find(struct place *place, const Streams__Place *where, struct crosh_error *err)
 {
     *place = (struct place){.count = 0};
@@ -78,6 +105,8 @@ int place_find(struct place *place, const Streams__Place *where, struct crosh_er
         return find_tcp(place, where->tcp, err);
     if (where != NULL && where->where_case == STREAMS__PLACE__WHERE_PATH)
         return find_unix(place, &where->path, err);
+    if (where != NULL && where->where_case == STREAMS__PLACE__WHERE_NAME)
+        return find_named(place, where->name, err);
     return crosh_error_set(err, -EINVAL, "no such kind of place");
 }
 
@@ -221,11 +250,10 @@ static int listen_named(const char *name, uid_t uid, gid_t gid, Streams__Place *
 {
     static unsigned int counter;
     struct place place = {.addresses = {{.un = {.sun_family = AF_UNIX}}}, .count = 1};
-    size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-");
+    int r = check_name(name, err);
 
-    if (length == 0 || name[length] != '\0' || length > NAME_MAX_LENGTH)
-        return crosh_error_set(err, -EINVAL, "a stream's name has 1 to %u of a-z, 0-9 and -",
-                               NAME_MAX_LENGTH);
+    if (r < 0)
+        return r;
     if ((mkdir(NAMED_PARENT, 0755) < 0 && errno != EEXIST) ||
         (mkdir(NAMED_DIRECTORY, 0755) < 0 && errno != EEXIST))
         return crosh_error_errno(err, "cannot make " NAMED_DIRECTORY);

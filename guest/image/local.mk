@@ -3,6 +3,21 @@
 
 pkglibexec_PROGRAMS += crosh-vmlinux crosh-publish
 dist_pkglibexec_SCRIPTS = guest/image/crosh-mkimage
+# Its parts, and what it puts into the image termina.
+imagepartsdir = $(pkglibexecdir)/image
+dist_imageparts_DATA = \
+	guest/image/image-common.sh \
+	guest/image/image-kernel.sh \
+	guest/image/image-micro.sh \
+	guest/image/image-termina.sh
+terminapartsdir = $(pkglibexecdir)/image/termina
+dist_terminaparts_DATA = \
+	guest/image/termina/data \
+	guest/image/termina/finish \
+	guest/image/termina/lxd-ready \
+	guest/image/termina/prepare \
+	guest/image/termina/preseed.yaml \
+	guest/image/termina/startup
 
 crosh_vmlinux_SOURCES = \
 	guest/image/bzimage.c \

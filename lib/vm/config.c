@@ -49,7 +49,8 @@ int crosh_priv_vm_config_init(struct crosh_vm_config *config, struct crosh_error
     config->cpus = 1;
     config->forward_ports = true;
     config->memory_bytes = default_memory();
-    return crosh_priv_vm_config_set(&config->image, "micro", err);
+    (void)err;
+    return 0;
 }
 
 void crosh_priv_vm_config_fini(struct crosh_vm_config *config)
@@ -228,6 +229,7 @@ static int read_document(json_t *root, struct crosh_vm_config *config, char *fau
         (rc = read_number(root, "memory", CROSH_VM_MIN_MEMORY, INT64_MAX, &config->memory_bytes,
                           fault)) < 0 ||
         (rc = read_string(root, "image", &config->image, fault)) < 0 ||
+        (rc = read_number(root, "data_size", 0, INT64_MAX, &config->data_bytes, fault)) < 0 ||
         (rc = read_string(root, "kernel", &config->kernel, fault)) < 0 ||
         (rc = read_string(root, "initrd", &config->initrd, fault)) < 0 ||
         (rc = read_string(root, "modules", &config->modules, fault)) < 0 ||
@@ -355,7 +357,9 @@ static int update_document(struct crosh_vm_config *config)
     if (root == NULL || put(root, "version", json_integer(CONFIG_VERSION)) < 0 ||
         put(root, "cpus", json_integer(config->cpus)) < 0 ||
         put(root, "memory", json_integer((json_int_t)config->memory_bytes)) < 0 ||
-        put(root, "image", json_string(config->image)) < 0 ||
+        put(root, "image", config->image != NULL ? json_string(config->image) : NULL) < 0 ||
+        put(root, "data_size",
+            config->data_bytes != 0 ? json_integer((json_int_t)config->data_bytes) : NULL) < 0 ||
         put(root, "kernel", config->kernel != NULL ? json_string(config->kernel) : NULL) < 0 ||
         put(root, "initrd", config->initrd != NULL ? json_string(config->initrd) : NULL) < 0 ||
         put(root, "modules", config->modules != NULL ? json_string(config->modules) : NULL) < 0 ||

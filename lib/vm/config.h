@@ -21,7 +21,8 @@ struct crosh_vm_disk {
 struct crosh_vm_config {
     unsigned int cpus;
     uint64_t memory_bytes;
-    char *image;          /* name under <data>/images */
+    char *image;          /* name under <data>/images; NULL: the default, see image_name() */
+    uint64_t data_bytes;  /* size of the data disk; 0: the default */
     char *kernel;         /* NULL: the image's */
     char *initrd;         /* NULL: the image's */
     char *modules;        /* directory with the kernel's modules; NULL: /lib/modules */

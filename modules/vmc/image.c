@@ -16,31 +16,21 @@
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
-#include "lib/base/deadline.h"
 #include "lib/vm/dirs.h"
+#include "modules/vmc/builder.h"
 
-#define BUILDER CROSH_LIBEXECDIR "/crosh-mkimage"
-#define AGENT   CROSH_LIBEXECDIR "/crosh-agent"
-#define UNPACK  CROSH_LIBEXECDIR "/crosh-vmlinux"
+#define AGENT  CROSH_LIBEXECDIR "/crosh-agent"
+#define UNPACK CROSH_LIBEXECDIR "/crosh-vmlinux"
 
-#define TICK_MS      100
-#define KILL_WAIT_MS 3000
-
-extern char **environ;
-
-/* What the builder says: the last line of each kind. */
-struct builder_words {
-    char line[512];
-    size_t used;
-    char message[512];
-    char hint[256];
-    char other[512]; /* whoever died without a message of ours may have said why */
-};
+/* The images that are made here, not imported. */
+#define MICRO   "micro"
+#define TERMINA "termina"
 
 void image_files_fini(struct image_files *files)
 {
     free(files->kernel);
     free(files->initrd);
+    free(files->root);
     *files = (struct image_files){0};
 }
 
@@ -50,47 +40,14 @@ static int out_of_memory(struct crosh_error *err)
 }
 
 /*
- * Errors are "crosh-mkimage: MESSAGE", or of one of its helpers; a remedy follows
- * indented. A line with "note: " is for the user in any case.
+ * What the manifest tells: the image's root, and of the initramfs's modules whether there are
+ * none, and one of them.
  */
-static void take_line(struct builder_words *words, struct progress *progress)
-{
-    const char *line = words->line;
-    const char *message;
-
-    words->line[words->used] = '\0';
-    words->used = 0;
-    message = strncmp(line, "crosh-", 6) == 0 ? strstr(line, ": ") : NULL;
-    if (message != NULL) {
-        (void)snprintf(words->message, sizeof(words->message), "%s", message + 2);
-        words->hint[0] = '\0';
-    } else if (strncmp(line, "note: ", 6) == 0) {
-        progress_note(progress, line + 6);
-    } else if (strncmp(line, "  ", 2) == 0) {
-        (void)snprintf(words->hint, sizeof(words->hint), "%.255s", line + 2);
-    } else {
-        (void)snprintf(words->other, sizeof(words->other), "%s", line);
-    }
-}
-
-static void take_words(struct builder_words *words, struct progress *progress, const char *data,
-                       size_t size)
-{
-    size_t i;
-
-    for (i = 0; i < size; i++) {
-        if (data[i] == '\n')
-            take_line(words, progress);
-        else if (words->used + 1 < sizeof(words->line))
-            words->line[words->used++] = data[i];
-    }
-}
-
-/* What the manifest tells of the initramfs's modules: whether there are none, and one of them. */
-static void read_modules(const char *dir, struct image_files *files)
+static void read_manifest(const char *dir, struct image_files *files)
 {
     cleanup_free char *path = NULL;
     json_t *manifest, *modules, *module;
+    const char *root;
     size_t i;
 
     if (asprintf(&path, "%s/manifest.json", dir) < 0) {
@@ -107,128 +64,18 @@ static void read_modules(const char *dir, struct image_files *files)
         if (name != NULL && strcmp(name, "/virtio_mmio.ko") == 0)
             files->has_mmio = true;
     }
+    root = json_string_value(json_object_get(json_object_get(manifest, "root"), "file"));
+    if (root != NULL && strchr(root, '/') == NULL && asprintf(&files->root, "%s/%s", dir, root) < 0)
+        files->root = NULL;
     json_decref(manifest);
-}
-
-/* Starts a program in a process group of its own, with its stderr in *words_fd. */
-static int spawn(const char *const *argv, pid_t *pid, int *words_fd, struct crosh_error *err)
-{
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t none;
-    sigset_t defaults;
-    int fds[2];
-    int rc;
-
-    if (pipe2(fds, O_CLOEXEC) < 0)
-        return crosh_error_errno(err, "pipe");
-    (void)sigemptyset(&none);
-    (void)sigemptyset(&defaults);
-    (void)sigaddset(&defaults, SIGINT);
-    (void)sigaddset(&defaults, SIGTERM);
-    (void)sigaddset(&defaults, SIGPIPE);
-    (void)posix_spawn_file_actions_init(&actions);
-    (void)posix_spawnattr_init(&attributes);
-    (void)posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    (void)posix_spawn_file_actions_adddup2(&actions, fds[1], 1);
-    (void)posix_spawn_file_actions_adddup2(&actions, fds[1], 2);
-    (void)posix_spawnattr_setsigmask(&attributes, &none);
-    (void)posix_spawnattr_setsigdefault(&attributes, &defaults);
-    (void)posix_spawnattr_setpgroup(&attributes, 0);
-    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                                    POSIX_SPAWN_SETPGROUP);
-    rc = posix_spawn(pid, argv[0], &actions, &attributes, (char *const *)argv, environ);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    (void)posix_spawnattr_destroy(&attributes);
-    (void)close(fds[1]);
-    if (rc != 0) {
-        (void)close(fds[0]);
-        return crosh_error_set(err, -rc, "cannot run %s: %s", argv[0], strerror(rc));
-    }
-    *words_fd = fds[0];
-    return 0;
-}
-
-/* Ends the builder's whole group: TERM lets it tidy up, KILL is for one that does not. */
-static void kill_builder(pid_t pid, int words_fd)
-{
-    struct pollfd pfd = {.fd = words_fd, .events = POLLIN};
-    const int64_t deadline = deadline_now() + KILL_WAIT_MS;
-    char drain[512];
-
-    (void)kill(-pid, SIGTERM);
-    while (deadline_now() < deadline) {
-        if (poll(&pfd, 1, TICK_MS) > 0 && read(words_fd, drain, sizeof(drain)) <= 0)
-            break;
-    }
-    (void)kill(-pid, SIGKILL);
-}
-
-/* Hears the builder to its end. 0, or -EINTR. */
-static int attend(struct crosh_context *ctx, struct progress *progress, pid_t pid, int words_fd,
-                  struct builder_words *words, struct crosh_error *err)
-{
-    const int64_t began = deadline_now();
-
-    for (;;) {
-        struct pollfd pfd[2] = {{.fd = words_fd, .events = POLLIN},
-                                {.fd = crosh_interrupt_fd(ctx), .events = POLLIN}};
-        char data[512];
-        ssize_t n;
-
-        if (poll(pfd, 2, TICK_MS) < 0 && errno != EINTR) {
-            kill_builder(pid, words_fd);
-            return crosh_error_errno(err, "poll");
-        }
-        if (crosh_is_interrupted(ctx)) {
-            kill_builder(pid, words_fd);
-            return crosh_error_set(err, -EINTR, "interrupted while building the image");
-        }
-        /* A builder that finds all in order is gone before anyone could read of it. */
-        if (progress->stage == NULL && deadline_now() - began >= TICK_MS)
-            progress_begin(progress, "image");
-        progress_tick(progress);
-        if ((pfd[0].revents & (POLLIN | POLLHUP)) == 0)
-            continue;
-        n = read(words_fd, data, sizeof(data));
-        if (n == 0)
-            return 0;
-        if (n > 0)
-            take_words(words, progress, data, (size_t)n);
-    }
-}
-
-/* Runs a program to its end, showing that it goes on. 0, positive when it failed, or negative. */
-static int run_program(struct crosh_context *ctx, struct progress *progress,
-                       const char *const *argv, struct builder_words *words,
-                       struct crosh_error *err)
-{
-    cleanup_close int words_fd = -1;
-    const int64_t began = deadline_now();
-    pid_t pid;
-    int status = 0;
-    int rc;
-
-    rc = spawn(argv, &pid, &words_fd, err);
-    if (rc < 0)
-        return rc;
-    rc = attend(ctx, progress, pid, words_fd, words, err);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    if (rc < 0) {
-        progress_clear(progress);
-        return rc;
-    }
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        return 1;
-    progress_done(progress, (deadline_now() - began) * 1000);
-    return 0;
 }
 
 static int run_builder(struct crosh_context *ctx, struct progress *progress, const char *output,
                        const struct crosh_vm_config *config, struct crosh_error *err)
 {
-    const char *argv[10] = {BUILDER, "micro", "--if-needed", "--output", output};
+    const bool is_termina = config->kernel == NULL && strcmp(image_name(config), TERMINA) == 0;
+    const char *argv[10] = {BUILDER, is_termina ? TERMINA : MICRO,
+                            is_termina ? "--refresh" : "--if-needed", "--output", output};
     struct builder_words words = {0};
     int rc;
 
@@ -240,18 +87,11 @@ static int run_builder(struct crosh_context *ctx, struct progress *progress, con
         argv[7] = "--modules";
         argv[8] = config->modules;
     }
-    rc = run_program(ctx, progress, argv, &words, err);
+    rc = builder_run(ctx, progress, argv, &words, err);
     if (rc <= 0)
         return rc;
     progress_fail(progress);
-    if (words.message[0] != '\0')
-        crosh_error_set(err, -EIO, "cannot build the image: %s", words.message);
-    else
-        crosh_error_set(err, -EIO, "cannot build the image: the builder died%s%s",
-                        words.other[0] != '\0' ? "; its last words: " : "", words.other);
-    if (words.hint[0] != '\0')
-        (void)crosh_error_hint(err, "%s", words.hint);
-    return -EIO;
+    return builder_failed(&words, err);
 }
 
 static bool is_later(const struct timespec *a, const struct timespec *b)
@@ -364,7 +204,7 @@ static int take_from(const char *dir, struct image_files *files, struct crosh_er
     if (files->kernel == NULL)
         files->kernel = kernel_of(dir);
     if (files->initrd == NULL) {
-        read_modules(dir, files);
+        read_manifest(dir, files);
         if (asprintf(&files->initrd, "%s/initramfs", dir) < 0)
             files->initrd = NULL;
     }
@@ -377,17 +217,47 @@ static int take_from(const char *dir, struct image_files *files, struct crosh_er
     return 0;
 }
 
-/* The named image, built first when it is the default one. */
+static bool is_there(const char *images, const char *name)
+{
+    cleanup_free char *manifest = NULL;
+
+    return images != NULL && asprintf(&manifest, "%s/%s/manifest.json", images, name) >= 0 &&
+           access(manifest, F_OK) == 0;
+}
+
+const char *image_name(const struct crosh_vm_config *config)
+{
+    cleanup_free char *images = NULL;
+
+    if (config->image != NULL)
+        return config->image;
+    images = crosh_priv_images_dir();
+    return is_there(images, TERMINA) ? TERMINA : MICRO;
+}
+
+/*
+ * The named image. The small one is built first where it is missing or not up to date; into
+ * termina, which takes long to build and is built at the user's word, only the agent is put.
+ */
 static int find_image(struct crosh_context *ctx, const struct crosh_vm_config *config,
                       struct progress *progress, struct image_files *files, struct crosh_error *err)
 {
     cleanup_free char *images = crosh_priv_images_dir();
     cleanup_free char *dir = NULL;
+    const char *name = image_name(config);
+    const bool is_ours = strcmp(name, MICRO) == 0 || strcmp(name, TERMINA) == 0;
     int rc;
 
-    if (images == NULL || asprintf(&dir, "%s/%s", images, config->image) < 0)
+    if (images == NULL || asprintf(&dir, "%s/%s", images, name) < 0)
         return out_of_memory(err);
-    if (strcmp(config->image, "micro") == 0 && !is_fresh(dir)) {
+    if (strcmp(name, MICRO) != 0 && !is_there(images, name)) {
+        crosh_error_set(err, -ENOENT, "there is no image named %s", name);
+        return crosh_error_hint(err,
+                                strcmp(name, TERMINA) == 0 ? "build it: vmc image build %s"
+                                                           : "see what there is: vmc image list",
+                                name);
+    }
+    if (is_ours && !is_fresh(dir)) {
         rc = crosh_priv_make_dirs(images, err);
         if (rc == 0)
             rc = run_builder(ctx, progress, dir, config, err);
@@ -467,7 +337,7 @@ static int find_unpacked(struct crosh_context *ctx, const char *vm, const char *
 
             (void)unlink(note);
             (void)unlink(new);
-            rc = run_program(ctx, progress, argv, &words, err);
+            rc = builder_run(ctx, progress, argv, &words, err);
             if (rc == 0 && (rename(new, unpacked) < 0 || !write_text(note, version)))
                 rc = 1;
         }

@@ -11,6 +11,7 @@
 struct image_files {
     char *kernel;
     char *initrd;
+    char *root;          /* the image's read-only root disk; NULL: the initramfs is all */
     bool has_mmio;       /* the initramfs holds the driver of virtio over MMIO */
     bool has_no_modules; /* the user's kernel has to do with the drivers built into it */
 };
@@ -22,6 +23,8 @@ struct image_files {
  */
 int image_find(struct crosh_context *ctx, const char *name, const struct crosh_vm_config *config,
                struct progress *progress, struct image_files *files, struct crosh_error *err);
+/* The name of the VM's image: its own, or the default one, termina where that was built. */
+const char *image_name(const struct crosh_vm_config *config);
 void image_files_fini(struct image_files *files);
 
 #endif

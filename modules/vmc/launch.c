@@ -106,7 +106,8 @@ static void argv_add_disk(struct argv *argv, const struct crosh_vm_disk *disk)
 
 static void build_argv(struct argv *argv, const char *name, const char *runtime, const char *data,
                        const struct crosh_vm_config *config, const struct image_files *files,
-                       const char *accel, const char *transport, uint32_t cid)
+                       const char *data_disk, const char *accel, const char *transport,
+                       uint32_t cid)
 {
     size_t i;
 
@@ -120,6 +121,11 @@ static void build_argv(struct argv *argv, const char *name, const char *runtime,
     argv_add_kernel_params(argv, config->kernel_params);
     argv_add(argv, "--cpus=%u", config->cpus);
     argv_add(argv, "--memory=%llu", (unsigned long long)config->memory_bytes);
+    /* The agent takes the first disk as the root and the second one as the VM's data. */
+    if (files->root != NULL)
+        argv_add_disk(argv, &(struct crosh_vm_disk){.path = files->root, .read_only = true});
+    if (files->root != NULL && data_disk != NULL)
+        argv_add_disk(argv, &(struct crosh_vm_disk){.path = (char *)data_disk});
     for (i = 0; i < config->disk_count; i++)
         argv_add_disk(argv, &config->disks[i]);
     /* A kernel of the user's own may lack the driver of MMIO: the user knows. */
@@ -289,8 +295,8 @@ static int open_log(const char *name, struct crosh_error *err)
 }
 
 int launch_spawn(struct launch *launch, const char *name, const struct crosh_vm_config *config,
-                 const struct image_files *files, const char *accel, const char *transport,
-                 uint32_t cid, struct crosh_error *err)
+                 const struct image_files *files, const char *data_disk, const char *accel,
+                 const char *transport, uint32_t cid, struct crosh_error *err)
 {
     cleanup_free char *runtime = crosh_vm_runtime_dir(name, err);
     cleanup_free char *data = crosh_vm_dir(name);
@@ -304,7 +310,7 @@ int launch_spawn(struct launch *launch, const char *name, const struct crosh_vm_
     *launch = (struct launch){.pidfd = -1};
     if (runtime == NULL)
         return err->code;
-    build_argv(&argv, name, runtime, data, config, files, accel, transport, cid);
+    build_argv(&argv, name, runtime, data, config, files, data_disk, accel, transport, cid);
     if (data == NULL || argv.failed)
         return crosh_error_set(err, -ENOMEM, "out of memory");
     log_fd = open_log(name, err);

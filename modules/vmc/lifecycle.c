@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include "lib/vm/runtime.h"
 #include "lib/vm/store.h"
 #include "modules/vmc/cid.h"
+#include "modules/vmc/data-disk.h"
 #include "modules/vmc/image.h"
 #include "modules/vmc/launch.h"
 #include "modules/vmc/options.h"
@@ -46,6 +48,7 @@ struct start {
     bool is_up;  /* the agent was heard */
     struct crosh_vm_config config;
     struct image_files files;
+    char *data_disk; /* NULL: the image needs none */
     struct launch launch;
     struct progress progress;
     int64_t began_ms;
@@ -56,6 +59,7 @@ static void start_fini(struct start *start)
 {
     crosh_priv_vm_config_fini(&start->config);
     image_files_fini(&start->files);
+    free(start->data_disk);
     launch_fini(&start->launch);
     if (start->runtime_fd >= 0)
         (void)close(start->runtime_fd);
@@ -309,9 +313,11 @@ static int boot(struct start *start, struct crosh_error *err)
     int rc;
 
     rc = image_find(start->ctx, start->name, &start->config, &start->progress, &start->files, err);
+    if (rc == 0 && start->files.root != NULL)
+        rc = data_disk_prepare(start->name, start->config.data_bytes, &start->data_disk, err);
     if (rc < 0 || (rc = cid_reserve(start->name, &cid, err)) < 0)
         return rc;
-    rc = launch_spawn(&start->launch, start->name, &start->config, &start->files,
+    rc = launch_spawn(&start->launch, start->name, &start->config, &start->files, start->data_disk,
                       crosh_args_string(start->args, "accel"),
                       crosh_args_string(start->args, "transport"), cid, err);
     if (rc < 0)

@@ -4,6 +4,7 @@ noinst_LTLIBRARIES += modules/vmc/libvmc.la
 modules_vmc_libvmc_la_SOURCES = \
 	modules/vmc/ask.c modules/vmc/ask.h \
 	modules/vmc/balloon.c \
+	modules/vmc/builder.c modules/vmc/builder.h \
 	modules/vmc/cid.c modules/vmc/cid.h \
 	modules/vmc/console.c \
 	modules/vmc/container/change.c \
@@ -23,9 +24,12 @@ modules_vmc_libvmc_la_SOURCES = \
 	modules/vmc/container/transfer.c \
 	modules/vmc/events.c \
 	modules/vmc/figures.c modules/vmc/figures.h \
+	modules/vmc/data-disk.c modules/vmc/data-disk.h \
 	modules/vmc/disk.c \
 	modules/vmc/disk-command.c \
 	modules/vmc/image.c modules/vmc/image.h \
+	modules/vmc/image-command.c \
+	modules/vmc/image-store.c modules/vmc/image-store.h \
 	modules/vmc/launch.c modules/vmc/launch.h \
 	modules/vmc/lifecycle.c \
 	modules/vmc/crash.c \

@@ -14,6 +14,7 @@
 #include "lib/vm/runtime.h"
 #include "lib/vm/state.h"
 #include "lib/vm/store.h"
+#include "modules/vmc/image.h"
 #include "modules/vmc/options.h"
 #include "modules/vmc/text.h"
 #include "modules/vmc/vmc.h"
@@ -116,9 +117,10 @@ static json_t *row_to_json(const struct row *row)
     json_t *object = json_pack("{s:s, s:s}", "name", row->name, "state", row_state(row));
 
     if (row->has_config)
-        (void)json_object_update_new(
-            object, json_pack("{s:I, s:I, s:s}", "cpus", (json_int_t)row->config.cpus, "memory",
-                              (json_int_t)row->config.memory_bytes, "image", row->config.image));
+        (void)json_object_update_new(object, json_pack("{s:I, s:I, s:s}", "cpus",
+                                                       (json_int_t)row->config.cpus, "memory",
+                                                       (json_int_t)row->config.memory_bytes,
+                                                       "image", image_name(&row->config)));
     else
         (void)json_object_set_new(object, "error", json_string(row->config_error.message));
     if (status->full_disks[0] != '\0')
@@ -263,7 +265,7 @@ static void print_row(FILE *out, const struct row *row)
         (void)fprintf(out, "memory:        %s\n",
                       text_size(status->answered ? status->memory_bytes : config->memory_bytes,
                                 text, sizeof(text)));
-        (void)fprintf(out, "image:         %s\n", config->image);
+        (void)fprintf(out, "image:         %s\n", image_name(config));
         if (config->kernel != NULL)
             (void)fprintf(out, "kernel:        %s\n", config->kernel);
         if (config->initrd != NULL)

@@ -314,25 +314,11 @@ static const struct crosh_command button_command = {
 /* clang-format on */
 
 static const struct crosh_command *const subcommands[] = {
-    &start_command,
-    &stop_command,
-    &list_command,
-    &status_command,
-    &crash_command,
-    &security_command,
-    &logs_command,
-    &console_command,
-    &pause_command,
-    &resume_command,
-    &stats_command,
-    &events_command,
-    &balloon_command,
-    &button_command,
-    &create_command,
-    &destroy_command,
-    &vmc_disk_command,
-    &vmc_container_command,
-    NULL,
+    &start_command,    &stop_command,          &list_command,      &status_command,
+    &crash_command,    &security_command,      &logs_command,      &console_command,
+    &pause_command,    &resume_command,        &stats_command,     &events_command,
+    &balloon_command,  &button_command,        &create_command,    &destroy_command,
+    &vmc_disk_command, &vmc_container_command, &vmc_image_command, NULL,
 };
 
 static const struct crosh_command vmc_command = {

@@ -52,7 +52,9 @@ static void a_configuration_comes_back(void **state)
     assert_int_equal(config.cpus, 1);
     assert_true(config.memory_bytes >= CROSH_VM_MIN_MEMORY);
     assert_int_equal(config.memory_bytes % (2 << 20), 0);
+    assert_null(config.image);
     config.cpus = 3;
+    config.data_bytes = UINT64_C(5) << 30;
     config.memory_bytes = UINT64_C(768) << 20;
     crosh_priv_vm_config_set(&config.kernel, "/boot/k \"q\"", NULL);
     crosh_priv_vm_config_set(&config.modules, "/lib/modules/x", NULL);
@@ -66,7 +68,8 @@ static void a_configuration_comes_back(void **state)
     assert_int_equal(crosh_priv_vm_config_load("a", &config, &err), 0);
     assert_int_equal(config.cpus, 3);
     assert_int_equal(config.memory_bytes, UINT64_C(768) << 20);
-    assert_string_equal(config.image, "micro");
+    assert_null(config.image);
+    assert_int_equal(config.data_bytes, UINT64_C(5) << 30);
     assert_string_equal(config.kernel, "/boot/k \"q\"");
     assert_string_equal(config.modules, "/lib/modules/x");
     assert_null(config.initrd);

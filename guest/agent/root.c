@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/* Assembles the image's root and moves into it. */
+#include "guest/agent/root.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "guest/agent/kernel-params.h"
+#include "guest/agent/log.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/deadline.h"
+
+#define ROOT_FILE    "/etc/crosh/root"
+#define DEFAULT_DISK "/dev/vda"
+#define AGENT        "/sbin/crosh-agent"
+
+/* A disk's driver is there already; its device may take a moment. */
+#define DISK_WAIT_MS 10000
+#define DISK_POLL_MS 5
+
+#define IMAGE   "/mnt/image"
+#define LAYER   "/mnt/layer"
+#define NEW     "/mnt/root"
+#define LAYERED "lowerdir=" IMAGE ",upperdir=" LAYER "/upper,workdir=" LAYER "/work"
+
+/* What was mounted before the root was, in the order in which it moves. */
+static const char *const views[] = {"/dev", "/proc", "/sys", "/run", "/tmp"};
+
+/* The file system's type that the initramfs asks for; false when it asks for none. */
+static bool read_type(char *type, size_t size)
+{
+    cleanup_fclose FILE *f = fopen(ROOT_FILE, "re");
+
+    if (f == NULL || fgets(type, (int)size, f) == NULL)
+        return false;
+    type[strcspn(type, " \n")] = '\0';
+    return *type != '\0';
+}
+
+static int wait_for_disk(const char *disk, struct crosh_error *err)
+{
+    int64_t deadline = deadline_now() + DISK_WAIT_MS;
+    struct stat st;
+
+    while (stat(disk, &st) < 0) {
+        if (deadline_now() >= deadline)
+            return crosh_error_set(err, -ENODEV, "the image's disk %s does not appear", disk);
+        (void)poll(NULL, 0, DISK_POLL_MS);
+    }
+    return S_ISBLK(st.st_mode) ? 0 : crosh_error_set(err, -ENOTBLK, "%s is no disk", disk);
+}
+
+static int mount_layers(const char *disk, const char *type, struct crosh_error *err)
+{
+    if ((mkdir(IMAGE, 0755) < 0 && errno != EEXIST) ||
+        (mkdir(LAYER, 0755) < 0 && errno != EEXIST) || (mkdir(NEW, 0755) < 0 && errno != EEXIST))
+        return crosh_error_errno(err, "cannot make a place for the root");
+    if (mount(disk, IMAGE, type, MS_RDONLY | MS_NODEV, NULL) < 0)
+        return crosh_error_errno(err, "cannot mount the image's root %s as %s", disk, type);
+    if (mount("tmpfs", LAYER, "tmpfs", MS_NODEV, "mode=755") < 0 ||
+        mkdir(LAYER "/upper", 0755) < 0 || mkdir(LAYER "/work", 0700) < 0 ||
+        mount("overlay", NEW, "overlay", MS_NODEV, LAYERED) < 0) {
+        (void)crosh_error_errno(err, "cannot put a writable layer onto the image's root");
+        (void)umount2(LAYER, MNT_DETACH);
+        (void)umount2(IMAGE, MNT_DETACH);
+        return err->code;
+    }
+    return 0;
+}
+
+/* The program is needed in containers, too, and the initramfs goes. */
+static void keep_agent(void)
+{
+    cleanup_close int from = open(AGENT, O_RDONLY | O_CLOEXEC);
+    cleanup_close int to = -1;
+    struct stat st;
+    off_t at = 0;
+
+    (void)mkdir("/run/crosh", 0755);
+    to = open(ROOT_AGENT_COPY, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
+    if (from < 0 || to < 0 || fstat(from, &st) < 0) {
+        agent_log_errno("cannot copy the agent");
+        return;
+    }
+    while (at < st.st_size) {
+        if (sendfile(to, from, &at, (size_t)(st.st_size - at)) <= 0) {
+            agent_log_errno("cannot copy the agent");
+            return;
+        }
+    }
+}
+
+static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+    (void)st;
+    (void)ftw;
+    if (flag == FTW_DP)
+        (void)rmdir(path);
+    else if (flag != FTW_D)
+        (void)unlink(path);
+    return 0;
+}
+
+/* Gives the initramfs' memory back. Nothing that is mounted is entered. */
+static void empty_initramfs(void)
+{
+    (void)nftw("/", remove_entry, 16, FTW_DEPTH | FTW_MOUNT | FTW_PHYS);
+}
+
+static int move_in(struct crosh_error *err)
+{
+    for (size_t i = 0; i < sizeof(views) / sizeof(*views); i++) {
+        char to[64];
+
+        (void)snprintf(to, sizeof(to), NEW "%s", views[i]);
+        if ((mkdir(to, 0755) < 0 && errno != EEXIST) ||
+            mount(views[i], to, NULL, MS_MOVE, NULL) < 0)
+            return crosh_error_errno(err, "cannot move %s into the image's root", views[i]);
+    }
+    empty_initramfs();
+    if (chdir(NEW) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 ||
+        chdir("/") < 0)
+        return crosh_error_errno(err, "cannot move into the image's root");
+    return 0;
+}
+
+int root_enter(struct crosh_error *err)
+{
+    char type[32];
+    char disk[64] = DEFAULT_DISK;
+    int r;
+
+    if (!read_type(type, sizeof(type)))
+        return 0;
+    (void)kernel_param("crosh.root", disk, sizeof(disk));
+    r = wait_for_disk(disk, err);
+    if (r == 0)
+        r = mount_layers(disk, type, err);
+    if (r < 0)
+        return r;
+    keep_agent();
+    r = move_in(err);
+    return r < 0 ? r : 1;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* A VM's data disk: the file beside its configuration that holds what outlives its image. */
+#ifndef VMC_DATA_DISK_H
+#define VMC_DATA_DISK_H
+
+#include <stdint.h>
+
+#include <crosh/error.h>
+
+/* Sparse: it takes what is written to it. */
+#define DATA_DISK_DEFAULT_BYTES (UINT64_C(32) << 30)
+#define DATA_DISK_MIN_BYTES     (UINT64_C(1) << 30)
+
+/*
+ * Makes the disk when the VM has none, and makes it larger when bytes (0: the default, for a new
+ * one) is more than it has; the guest formats it and grows its file system at the next boot.
+ * *path is the caller's. The VM is locked and does not run.
+ */
+int data_disk_prepare(const char *name, uint64_t bytes, char **path, struct crosh_error *err);
+
+#endif
