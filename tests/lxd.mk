@@ -2,6 +2,7 @@
 # The vmc container commands and sessions in containers, against a real LXD in namespaces of this
 # host.
 lxd_tests = \
-	tests/lxd/containers.py
+	tests/lxd/containers.py \
+	tests/lxd/remotes.py
 TESTS += $(lxd_tests)
-EXTRA_DIST += $(lxd_tests) tests/lxd/lxdhost.py
+EXTRA_DIST += $(lxd_tests) tests/lxd/lxdhost.py tests/lxd/simplestreams.py

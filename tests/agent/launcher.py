@@ -25,12 +25,12 @@ class Launcher:
     {port: path of a unix socket}.
     """
 
-    def __init__(self, home, name, ports=None, around=()):
+    def __init__(self, home, name, ports=None, around=(), again=False):
         directory = home.runtime / "crosh" / name
-        directory.mkdir(parents=True, mode=0o700)
+        directory.mkdir(parents=True, mode=0o700, exist_ok=again)
         directory.parent.chmod(0o700)
         config = home.data / "crosh" / "vms" / name
-        config.mkdir(parents=True, mode=0o700)
+        config.mkdir(parents=True, mode=0o700, exist_ok=again)
         (config / "config.json").write_text("{}")
         self.lock = open(config / "lock", "w", encoding="ascii")  # pylint: disable=R1732
         fcntl.flock(self.lock, fcntl.LOCK_EX)
@@ -44,6 +44,7 @@ class Launcher:
                                            "--files", "unix:" + self.ports[9003],
                                            "--streams", "unix:" + self.ports[9002]])
         self.listener = socket.socket(socket.AF_UNIX)
+        (directory / "vsock.sock").unlink(missing_ok=True)
         self.listener.bind(str(directory / "vsock.sock"))
         self.listener.listen(64)
         self.streams = []
@@ -53,7 +54,10 @@ class Launcher:
     def serve(self):
         """Accepts streams for ever."""
         while True:
-            near, _ = self.listener.accept()
+            try:
+                near, _ = self.listener.accept()
+            except OSError:  # closed
+                return
             threading.Thread(target=self.connect, args=(near,), daemon=True).start()
 
     def connect(self, near):

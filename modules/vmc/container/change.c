@@ -73,6 +73,22 @@ static int find(struct lxd *lxd, const char *name, char actual[LXD_NAME_MAX + 1]
     return r;
 }
 
+/* Of a container that is still to come there is an operation alone: LXD shall give it up. */
+static int cancel_making(struct lxd *lxd, const char *name, struct crosh_error *err)
+{
+    char making[LXD_NAME_MAX + 1];
+    char id[LXD_OPERATION_ID_SIZE], unused[LXD_OPERATION_ID_SIZE];
+    struct crosh_error inner;
+
+    container_making_name(name, making);
+    if (lxd_find_operation(lxd, making, id, &inner) <= 0)
+        return err->code;
+    if (lxd_send(lxd, "DELETE", NULL, unused, &inner, "/1.0/operations/%s", id) == 0)
+        return 0;
+    return crosh_error_set(err, -EBUSY,
+                           "container %s is being made, and LXD cannot be stopped in it", name);
+}
+
 static int delete_one(struct container_work *work, const char *name, bool force,
                       struct crosh_error *err)
 {
@@ -81,6 +97,8 @@ static int delete_one(struct container_work *work, const char *name, bool force,
     bool is_running;
     int r = find(work->lxd, name, actual, &is_running, err);
 
+    if (r == -ENOENT)
+        return cancel_making(work->lxd, name, err);
     if (r < 0)
         return r;
     if (is_running && !force) {
