@@ -5,10 +5,13 @@ include guest/image/local.mk
 # Statically linked: it runs in guests that have nothing else. The shared parts
 # are compiled into it, because the libraries' objects are made for sharing.
 pkglibexec_PROGRAMS += guest/agent/crosh-agent
-guest_agent_crosh_agent_SOURCES = \
+guest_agent_crosh_agent_SOURCES = $(agent_sources)
+agent_sources = \
 	guest/agent/address.c guest/agent/address.h \
+	guest/agent/clock-sync.c guest/agent/clock-sync.h \
 	guest/agent/command.c guest/agent/command.h \
 	guest/agent/guest-link.c guest/agent/guest-link.h \
+	guest/agent/handover.c guest/agent/handover.h \
 	guest/agent/kernel-params.c guest/agent/kernel-params.h \
 	guest/agent/log.c guest/agent/log.h \
 	guest/agent/lxd.c guest/agent/lxd.h \
@@ -25,17 +28,23 @@ guest_agent_crosh_agent_SOURCES = \
 	guest/agent/session.c guest/agent/session.h \
 	guest/agent/startup.c guest/agent/startup.h \
 	guest/agent/target.c guest/agent/target.h \
+	guest/agent/trial.c guest/agent/trial.h \
+	guest/agent/upgrade.c guest/agent/upgrade.h \
 	guest/agent/users.c guest/agent/users.h \
+	guest/agent/version.h \
 	guest/agent/files.c guest/agent/files.h \
 	guest/agent/places.c guest/agent/places.h \
 	guest/agent/ports.c guest/agent/ports.h \
 	guest/agent/streams.c guest/agent/streams.h \
 	$(files_sources) $(relay_sources) \
+	lib/base/build-id.c lib/base/build-id.h \
 	lib/base/deadline.h \
 	lib/base/error.c \
 	lib/base/sha256.c lib/base/sha256.h \
 	lib/wire/frame-queue.c lib/wire/frame.c
-nodist_guest_agent_crosh_agent_SOURCES = \
+nodist_guest_agent_crosh_agent_SOURCES = $(agent_generated)
+agent_generated = \
+	lib/wire/handover.pb-c.c lib/wire/handover.pb-c.h \
 	lib/wire/guest.pb-c.c lib/wire/guest.pb-c.h \
 	lib/wire/files.pb-c.c lib/wire/files.pb-c.h \
 	lib/wire/streams.pb-c.c lib/wire/streams.pb-c.h \
@@ -46,5 +55,6 @@ if SANITIZERS
 # Sanitizers need the dynamic loader: such an agent serves tests on the host only.
 guest_agent_crosh_agent_LDFLAGS = $(AM_LDFLAGS)
 else
-guest_agent_crosh_agent_LDFLAGS = -XCClinker -static-pie $(HARDEN_LDFLAGS)
+# The build id is what tells agents apart.
+guest_agent_crosh_agent_LDFLAGS = -XCClinker -static-pie -Wl,--build-id=sha1 $(HARDEN_LDFLAGS)
 endif

@@ -49,6 +49,27 @@ static void free_message(Guest__ToHost **message)
         guest__to_host__free_unpacked(*message, NULL);
 }
 
+static uint64_t realtime_us(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* At once: what it takes us is part of what the agent takes for the way. */
+static void tell_time(struct guest_link *link, uint64_t cookie)
+{
+    Guest__ToGuest message = GUEST__TO_GUEST__INIT;
+    Guest__Time time = GUEST__TIME__INIT;
+
+    time.cookie = cookie;
+    time.realtime_us = realtime_us();
+    message.msg_case = GUEST__TO_GUEST__MSG_TIME;
+    message.time = &time;
+    framed_stream_send(link->stream, &message.base);
+}
+
 static int on_frame(void *opaque, const uint8_t *data, size_t size)
 {
     struct guest_link *link = opaque;
@@ -67,6 +88,21 @@ static int on_frame(void *opaque, const uint8_t *data, size_t size)
         if (!link->greeted || message->ending == NULL)
             return -EPROTO;
         link->ops->ending(link->opaque, message->ending->kind);
+        return 0;
+    case GUEST__TO_HOST__MSG_AGENT_READ:
+        if (!link->greeted || message->agent_read == NULL)
+            return -EPROTO;
+        link->ops->agent_read(link->opaque, message->agent_read->offset);
+        return 0;
+    case GUEST__TO_HOST__MSG_UPGRADE_FAILED:
+        if (!link->greeted || message->upgrade_failed == NULL)
+            return -EPROTO;
+        link->ops->upgrade_failed(link->opaque, message->upgrade_failed);
+        return 0;
+    case GUEST__TO_HOST__MSG_TIME_REQUEST:
+        if (!link->greeted || message->time_request == NULL)
+            return -EPROTO;
+        tell_time(link, message->time_request->cookie);
         return 0;
     default:
         return 0; /* a newer agent may say more */
@@ -117,12 +153,10 @@ bool guest_link_resumed(struct guest_link *link, bool was_restored)
     Guest__ToGuest message = GUEST__TO_GUEST__INIT;
     Guest__Resumed resumed = GUEST__RESUMED__INIT;
     uint8_t seed[SEED_BYTES];
-    struct timespec now;
 
     if (link->stream == NULL || !link->greeted)
         return false;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    resumed.realtime_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    resumed.realtime_us = realtime_us();
     if (was_restored && getrandom(seed, sizeof(seed), 0) == (ssize_t)sizeof(seed))
         resumed.seed = (ProtobufCBinaryData){.data = seed, .len = sizeof(seed)};
     message.msg_case = GUEST__TO_GUEST__MSG_RESUMED;
@@ -130,4 +164,27 @@ bool guest_link_resumed(struct guest_link *link, bool was_restored)
     framed_stream_send(link->stream, &message.base);
     explicit_bzero(seed, sizeof(seed));
     return true;
+}
+
+void guest_link_offer(struct guest_link *link, Guest__Offer *offer)
+{
+    Guest__ToGuest message = GUEST__TO_GUEST__INIT;
+
+    message.msg_case = GUEST__TO_GUEST__MSG_OFFER;
+    message.offer = offer;
+    if (link->stream != NULL)
+        framed_stream_send(link->stream, &message.base);
+}
+
+void guest_link_agent_data(struct guest_link *link, uint64_t offset, uint8_t *data, size_t size)
+{
+    Guest__ToGuest message = GUEST__TO_GUEST__INIT;
+    Guest__AgentData piece = GUEST__AGENT_DATA__INIT;
+
+    piece.offset = offset;
+    piece.data = (ProtobufCBinaryData){.data = data, .len = size};
+    message.msg_case = GUEST__TO_GUEST__MSG_AGENT_DATA;
+    message.agent_data = &piece;
+    if (link->stream != NULL)
+        framed_stream_send(link->stream, &message.base);
 }

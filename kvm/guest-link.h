@@ -4,6 +4,8 @@
 #define KVM_GUEST_LINK_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "kvm/event-loop.h"
 #include "lib/wire/guest.pb-c.h"
@@ -15,6 +17,9 @@ struct guest_link_ops {
     void (*hello)(void *opaque, const Guest__Hello *hello);
     void (*ending)(void *opaque, Guest__Ending__Kind kind);
     void (*lost)(void *opaque); /* the agent left after its hello */
+    /* It wants the copy that it was offered, from offset on. */
+    void (*agent_read)(void *opaque, uint64_t offset);
+    void (*upgrade_failed)(void *opaque, const Guest__UpgradeFailed *failed);
 };
 
 struct guest_link *guest_link_new(struct event_loop *loop, const struct guest_link_ops *ops,
@@ -36,5 +41,10 @@ bool guest_link_shutdown(struct guest_link *link);
  * from a snapshot, fresh random bytes. False when no agent is there to be told.
  */
 bool guest_link_resumed(struct guest_link *link, bool was_restored);
+
+/* Offers the agent another program in its place. */
+void guest_link_offer(struct guest_link *link, Guest__Offer *offer);
+/* A piece of what was offered; size 0: it cannot be read any more. */
+void guest_link_agent_data(struct guest_link *link, uint64_t offset, uint8_t *data, size_t size);
 
 #endif

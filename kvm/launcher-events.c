@@ -2,7 +2,10 @@
 /* What the launcher tells its subscribers: stages, states, notices and its end. */
 #include "kvm/launcher-internal.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 uint64_t launcher_uptime_us(const struct launcher *l)
@@ -47,6 +50,32 @@ void launcher_send_notice(struct launcher *l)
     event.what_case = CONTROL__EVENT__WHAT_NOTICE;
     event.notice = l->notice;
     control_server_event(l->control, &event);
+}
+
+void launcher_add_notice(struct launcher *l, const char *fmt, ...)
+{
+    Control__Event event = CONTROL__EVENT__INIT;
+    size_t used = strlen(l->notice);
+    char text[256];
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    (void)fprintf(stderr, "crosh-vm: %s\n", text);
+    (void)snprintf(l->notice + used, sizeof(l->notice) - used, "%s%s", used > 0 ? "; " : "", text);
+    event.what_case = CONTROL__EVENT__WHAT_NOTICE;
+    event.notice = text;
+    control_server_event(l->control, &event);
+}
+
+void launcher_copy_guest_text(char *to, size_t size, const char *from)
+{
+    size_t i;
+
+    for (i = 0; i + 1 < size && from[i] != '\0'; i++)
+        to[i] = from[i] >= ' ' && from[i] <= '~' ? from[i] : '?';
+    to[i] = '\0';
 }
 
 void launcher_send_balloon(struct launcher *l)

@@ -9,6 +9,7 @@
 #include "kvm/launcher-state.h"
 #include "kvm/launcher.h"
 #include "kvm/process-times.h"
+#include "kvm/wall-clock.h"
 
 #define LAUNCHER_STAGES 3
 
@@ -43,6 +44,8 @@ struct launcher {
     char agent_version[64];
     char kernel_release[96];
     bool reboot_announced;
+    struct wall_clock *wall_clock;
+    struct launcher_upgrade *upgrade; /* of the agent; launcher-upgrade.c's own; NULL: none */
 
     struct launcher_state pause;
     struct disk_wait *disk_waits; /* launcher-disks.c's own */
@@ -71,8 +74,12 @@ char *launcher_path(const struct launcher *l, const char *name);
 uint64_t launcher_uptime_us(const struct launcher *l);
 void launcher_send_state(struct launcher *l, Control__State state);
 void launcher_reach_stage(struct launcher *l, Control__Stage stage);
-/* Why the first choice of accelerator was not taken. */
+/* l->notice: why the first choice of accelerator was not taken. */
 void launcher_send_notice(struct launcher *l);
+/* Adds a sentence to it and tells that alone. */
+void launcher_add_notice(struct launcher *l, const char *fmt, ...) CROSH_PRINTF(2, 3);
+/* A guest's words in a buffer of ours, without what could play tricks on a terminal. */
+void launcher_copy_guest_text(char *to, size_t size, const char *from);
 void launcher_send_ended(struct launcher *l);
 /* Notes how the VM ended, the first reason only, and lets the loop return. */
 void launcher_end(struct launcher *l, Control__EndReason reason, const char *detail);
@@ -102,6 +109,21 @@ void launcher_machine_down(struct launcher *l);
 void launcher_on_reboot(void *opaque);
 /* Bytes that a person types into the console. opaque: the launcher. */
 void launcher_on_console_input(void *opaque, const void *data, size_t size);
+
+/* The guest's agent is the one that it will be: the VM is ready. */
+void launcher_agent_ready(struct launcher *l);
+
+/* launcher-upgrade.c: another program for the guest's agent, offered when it says hello. */
+/* Opens the host's copy, before confinement. 0 also when there is none that can be offered. */
+int launcher_upgrade_init(struct launcher *l, struct crosh_error *err);
+void launcher_upgrade_fini(struct launcher *l);
+/* Before each boot. */
+void launcher_upgrade_reset(struct launcher *l);
+/* Whether the agent was offered another program: launcher_agent_ready() follows sooner or later. */
+bool launcher_upgrade_hello(struct launcher *l, const Guest__Hello *hello);
+/* guest_link_ops'. opaque: the launcher. */
+void launcher_on_agent_read(void *opaque, uint64_t offset);
+void launcher_on_upgrade_failed(void *opaque, const Guest__UpgradeFailed *failed);
 
 /* launcher-crash.c: leaves a report of the guest's crash for "vmc crash"; the machine is still
  * there. */

@@ -10,29 +10,25 @@
 #include "lib/base/cleanup.h"
 #include "lib/wire/ports.h"
 
-/* The agent's words, without what could play tricks on a terminal. */
-static void copy_guest_text(char *to, size_t size, const char *from)
-{
-    size_t i;
-
-    for (i = 0; i + 1 < size && from[i] != '\0'; i++)
-        to[i] = from[i] >= ' ' && from[i] <= '~' ? from[i] : '?';
-    to[i] = '\0';
-}
-
 /* The guest link */
+
+void launcher_agent_ready(struct launcher *l)
+{
+    launcher_reach_stage(l, CONTROL__STAGE__STAGE_AGENT);
+    if (l->state == CONTROL__STATE__STARTING)
+        launcher_send_state(l, CONTROL__STATE__RUNNING);
+}
 
 static void on_hello(void *opaque, const Guest__Hello *hello)
 {
     struct launcher *l = opaque;
 
-    copy_guest_text(l->agent_version, sizeof(l->agent_version), hello->agent_version);
-    copy_guest_text(l->kernel_release, sizeof(l->kernel_release), hello->kernel_release);
-    launcher_reach_stage(l, CONTROL__STAGE__STAGE_AGENT);
-    if (l->state == CONTROL__STATE__STARTING)
-        launcher_send_state(l, CONTROL__STATE__RUNNING);
+    launcher_copy_guest_text(l->agent_version, sizeof(l->agent_version), hello->agent_version);
+    launcher_copy_guest_text(l->kernel_release, sizeof(l->kernel_release), hello->kernel_release);
     launcher_state_hello(l);
     launcher_stop_hello(l);
+    if (!launcher_upgrade_hello(l, hello))
+        launcher_agent_ready(l);
 }
 
 static void on_ending(void *opaque, Guest__Ending__Kind kind)
@@ -113,8 +109,11 @@ void launcher_machine_down(struct launcher *l)
 
 int launcher_machine_up(struct launcher *l, struct crosh_error *err)
 {
-    static const struct guest_link_ops link_ops = {
-        .hello = on_hello, .ending = on_ending, .lost = on_agent_lost};
+    static const struct guest_link_ops link_ops = {.hello = on_hello,
+                                                   .ending = on_ending,
+                                                   .lost = on_agent_lost,
+                                                   .agent_read = launcher_on_agent_read,
+                                                   .upgrade_failed = launcher_on_upgrade_failed};
     cleanup_free char *socket = launcher_path(l, "vsock.sock");
     struct vsock_config vsock = {.guest_cid = l->config->cid, .socket_path = socket};
     struct machine_host host = {.loop = l->loop,
@@ -129,6 +128,7 @@ int launcher_machine_up(struct launcher *l, struct crosh_error *err)
 
     l->stage_count = 0;
     l->reboot_announced = false;
+    launcher_upgrade_reset(l);
     l->link = guest_link_new(l->loop, &link_ops, l);
     if (socket == NULL || l->link == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");

@@ -82,6 +82,15 @@ static int watch_signals(struct launcher *l, struct crosh_error *err)
     return l->signals != NULL ? 0 : crosh_error_errno(err, "signals");
 }
 
+/* A guest need not find out by itself, up to a minute later. */
+static void on_clock_set(void *opaque)
+{
+    struct launcher *l = opaque;
+
+    if (l->link != NULL && !l->pause.is_paused)
+        (void)guest_link_resumed(l->link, false);
+}
+
 /* The control socket comes first: the starter hears of everything after it. */
 static int open_control(struct launcher *l, struct crosh_error *err)
 {
@@ -178,7 +187,8 @@ static int set_up(struct launcher *l, struct crosh_error *err)
         return ret;
     l->reboot = event_timer_add(l->loop, launcher_on_reboot, l);
     l->stop_timer = event_timer_add(l->loop, launcher_on_stop_timer, l);
-    if (l->reboot == NULL || l->stop_timer == NULL)
+    l->wall_clock = wall_clock_new(l->loop, on_clock_set, l);
+    if (l->reboot == NULL || l->stop_timer == NULL || l->wall_clock == NULL)
         return crosh_error_errno(err, "timers");
     ret = launcher_figures_init(l, err);
     if (ret < 0)
@@ -193,6 +203,8 @@ static int set_up(struct launcher *l, struct crosh_error *err)
     if (l->notice[0] != '\0')
         launcher_send_notice(l);
     ret = open_connections(l, err);
+    if (ret == 0)
+        ret = launcher_upgrade_init(l, err);
     if (ret == 0)
         ret = open_ports(l, err);
     if (ret == 0)
@@ -249,6 +261,8 @@ static void tear_down(struct launcher *l)
     write_ended(l);
     console_log_free(l->console);
     launcher_figures_fini(l);
+    launcher_upgrade_fini(l);
+    wall_clock_free(l->wall_clock);
     close_ports(l);
     /* Last: who waits for the event or for the socket to go finds everything else in order. */
     launcher_send_ended(l);

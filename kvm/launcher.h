@@ -22,6 +22,7 @@ struct launcher_config {
     const char *runtime_dir;
     const char *lock;    /* a file to hold beside the runtime directory's lock; may be NULL */
     const char *cmdline; /* the user's kernel parameters; may be NULL */
+    const char *agent;   /* the host's copy of the agent, for guests with another; may be NULL */
     enum launcher_accel accel;
     uint32_t cid;
     int control_fd;          /* -1: none */

@@ -19,10 +19,12 @@ kvm_libkvm_la_SOURCES = \
 	kvm/launcher-machine.c \
 	kvm/launcher-state.c kvm/launcher-state.h \
 	kvm/launcher-stop.c \
+	kvm/launcher-upgrade.c \
 	kvm/process-times.c kvm/process-times.h \
 	kvm/options.c kvm/options.h \
 	kvm/option-values.c kvm/option-values.h \
 	kvm/vm-lock.c kvm/vm-lock.h \
+	kvm/wall-clock.c kvm/wall-clock.h \
 	kvm/control/framed-stream.c kvm/control/framed-stream.h \
 	kvm/control/requests.c kvm/control/requests.h \
 	kvm/control/request-figures.c \

@@ -26,6 +26,7 @@ enum option_id {
     OPT_KERNEL,
     OPT_INITRD,
     OPT_CMDLINE,
+    OPT_AGENT,
     OPT_CPUS,
     OPT_MEMORY,
     OPT_HUGEPAGES,
@@ -61,6 +62,7 @@ static const struct {
     {"kernel", "FILE", OPT_KERNEL, "bzImage or uncompressed ELF (required)"},
     {"initrd", "FILE", OPT_INITRD, "initial RAM file system"},
     {"cmdline", "TEXT", OPT_CMDLINE, "kernel parameters to add"},
+    {"agent", "FILE", OPT_AGENT, "crosh-agent, for a guest whose own is of another build"},
     {"cpus", "N", OPT_CPUS, "vcpus, 1 to 64 (1)"},
     {"memory", "SIZE", OPT_MEMORY, "guest memory, a multiple of 2M (512M)"},
     {"hugepages", NULL, OPT_HUGEPAGES, "guest memory from huge pages that the host reserved"},
@@ -247,6 +249,9 @@ static int parse_option(int id, struct launcher_config *config, struct crosh_err
         break;
     case OPT_CMDLINE:
         config->cmdline = optarg;
+        break;
+    case OPT_AGENT:
+        config->agent = optarg;
         break;
     case OPT_CPUS:
         ret = parse_number("cpus", optarg, 1, MACHINE_MAX_VCPUS, &number, err);

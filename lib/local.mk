@@ -4,6 +4,7 @@
 noinst_LTLIBRARIES += lib/libbase.la lib/libwire.la lib/libfiles.la lib/librelay.la lib/libstreams.la
 
 lib_libbase_la_SOURCES = \
+	lib/base/build-id.c lib/base/build-id.h \
 	lib/base/cleanup.h \
 	lib/base/deadline.h \
 	lib/base/error.c \
@@ -19,10 +20,11 @@ wire_generated = \
 	lib/wire/files.pb-c.c lib/wire/files.pb-c.h \
 	lib/wire/streams.pb-c.c lib/wire/streams.pb-c.h \
 	lib/wire/guest.pb-c.c lib/wire/guest.pb-c.h \
+	lib/wire/handover.pb-c.c lib/wire/handover.pb-c.h \
 	lib/wire/control.pb-c.c lib/wire/control.pb-c.h \
 	lib/wire/snapshot.pb-c.c lib/wire/snapshot.pb-c.h
 wire_protos = lib/wire/vsh.proto lib/wire/guest.proto lib/wire/control.proto \
-	lib/wire/snapshot.proto lib/wire/files.proto lib/wire/streams.proto
+	lib/wire/snapshot.proto lib/wire/files.proto lib/wire/handover.proto lib/wire/streams.proto
 
 lib_libwire_la_SOURCES = \
 	lib/wire/frame.c lib/wire/frame.h \

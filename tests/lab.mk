@@ -4,6 +4,7 @@ lab_tests = \
 	tests/lab/e2e.sh \
 	tests/lab/lab-itself.py \
 	tests/lab/boot.sh \
+	tests/lab/clock.sh \
 	tests/lab/control.sh \
 	tests/lab/disks.sh \
 	tests/lab/disks-live.sh \

@@ -8,6 +8,8 @@
 #include <stdint.h>
 
 #include "guest/agent/address.h"
+#include "guest/agent/clock-sync.h"
+#include "guest/agent/upgrade.h"
 #include "lib/wire/frame-queue.h"
 #include "lib/wire/frame.h"
 #include "lib/wire/guest.pb-c.h"
@@ -23,6 +25,15 @@ struct guest_link {
     int back_off_ms;
     struct frame_reader reader;
     struct byte_queue queue;
+    struct clock_sync clock;
+    struct upgrade upgrade; /* survives the stream once it is complete */
+};
+
+/* What the host wants of process 1. */
+enum guest_link_wish {
+    GUEST_LINK_NOTHING,
+    GUEST_LINK_SHUTDOWN,
+    GUEST_LINK_UPGRADE, /* another agent is there, in link->upgrade.fd */
 };
 
 /* Times: CLOCK_BOOTTIME when we began and when our ports listened. */
@@ -36,8 +47,11 @@ void guest_link_fini(struct guest_link *link);
  */
 int guest_link_prepare(struct guest_link *link, struct pollfd *pfd);
 
-/* After poll(2). Whether the host asks for a shutdown. */
-bool guest_link_handle(struct guest_link *link, short revents);
+/* After poll(2). */
+enum guest_link_wish guest_link_handle(struct guest_link *link, short revents);
+
+/* Tells the host that this agent stays; forgets the other one. */
+void guest_link_upgrade_failed(struct guest_link *link, const struct crosh_error *why);
 
 /* Tells the host that the system ends by its own will, waiting shortly for it to be sent. */
 void guest_link_end(struct guest_link *link, Guest__Ending__Kind kind);

@@ -14,11 +14,13 @@
 
 #include "guest/agent/address.h"
 #include "guest/agent/files.h"
+#include "guest/agent/handover.h"
 #include "guest/agent/log.h"
 #include "guest/agent/pid1.h"
 #include "guest/agent/server.h"
 #include "guest/agent/session.h"
 #include "guest/agent/streams.h"
+#include "guest/agent/version.h"
 #include "lib/wire/ports.h"
 
 static const char usage[] =
@@ -51,6 +53,8 @@ static _Noreturn void run_as_init(int argc, char **argv)
         .files = address_vsock(VMADDR_CID_ANY, PORT_FILES),
         .streams = address_vsock(VMADDR_CID_ANY, PORT_STREAMS),
         .link = address_vsock(VMADDR_CID_HOST, PORT_GUEST_LINK),
+        .argv = argv,
+        .handover = -1,
     };
 
     for (int i = 1; i + 1 < argc; i++) {
@@ -62,6 +66,8 @@ static _Noreturn void run_as_init(int argc, char **argv)
             (void)address_parse(&options.streams, argv[++i], VMADDR_CID_ANY, NULL);
         else if (strcmp(argv[i], "--link") == 0)
             (void)address_parse(&options.link, argv[++i], VMADDR_CID_HOST, NULL);
+        else if (strcmp(argv[i], "--handover") == 0)
+            options.handover = atoi(argv[++i]);
     }
     pid1_run(&options);
 }
@@ -175,6 +181,8 @@ int main(int argc, char **argv)
 
     if (getpid() == 1)
         run_as_init(argc, argv);
+    if (argc == 3 && strcmp(argv[1], "--try-handover") == 0)
+        return handover_try(atoi(argv[2]));
     open_standard_descriptors();
     while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
         switch (option) {
@@ -203,7 +211,7 @@ int main(int argc, char **argv)
             (void)fputs(usage, stdout);
             return EXIT_SUCCESS;
         case 'V':
-            (void)puts("crosh-agent " PACKAGE_VERSION);
+            (void)puts("crosh-agent " AGENT_VERSION);
             return EXIT_SUCCESS;
         default:
             (void)fputs(usage, stderr);

@@ -10,6 +10,8 @@ struct pid1_options {
     struct address files;
     struct address streams;
     struct address link; /* whom the guest link dials */
+    char **argv;         /* as it was started */
+    int handover;        /* what the agent before this one left (handover.h), or -1: a boot */
 };
 
 /* Never returns but by ending the system. */

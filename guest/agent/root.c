@@ -77,26 +77,37 @@ static int mount_layers(const char *disk, const char *type, struct crosh_error *
     return 0;
 }
 
+/* In one step: a copy that is there already may be run meanwhile. */
+static void copy_agent(const char *path)
+{
+    static const char copy[] = ROOT_AGENT_COPY ".new";
+    cleanup_close int from = open(path, O_RDONLY | O_CLOEXEC);
+    cleanup_close int to = open(copy, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+    struct stat st;
+    off_t at = 0;
+    int r = from < 0 || to < 0 ? -1 : fstat(from, &st);
+
+    while (r == 0 && at < st.st_size) {
+        if (sendfile(to, from, &at, (size_t)(st.st_size - at)) <= 0)
+            r = -1;
+    }
+    if (r == 0)
+        r = rename(copy, ROOT_AGENT_COPY);
+    if (r < 0)
+        agent_log_errno("cannot copy the agent");
+}
+
 /* The program is needed in containers, too, and the initramfs goes. */
 static void keep_agent(void)
 {
-    cleanup_close int from = open(AGENT, O_RDONLY | O_CLOEXEC);
-    cleanup_close int to = -1;
-    struct stat st;
-    off_t at = 0;
-
     (void)mkdir("/run/crosh", 0755);
-    to = open(ROOT_AGENT_COPY, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
-    if (from < 0 || to < 0 || fstat(from, &st) < 0) {
-        agent_log_errno("cannot copy the agent");
-        return;
-    }
-    while (at < st.st_size) {
-        if (sendfile(to, from, &at, (size_t)(st.st_size - at)) <= 0) {
-            agent_log_errno("cannot copy the agent");
-            return;
-        }
-    }
+    copy_agent(AGENT);
+}
+
+void root_keep_agent(void)
+{
+    if (access(ROOT_AGENT_COPY, F_OK) == 0)
+        copy_agent("/proc/self/exe");
 }
 
 static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)

@@ -16,4 +16,7 @@
  */
 int root_enter(struct crosh_error *err);
 
+/* Where there is such a copy of an agent, makes it one of this program: after an upgrade. */
+void root_keep_agent(void);
+
 #endif

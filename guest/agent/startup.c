@@ -106,6 +106,8 @@ int startup_load(struct startup *startup, const char *file)
         startup->is_over = true;
         return errno == ENOENT ? 0 : -errno;
     }
+    /* For the logs of what is begun. */
+    (void)mkdir(STARTUP_DIRECTORY, 0755);
     while (getline(&line, &allocated, f) > 0) {
         int r = add_line(startup, line);
 
@@ -141,7 +143,6 @@ static void write_stages(const struct startup *startup)
 
     if (startup->count == 0)
         return;
-    (void)mkdir(STARTUP_DIRECTORY, 0755);
     f = fopen(new_file, "we");
     if (f == NULL)
         return;
@@ -253,6 +254,7 @@ int startup_run(struct startup *startup)
                 continue;
         }
         startup->is_over = task->kind == TASK_STEP && task->state == TASK_FAILED;
+        has_changed = has_changed || startup->is_over;
         startup->next++;
     }
     for (size_t i = 0; i < startup->next; i++) {
@@ -327,4 +329,49 @@ void startup_stop(struct startup *startup, int timeout_ms)
             wait_for(task->pid, timeout_ms);
         task->pid = 0;
     }
+}
+
+void startup_hand_over(const struct startup *startup, Handover__State *state,
+                       Handover__Task entries[STARTUP_TASKS_MAX],
+                       Handover__Task *pointers[STARTUP_TASKS_MAX])
+{
+    state->tasks = pointers;
+    state->n_tasks = startup->count;
+    state->task_next = (uint32_t)startup->next;
+    state->is_start_up_over = startup->is_over;
+    for (size_t i = 0; i < startup->count; i++) {
+        const struct task *task = &startup->tasks[i];
+
+        handover__task__init(&entries[i]);
+        entries[i].name = task->name;
+        entries[i].pid = task->pid;
+        entries[i].state = task->state;
+        entries[i].began_ms = task->began_ms;
+        entries[i].ended_ms = task->ended_ms;
+        entries[i].detail = (char *)task->detail;
+        pointers[i] = &entries[i];
+    }
+}
+
+void startup_take_over(struct startup *startup, const Handover__State *state)
+{
+    for (size_t i = 0; i < startup->count; i++) {
+        struct task *task = &startup->tasks[i];
+        const Handover__Task *from = i < state->n_tasks ? state->tasks[i] : NULL;
+
+        if (from == NULL || strcmp(from->name, task->name) != 0 || from->state > TASK_FAILED) {
+            /* The file is another: nothing of it is begun. What runs is reaped as an orphan. */
+            agent_log("%s: it was changed", STARTUP_FILE);
+            startup->is_over = true;
+            return;
+        }
+        task->pid = from->pid;
+        task->state = (enum task_state)from->state;
+        task->began_ms = from->began_ms;
+        task->ended_ms = from->ended_ms;
+        task->start_at_ms = from->began_ms + RESTART_PAUSE_MS;
+        (void)snprintf(task->detail, sizeof(task->detail), "%s", from->detail);
+    }
+    startup->next = state->task_next <= startup->count ? state->task_next : startup->count;
+    startup->is_over = startup->is_over || state->is_start_up_over;
 }

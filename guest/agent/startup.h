@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "lib/wire/handover.pb-c.h"
+
 /* Where an image says what it wants; see doc/protocols.md, "Start-up". */
 #define STARTUP_FILE "/etc/crosh/startup"
 /* Where its course is written, one line a stage; replaced as a whole at each change. */
@@ -46,5 +48,12 @@ bool startup_reap(struct startup *startup, pid_t pid, int wait_status);
 
 /* Runs what the image wants before the system ends, each for at most timeout_ms. */
 void startup_stop(struct startup *startup, int timeout_ms);
+
+/* What the next agent needs to know, in messages that entries and pointers have room for. */
+void startup_hand_over(const struct startup *startup, Handover__State *state,
+                       Handover__Task entries[STARTUP_TASKS_MAX],
+                       Handover__Task *pointers[STARTUP_TASKS_MAX]);
+/* Goes on from there, with the same file loaded. */
+void startup_take_over(struct startup *startup, const Handover__State *state);
 
 #endif

@@ -81,6 +81,7 @@ struct service {
     size_t pending_count;
     uint64_t last_id;
     bool is_ending;
+    bool is_retiring; /* another service is to take its place */
 };
 
 static void drop_pending(struct service *service, size_t index, bool is_closed)
@@ -518,7 +519,9 @@ static void take_signal(struct service *service)
 
     if (read(service->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
         return;
-    if (info.ssi_signo != SIGCHLD)
+    if (info.ssi_signo == SIGUSR1)
+        service->is_retiring = true;
+    else if (info.ssi_signo != SIGCHLD)
         service->is_ending = true;
     while (waitpid(-1, NULL, WNOHANG) > 0)
         ;
@@ -555,6 +558,34 @@ static int take_time(struct service *service)
     return next > now ? (int)(next - now) : 0;
 }
 
+/* Whether there are streams that later ones may refer to. */
+static bool is_referred_to(const struct service *service)
+{
+    for (size_t i = 0; i < service->count; i++) {
+        if (service->streams[i]->kind == LISTEN || service->streams[i]->kind == REQUEST)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * Leaves the place to another service, which our end tells of: a child of ours serves the
+ * streams that there are until the last has ended. Who has connected to a place that we
+ * listen at can be accepted here only, so this waits until there is no such place.
+ */
+static void retire(struct service *service)
+{
+    pid_t pid;
+
+    if (!service->is_retiring || service->listener < 0 || is_referred_to(service))
+        return;
+    pid = service->count > 0 ? fork() : 1;
+    if (pid > 0)
+        _exit(0);
+    if (pid == 0)
+        (void)close(move_fd(service->listener));
+}
+
 static void run(struct service *service, struct pollfd *polls)
 {
     while (!service->is_ending) {
@@ -562,6 +593,8 @@ static void run(struct service *service, struct pollfd *polls)
         size_t count = service->count;
         size_t used = 2;
 
+        if (count == 0 && service->listener < 0)
+            return;
         polls[0] = (struct pollfd){.fd = service->signals, .events = POLLIN};
         polls[1] = (struct pollfd){.fd = service->listener, .events = POLLIN};
         for (size_t i = 0; i < count; i++)
@@ -579,6 +612,7 @@ static void run(struct service *service, struct pollfd *polls)
         }
         if (polls[1].revents != 0)
             accept_stream(service);
+        retire(service);
     }
 }
 
@@ -596,12 +630,14 @@ int streams_run(int listener)
     (void)sigaddset(&mask, SIGCHLD);
     (void)sigaddset(&mask, SIGTERM);
     (void)sigaddset(&mask, SIGINT);
+    (void)sigaddset(&mask, SIGUSR1);
     (void)sigprocmask(SIG_SETMASK, &mask, NULL);
     service->signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
     if (service->signals < 0)
         return -errno;
     run(service, polls);
-    (void)close(listener);
+    if (service->listener >= 0)
+        (void)close(service->listener);
     while (service->count > 0)
         stream_free(service, service->streams[--service->count]);
     (void)close(service->signals);

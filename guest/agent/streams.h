@@ -6,7 +6,10 @@
 /* Of all kinds, at once. */
 #define STREAMS_MAX 1024u
 
-/* Serves the listening socket until SIGTERM or SIGINT. 0, or negative errno. */
+/*
+ * Serves the listening socket until SIGTERM or SIGINT. 0, or negative errno. After SIGUSR1 the
+ * process ends as soon as another may take its place; the streams of then go on in a child.
+ */
 int streams_run(int listener);
 
 #endif

@@ -124,8 +124,6 @@ static void on_qmp_event(void *opaque, const char *event, json_t *data)
     qemu_disks_event(&m->disks, event, data);
     if (strcmp(event, "GUEST_PANICKED") == 0 && !m->panicked)
         look_at_panic(m);
-    if (strcmp(event, "RESUME") == 0)
-        m->host.vsock->is_suspended = false;
     if (strcmp(event, "STOP") == 0) {
         m->is_stopped = true;
         on_pause_timer(m);
@@ -405,7 +403,7 @@ static void qemu_pause(struct machine *m, enum machine_pause reason)
         event_timer_set(m->pause_timer, 0);
     else if (m->is_started) {
         /* QEMU takes the rings away from a device whose machine stands still. */
-        m->host.vsock->is_suspended = true;
+        m->host.vsock->is_suspended = m->host.vsock->started;
         qmp_execute(m->qmp, "stop");
     }
 }

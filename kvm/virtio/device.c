@@ -92,6 +92,7 @@ int virtio_device_start(struct virtio_device *dev, const struct guest_memory *me
     if (ret == 0)
         ret = dev->ops->start(dev);
     dev->started = true;
+    dev->is_suspended = false;
     if (ret < 0) {
         virtio_device_stop(dev);
         return ret;

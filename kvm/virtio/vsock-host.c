@@ -191,7 +191,7 @@ static void on_listen(void *opaque, uint32_t events)
             }
             break;
         }
-        if (vsock->dev.started)
+        if (vsock->dev.started || vsock->dev.is_suspended)
             client_new(vsock, fd);
         else
             (void)close(fd); /* nobody could answer */

@@ -15,7 +15,7 @@ struct crosh_vm_status {
     bool answered; /* the launcher replied, and what follows is known */
     pid_t pid;
     char accel[16];
-    char notice[256];
+    char notice[768];
     char agent_version[64];
     char kernel_release[96];
     char confinement[96]; /* by the launcher's word: namespaces, "landlock", "seccomp" */

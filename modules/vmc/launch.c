@@ -24,6 +24,7 @@
 #include "lib/vm/runtime.h"
 
 #define LAUNCHER CROSH_LIBEXECDIR "/crosh-vm"
+#define AGENT    CROSH_LIBEXECDIR "/crosh-agent"
 
 /* Where the launcher finds its end of the control stream. */
 #define CONTROL_FD 3
@@ -118,6 +119,8 @@ static void build_argv(struct argv *argv, const char *name, const char *runtime,
     argv_add(argv, "--kernel=%s", files->kernel);
     if (files->initrd != NULL)
         argv_add(argv, "--initrd=%s", files->initrd);
+    if (access(AGENT, R_OK) == 0)
+        argv_add(argv, "--agent=%s", AGENT);
     argv_add_kernel_params(argv, config->kernel_params);
     argv_add(argv, "--cpus=%u", config->cpus);
     argv_add(argv, "--memory=%llu", (unsigned long long)config->memory_bytes);

@@ -1,6 +1,13 @@
 # SPDX-License-Identifier: MIT
 # Whole sessions against real VMs on this machine.
 e2e_tests = tests/e2e/image.py tests/e2e/session.py tests/e2e/endings.py tests/e2e/network.py \
-	tests/e2e/starting.py tests/e2e/devices.py
+	tests/e2e/starting.py tests/e2e/devices.py \
+	tests/e2e/agent.py
 TESTS += $(e2e_tests)
 EXTRA_DIST += $(e2e_tests)
+
+# Goes into guests that have no libraries.
+check_PROGRAMS += tests/e2e/guest-clock
+tests_e2e_guest_clock_SOURCES = tests/e2e/guest-clock.c
+tests_e2e_guest_clock_CFLAGS = -std=gnu17 $(WARN_CFLAGS)
+tests_e2e_guest_clock_LDFLAGS = -all-static

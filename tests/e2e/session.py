@@ -65,9 +65,14 @@ def a_paused_vm_keeps_its_sessions():
     equal(listed("alpha")["state"], "paused")
     session.stdin.write(b"meanwhile\n")
     session.stdin.flush()
+    # One that begins now waits, too.
+    later = subprocess.Popen([str(CROSH), "vsh", "alpha", "--", "echo", "later"], env=home.env,
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     done = home.run("-c", "vmc resume alpha")
     equal((done.returncode, done.stdout, done.stderr), (0, "", ""))
     equal(listed("alpha")["state"], "running")
+    equal(vsh("echo", "at once").stdout, "at once\n")
+    equal(later.communicate(timeout=60)[0], b"later\n")
     equal(session.stdout.readline(), b"meanwhile\n")
     session.stdin.close()
     equal(session.wait(60), 0)

@@ -4,6 +4,8 @@
 if HAVE_CMOCKA
 guest_unit_tests = \
 	tests/unit/test-agent-parts \
+	tests/unit/test-build-id \
+	tests/unit/test-clock-sync \
 	tests/unit/test-frame \
 	tests/unit/test-frame-queue \
 	tests/unit/test-lxd \
@@ -20,6 +22,16 @@ tests_unit_test_agent_parts_SOURCES = tests/unit/test-agent-parts.c \
 	guest/agent/address.c guest/agent/kernel-params.c guest/agent/users.c
 tests_unit_test_agent_parts_CPPFLAGS = $(guest_unit_cppflags)
 tests_unit_test_agent_parts_LDADD = $(guest_unit_libs)
+
+tests_unit_test_build_id_SOURCES = tests/unit/test-build-id.c
+tests_unit_test_build_id_CPPFLAGS = $(guest_unit_cppflags)
+tests_unit_test_build_id_LDADD = $(guest_unit_libs)
+tests_unit_test_build_id_LDFLAGS = $(AM_LDFLAGS) -Wl,--build-id=sha1
+
+tests_unit_test_clock_sync_SOURCES = tests/unit/test-clock-sync.c \
+	guest/agent/clock-sync.c guest/agent/log.c
+tests_unit_test_clock_sync_CPPFLAGS = $(guest_unit_cppflags)
+tests_unit_test_clock_sync_LDADD = $(guest_unit_libs)
 
 tests_unit_test_frame_SOURCES = tests/unit/test-frame.c
 tests_unit_test_frame_CPPFLAGS = $(guest_unit_cppflags)

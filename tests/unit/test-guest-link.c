@@ -16,6 +16,8 @@ struct fixture {
     int guest; /* the guest's end */
     int hellos, endings, losses;
     Guest__Ending__Kind kind;
+    uint64_t read_at;
+    int failure;
     char version[32];
 };
 
@@ -45,6 +47,23 @@ static void on_lost(void *opaque)
     event_loop_quit(f->loop);
 }
 
+static void on_agent_read(void *opaque, uint64_t offset)
+{
+    struct fixture *f = opaque;
+
+    f->read_at = offset;
+    guest_link_agent_data(f->link, offset, (uint8_t *)"piece", 5);
+    event_loop_quit(f->loop);
+}
+
+static void on_upgrade_failed(void *opaque, const Guest__UpgradeFailed *failed)
+{
+    struct fixture *f = opaque;
+
+    f->failure = failed->code;
+    event_loop_quit(f->loop);
+}
+
 static void on_time_out(void *opaque)
 {
     event_loop_quit(opaque);
@@ -63,8 +82,11 @@ static void run(struct fixture *f)
 
 static int set_up(void **state)
 {
-    static const struct guest_link_ops ops = {
-        .hello = on_hello, .ending = on_ending, .lost = on_lost};
+    static const struct guest_link_ops ops = {.hello = on_hello,
+                                              .ending = on_ending,
+                                              .lost = on_lost,
+                                              .agent_read = on_agent_read,
+                                              .upgrade_failed = on_upgrade_failed};
     static struct fixture f;
     int pair[2];
 
@@ -200,12 +222,105 @@ static void a_second_stream_cannot_push_the_first_aside(void **state)
     assert_int_equal(f->hellos, 1);
 }
 
+static void send_agent_read(struct fixture *f, uint64_t offset)
+{
+    Guest__ToHost message = GUEST__TO_HOST__INIT;
+    Guest__AgentRead request = GUEST__AGENT_READ__INIT;
+
+    request.offset = offset;
+    message.msg_case = GUEST__TO_HOST__MSG_AGENT_READ;
+    message.agent_read = &request;
+    assert_int_equal(frame_send(f->guest, &message.base), 0);
+}
+
+static void send_time_request(struct fixture *f, uint64_t cookie)
+{
+    Guest__ToHost message = GUEST__TO_HOST__INIT;
+    Guest__TimeRequest request = GUEST__TIME_REQUEST__INIT;
+
+    request.cookie = cookie;
+    message.msg_case = GUEST__TO_HOST__MSG_TIME_REQUEST;
+    message.time_request = &request;
+    assert_int_equal(frame_send(f->guest, &message.base), 0);
+}
+
+static void another_agent_is_offered_and_read(void **state)
+{
+    struct fixture *f = *state;
+    Guest__ToHost message = GUEST__TO_HOST__INIT;
+    Guest__UpgradeFailed failed = GUEST__UPGRADE_FAILED__INIT;
+    Guest__Offer offer = GUEST__OFFER__INIT;
+    Guest__ToGuest *answer;
+
+    send_hello(f, 1);
+    run(f);
+    offer.size = 77;
+    guest_link_offer(f->link, &offer);
+    answer = receive(f);
+    assert_int_equal(answer->msg_case, GUEST__TO_GUEST__MSG_OFFER);
+    assert_int_equal(answer->offer->size, 77);
+    guest__to_guest__free_unpacked(answer, NULL);
+
+    send_agent_read(f, 4096);
+    run(f);
+    assert_int_equal(f->read_at, 4096);
+    answer = receive(f);
+    assert_int_equal(answer->msg_case, GUEST__TO_GUEST__MSG_AGENT_DATA);
+    assert_int_equal(answer->agent_data->offset, 4096);
+    assert_int_equal(answer->agent_data->data.len, 5);
+    guest__to_guest__free_unpacked(answer, NULL);
+
+    failed.code = -8;
+    message.msg_case = GUEST__TO_HOST__MSG_UPGRADE_FAILED;
+    message.upgrade_failed = &failed;
+    assert_int_equal(frame_send(f->guest, &message.base), 0);
+    run(f);
+    assert_int_equal(f->failure, -8);
+}
+
+static void the_time_is_told(void **state)
+{
+    struct fixture *f = *state;
+    struct timespec before, after;
+    Guest__ToGuest *answer;
+    uint64_t least, most;
+
+    send_hello(f, 1);
+    run(f);
+    (void)clock_gettime(CLOCK_REALTIME, &before);
+    send_time_request(f, 99);
+    run(f);
+    (void)clock_gettime(CLOCK_REALTIME, &after);
+    least = (uint64_t)before.tv_sec * 1000000 + (uint64_t)before.tv_nsec / 1000;
+    most = (uint64_t)after.tv_sec * 1000000 + (uint64_t)after.tv_nsec / 1000;
+    answer = receive(f);
+    assert_int_equal(answer->msg_case, GUEST__TO_GUEST__MSG_TIME);
+    assert_int_equal(answer->time->cookie, 99);
+    assert_in_range(answer->time->realtime_us, least, most);
+    guest__to_guest__free_unpacked(answer, NULL);
+}
+
+static void nothing_is_told_before_hello(void **state)
+{
+    struct fixture *f = *state;
+    char byte;
+
+    send_time_request(f, 1);
+    send_agent_read(f, 0);
+    run(f);
+    assert_int_equal(read(f->guest, &byte, 1), 0);
+    assert_int_equal(f->losses, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_hello_arrives_and_a_shutdown_goes_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             a_resumed_guest_is_told_the_time_and_a_restored_one_gets_a_seed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(another_agent_is_offered_and_read, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_time_is_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nothing_is_told_before_hello, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_ending_before_hello_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_unknown_protocol_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_second_stream_cannot_push_the_first_aside, set_up,
