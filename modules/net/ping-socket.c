@@ -136,14 +136,6 @@ int ping_socket_send(struct ping_socket *sock, const union net_address *to, uint
                : 0;
 }
 
-static int64_t now_ns(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 /* What comes beside a message: its time, its TTL, the error it is. */
 static void read_controls(struct msghdr *header, struct ping_message *message,
                           struct sock_extended_err *error)
@@ -220,8 +212,6 @@ int ping_socket_receive(struct ping_socket *sock, struct ping_message *message)
     if (size < 0)
         return receive_error(sock, message);
     read_controls(&header, message, &unused);
-    if (message->time_ns == 0)
-        message->time_ns = now_ns();
     if (!icmp_parse(data, (size_t)size, sock->is_ipv6, sock->is_raw && !sock->is_ipv6,
                     &message->reply) ||
         (sock->is_raw && message->reply.id != sock->id))

@@ -26,7 +26,7 @@ struct ping_socket_options {
 struct ping_message {
     union net_address from;
     struct icmp_reply reply;
-    int64_t time_ns; /* CLOCK_REALTIME, by the kernel */
+    int64_t time_ns; /* CLOCK_REALTIME, by the kernel; 0: it did not tell */
     int ttl;         /* -1: not told */
     /* An ICMP error about a request of ours: is_error, with from its sender. */
     bool is_error;

@@ -5,12 +5,20 @@
 #include <inttypes.h>
 #include <math.h>
 
+unsigned int ping_stats_window(uint64_t count)
+{
+    unsigned int size = 1;
+
+    while (size < PING_WINDOW && (count == 0 || size < count))
+        size *= 2;
+    return size;
+}
+
 uint16_t ping_stats_sent(struct ping_stats *stats, int64_t now_ns)
 {
     uint16_t sequence = (uint16_t)++stats->sent;
 
-    stats->sent_at_ns[sequence % PING_WINDOW] = now_ns;
-    stats->answered[sequence % PING_WINDOW] = false;
+    stats->window[sequence % stats->window_size] = (struct ping_request){.sent_at_ns = now_ns};
     return sequence;
 }
 
@@ -19,18 +27,17 @@ enum ping_answer ping_stats_received(struct ping_stats *stats, uint16_t sequence
 {
     /* How many requests ago, on the wheel of sequence numbers. */
     uint16_t age = (uint16_t)((uint16_t)stats->sent - sequence);
-    unsigned int slot = sequence % PING_WINDOW;
+    struct ping_request *request = &stats->window[sequence % stats->window_size];
 
-    if (age >= PING_WINDOW || age >= stats->sent || stats->sent_at_ns[slot] == 0)
+    if (age >= stats->window_size || age >= stats->sent || request->sent_at_ns == 0)
         return PING_ANSWER_STALE;
     /* A clock that was set back makes no negative time. */
-    *rtt_ms =
-        now_ns > stats->sent_at_ns[slot] ? (double)(now_ns - stats->sent_at_ns[slot]) / 1e6 : 0;
-    if (stats->answered[slot]) {
+    *rtt_ms = now_ns > request->sent_at_ns ? (double)(now_ns - request->sent_at_ns) / 1e6 : 0;
+    if (request->is_answered) {
         stats->duplicates++;
         return PING_ANSWER_DUPLICATE;
     }
-    stats->answered[slot] = true;
+    request->is_answered = true;
     if (stats->received == 0 || *rtt_ms < stats->min_ms)
         stats->min_ms = *rtt_ms;
     if (*rtt_ms > stats->max_ms)

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Requests that replies can still be matched with. */
+/* The most requests that replies can still be matched with. */
 #define PING_WINDOW 1024u
 
 enum ping_answer {
@@ -16,12 +16,21 @@ enum ping_answer {
     PING_ANSWER_STALE, /* to nothing that was sent, or too long ago to say */
 };
 
+struct ping_request {
+    int64_t sent_at_ns; /* 0: not sent */
+    bool is_answered;
+};
+
 struct ping_stats {
     uint64_t sent, received, duplicates, errors;
     double min_ms, max_ms, sum_ms, sum_of_squares;
-    int64_t sent_at_ns[PING_WINDOW]; /* by sequence number; 0: nothing sent */
-    bool answered[PING_WINDOW];
+    struct ping_request *window; /* the requests last sent, by sequence number; not owned */
+    unsigned int window_size;    /* a power of two, PING_WINDOW at most */
 };
+
+/* The window_size that does for count requests (0: without end). A sweep of many targets must not
+   touch a page of memory for each. */
+unsigned int ping_stats_window(uint64_t count);
 
 /* Notes request number stats->sent as sent now (any clock, nanoseconds, not 0); returns its
    sequence number, which begins at 1. */

@@ -313,7 +313,9 @@ static void take(struct ping *ping, const struct ping_message *message)
     target = find_target(ping, &message->from);
     if (target == NULL)
         return;
-    answer = ping_stats_received(&target->stats, message->reply.sequence, message->time_ns, &rtt);
+    answer = ping_stats_received(
+        &target->stats, message->reply.sequence,
+        message->time_ns != 0 ? message->time_ns : clock_ns(CLOCK_REALTIME), &rtt);
     if (answer != PING_ANSWER_STALE)
         print_answer(ping, target, message, answer, rtt);
     /* A flood goes as quickly as it is answered. */
@@ -422,6 +424,8 @@ int ping_run(struct crosh_context *ctx, const struct ping_options *options,
              struct ping_target *targets, size_t count, struct crosh_error *err)
 {
     cleanup_free struct ping_target **by_address = calloc(count, sizeof(*by_address));
+    const unsigned int window_size = ping_stats_window(options->count);
+    cleanup_free struct ping_request *windows = calloc(count, window_size * sizeof(*windows));
     struct ping ping = {.ctx = ctx,
                         .options = options,
                         .targets = targets,
@@ -430,10 +434,13 @@ int ping_run(struct crosh_context *ctx, const struct ping_options *options,
                         .sock = {{.fd = -1}, {.fd = -1}}};
     int code;
 
-    if (by_address == NULL)
+    if (by_address == NULL || windows == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         by_address[i] = &targets[i];
+        targets[i].stats.window = windows + i * window_size;
+        targets[i].stats.window_size = window_size;
+    }
     qsort(by_address, count, sizeof(struct ping_target *), compare_targets);
     code = open_sockets(&ping, err);
     if (code == 0) {

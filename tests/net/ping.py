@@ -119,6 +119,24 @@ def no_way_at_all_is_an_error():
 
 
 @case
+def the_options_are_those_of_ping():
+    done = crosh("ping", "-D", "-c", 1, "10.9.1.3")
+    equal(done.returncode, 0, done.stderr)
+    equal(len(re.findall(r"^\[\d{10}\.\d{6}\] 64 bytes from 10\.9\.1\.3: icmp_seq=1 ",
+                         done.stdout, re.M)), 1, done.stdout)
+    for option, address, status in (("-4", "10.9.1.3", 0), ("-6", "fd00:9::2", 0),
+                                    ("-4", "fd00:9::2", 2), ("-6", "10.9.1.3", 2)):
+        done = same_as_ping(option, "-c", 1, address)
+        equal(done.returncode, status, done.stderr)
+    # Until the deadline, which cuts short what -c wanted: that is a failure, as ping has it.
+    done = same_as_ping("-w", 1, "-i", 30, "10.9.1.3")
+    equal(done.returncode, 0)
+    done = same_as_ping("-w", 1, "-i", 30, "-c", 2, "10.9.1.3")
+    equal(done.returncode, 1)
+    contains(done.stdout, "1 packets transmitted, 1 received, 0% packet loss")
+
+
+@case
 def several_targets_get_a_line_each():
     done = crosh("ping", "127.0.0.1", "10.9.1.3", "10.9.1.3", "fd00:9::2")
     equal((done.returncode, done.stderr), (0, ""))

@@ -100,11 +100,11 @@ static void errors_have_names(void **state)
 
 static void round_trips_are_summed(void **state)
 {
-    struct ping_stats *stats = calloc(1, sizeof(*stats));
+    struct ping_request window[4] = {{.sent_at_ns = 0}};
+    struct ping_stats all = {.window = window, .window_size = 4}, *stats = &all;
     double rtt = 0;
 
     (void)state;
-    assert_non_null(stats);
     for (uint16_t i = 1; i <= 3; i++)
         assert_int_equal(ping_stats_sent(stats, i * 1000000), i);
     assert_int_equal(ping_stats_received(stats, 2, 4000000, &rtt), PING_ANSWER_FIRST);
@@ -120,16 +120,36 @@ static void round_trips_are_summed(void **state)
     assert_true(rtt == 0);
     assert_int_equal(stats->received, 3);
     assert_int_equal(stats->duplicates, 1);
-    free(stats);
+}
+
+static void no_more_is_kept_than_is_sent(void **state)
+{
+    struct ping_request window[2] = {{.sent_at_ns = 0}};
+    struct ping_stats stats = {.window = window, .window_size = 2};
+    double rtt = 0;
+
+    (void)state;
+    assert_int_equal(ping_stats_window(1), 1);
+    assert_int_equal(ping_stats_window(2), 2);
+    assert_int_equal(ping_stats_window(3), 4);
+    assert_int_equal(ping_stats_window(PING_WINDOW), PING_WINDOW);
+    assert_int_equal(ping_stats_window(UINT64_MAX), PING_WINDOW);
+    assert_int_equal(ping_stats_window(0), PING_WINDOW);
+    for (uint16_t i = 1; i <= 3; i++)
+        assert_int_equal(ping_stats_sent(&stats, i), i);
+    assert_int_equal(ping_stats_received(&stats, 1, 9, &rtt), PING_ANSWER_STALE);
+    assert_int_equal(ping_stats_received(&stats, 2, 9, &rtt), PING_ANSWER_FIRST);
+    assert_int_equal(ping_stats_received(&stats, 3, 9, &rtt), PING_ANSWER_FIRST);
+    assert_int_equal(ping_stats_received(&stats, 3, 9, &rtt), PING_ANSWER_DUPLICATE);
 }
 
 static void answers_to_nothing_are_stale(void **state)
 {
-    struct ping_stats *stats = calloc(1, sizeof(*stats));
+    struct ping_request window[PING_WINDOW] = {{.sent_at_ns = 0}};
+    struct ping_stats all = {.window = window, .window_size = PING_WINDOW}, *stats = &all;
     double rtt;
 
     (void)state;
-    assert_non_null(stats);
     assert_int_equal(ping_stats_received(stats, 0, 5, &rtt), PING_ANSWER_STALE);
     assert_int_equal(ping_stats_received(stats, 1, 5, &rtt), PING_ANSWER_STALE);
     (void)ping_stats_sent(stats, 1);
@@ -143,7 +163,6 @@ static void answers_to_nothing_are_stale(void **state)
     assert_int_equal(ping_stats_received(stats, (uint16_t)(10 - PING_WINDOW), 70000, &rtt),
                      PING_ANSWER_STALE);
     assert_int_equal(stats->received, 2);
-    free(stats);
 }
 
 int main(void)
@@ -155,6 +174,7 @@ int main(void)
         cmocka_unit_test(errors_have_names),
         cmocka_unit_test(round_trips_are_summed),
         cmocka_unit_test(answers_to_nothing_are_stale),
+        cmocka_unit_test(no_more_is_kept_than_is_sent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
