@@ -29,3 +29,11 @@ bench_disk_load_CFLAGS = -std=gnu17 -fPIE $(WARN_CFLAGS) $(HARDEN_CFLAGS)
 bench_disk_load_LDADD =
 bench_disk_load_LDFLAGS = -XCClinker -static-pie $(HARDEN_LDFLAGS)
 EXTRA_DIST += bench/disk.sh bench/disk-inside.sh
+
+# How quickly streams pass a guest's vsock device.
+noinst_PROGRAMS += bench/vsock-load
+bench_vsock_load_SOURCES = bench/vsock-load.c
+bench_vsock_load_CFLAGS = -std=gnu17 -fPIE $(WARN_CFLAGS) $(HARDEN_CFLAGS)
+bench_vsock_load_LDADD =
+bench_vsock_load_LDFLAGS = -XCClinker -static-pie $(HARDEN_LDFLAGS)
+EXTRA_DIST += bench/vsock.sh bench/vsock-inside.sh

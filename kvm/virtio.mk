@@ -15,6 +15,8 @@ kvm_libkvm_la_SOURCES += \
 	kvm/virtio/virtqueue-adopt.c kvm/virtio/virtqueue-adopt.h \
 	kvm/virtio/vsock.c kvm/virtio/vsock.h kvm/virtio/vsock-internal.h \
 	kvm/virtio/vsock-conn.c \
+	kvm/virtio/vsock-event.c kvm/virtio/vsock-event.h \
 	kvm/virtio/vsock-host.c \
+	kvm/virtio/vsock-line.c kvm/virtio/vsock-line.h \
 	kvm/virtio/vsock-packet.h \
 	kvm/virtio/vsock-stream.c kvm/virtio/vsock-stream.h

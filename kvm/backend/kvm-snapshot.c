@@ -15,7 +15,6 @@
 #include "kvm/backend/kvm-machine.h"
 #include "kvm/snapshot/format.h"
 #include "kvm/virtio/transport.h"
-#include "kvm/virtio/vsock.h"
 
 static int save_devices(struct machine *machine, Snapshot__Machine *state, struct crosh_error *err)
 {
@@ -82,8 +81,9 @@ int kvm_restore(struct machine *machine, const Snapshot__Machine *state, struct 
     serial_restore(&machine->serial, state->serial);
     /* After KVM's part, to which they send interrupts. */
     code = restore_devices(machine, state, err);
-    if (code == 0 && machine->host.vsock != NULL)
-        vsock_transport_reset(machine->host.vsock);
+    for (unsigned int i = 0; code == 0 && i < machine->device_count; i++)
+        if (machine->device[i]->ops->restored != NULL)
+            machine->device[i]->ops->restored(machine->device[i]);
     return code;
 }
 

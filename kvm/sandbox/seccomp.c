@@ -213,6 +213,10 @@ static int add_loop(scmp_filter_ctx ctx)
         code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1, equals(0, AF_UNIX));
     if (code == 0)
         code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, equals(0, PR_SET_NAME));
+    /* A stream's socket holds what its guest may send at once. */
+    if (code == 0)
+        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2, equals(1, SOL_SOCKET),
+                                equals(2, SO_SNDBUF));
     /* The handlers of deadly signals, SIGSYS among them, stay as they are: only that which kicks
        vcpus, and the two below it, which are libc's own. */
     if (code == 0)

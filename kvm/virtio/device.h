@@ -58,6 +58,8 @@ struct virtio_device_ops {
     int (*save)(struct virtio_device *dev, Snapshot__Virtio *state, struct crosh_error *err);
     int (*restore)(struct virtio_device *dev, const Snapshot__Virtio *state,
                    struct crosh_error *err);
+    /* The whole machine was restored: tells the driver what is no more. NULL: nothing. */
+    void (*restored)(struct virtio_device *dev);
 };
 
 /* A queue's kick_fd on the loop. */

@@ -24,16 +24,9 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-int64_t vsock_now(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
+#include "lib/base/deadline.h"
 
 struct vsock_conn *vsock_conn_new(struct vsock_device *vsock)
 {
@@ -46,6 +39,7 @@ struct vsock_conn *vsock_conn_new(struct vsock_device *vsock)
         return NULL;
     conn->vsock = vsock;
     conn->fd = -1;
+    conn->turn_bytes = VSOCK_TURN_BYTES_MIN;
     TAILQ_INSERT_TAIL(&vsock->conns, conn, all);
     vsock->conn_count++;
     return conn;
@@ -99,7 +93,7 @@ void vsock_conn_set_deadline(struct vsock_conn *conn, bool on)
     if (!on)
         return;
     /* All deadlines are equally far away, so the list stays sorted. */
-    conn->deadline = vsock_now() + vsock->deadline_ms;
+    conn->deadline = deadline_in(vsock->deadline_ms);
     TAILQ_INSERT_TAIL(&vsock->waiting, conn, waiting);
     vsock_arm_deadline(vsock);
 }
@@ -320,6 +314,13 @@ ssize_t vsock_conn_read(struct vsock_conn *conn, const struct iovec *iov, unsign
     while (n < 0 && errno == EINTR);
     if (n > 0) {
         conn->readable = (size_t)n == room;
+        if (!conn->readable)
+            conn->turn_bytes =
+                (uint32_t)n > VSOCK_TURN_BYTES_MIN ? (uint32_t)n : VSOCK_TURN_BYTES_MIN;
+        else if (conn->turn_bytes <= VSOCK_TURN_BYTES / 4)
+            conn->turn_bytes *= 4;
+        else
+            conn->turn_bytes = VSOCK_TURN_BYTES;
         return n;
     }
     conn->readable = false;
@@ -406,7 +407,12 @@ static void on_socket(void *opaque, uint32_t events)
 
 int vsock_conn_attach(struct vsock_conn *conn, int fd)
 {
+    const int room = (int)conn->stream.buf_alloc;
+
     conn->fd = fd;
+    /* So that a whole credit's bytes go there at once, and not by way of the ring. No more than a
+       wish: the host has a limit. */
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
     conn->source = event_add(conn->vsock->dev.loop, fd, EPOLLHUP, on_socket, conn);
     return conn->source != NULL ? 0 : -ENOMEM;
 }

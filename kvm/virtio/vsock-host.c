@@ -12,6 +12,7 @@
  * listeners are refused. Without a driver in the guest, clients are closed at once.
  */
 #include "kvm/virtio/vsock-internal.h"
+#include "kvm/virtio/vsock-line.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -22,15 +23,14 @@
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/deadline.h"
 #include "lib/base/unix-socket.h"
 
-#define CONNECT_LINE_MAX 32 /* "CONNECT 4294967294\n" and some */
-#define RETRY_MS         20
-#define ACCEPT_MAX       16
+#define RETRY_MS   20
+#define ACCEPT_MAX 16
 /* Streams that the host opens come from these ports, far from those that people choose. */
 #define FIRST_PORT 0x40000000u
 #define LAST_PORT  0x7fffffffu
-#define PORT_ANY   UINT32_MAX
 
 struct vsock_client {
     struct vsock_device *vsock;
@@ -38,8 +38,7 @@ struct vsock_client {
     int64_t deadline;
     int fd;
     struct event_source *source;
-    size_t used;
-    char line[CONNECT_LINE_MAX];
+    struct vsock_line line;
 };
 
 static void client_free(struct vsock_client *client)
@@ -88,61 +87,17 @@ static void client_connect(struct vsock_client *client, uint32_t port)
     vsock_conn_update(conn);
 }
 
-/* Parses "CONNECT <port>" in a whole line; false when it is anything else. */
-static bool parse_connect(const char *line, size_t size, uint32_t *port)
-{
-    static const char word[] = "CONNECT ";
-    const size_t skip = sizeof(word) - 1;
-    uint64_t value = 0;
-
-    if (size <= skip + 1 || memcmp(line, word, skip) != 0)
-        return false;
-    for (size_t i = skip; i < size - 1; i++) {
-        if (line[i] < '0' || line[i] > '9')
-            return false;
-        value = value * 10 + (uint64_t)(line[i] - '0');
-        if (value >= PORT_ANY)
-            return false;
-    }
-    *port = (uint32_t)value;
-    return true;
-}
-
-/* Reads no further than the end of the line: what follows belongs to the stream. 1: it is
-   complete; 0: not yet; negative: it never will be. */
-static int read_line(struct vsock_client *client)
-{
-    char *at = client->line + client->used;
-    ssize_t n = recv(client->fd, at, sizeof(client->line) - client->used, MSG_PEEK);
-    const char *end;
-
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return 0;
-    if (n <= 0)
-        return -ECONNRESET;
-    end = memchr(at, '\n', (size_t)n);
-    if (end != NULL)
-        n = end - at + 1;
-    n = recv(client->fd, at, (size_t)n, 0);
-    if (n <= 0)
-        return -ECONNRESET;
-    client->used += (size_t)n;
-    if (end != NULL)
-        return 1;
-    return client->used < sizeof(client->line) ? 0 : -EMSGSIZE;
-}
-
 static void on_client(void *opaque, uint32_t events)
 {
     struct vsock_client *client = opaque;
     struct vsock_device *vsock = client->vsock;
     uint32_t port;
-    int ret = read_line(client);
+    int ret = vsock_line_read(&client->line, client->fd, &port);
 
     (void)events;
     if (ret == 0)
         return;
-    if (ret > 0 && parse_connect(client->line, client->used, &port))
+    if (ret > 0)
         client_connect(client, port);
     client_free(client);
     vsock_pump(vsock);
@@ -159,7 +114,7 @@ static void client_new(struct vsock_device *vsock, int fd)
     }
     client->vsock = vsock;
     client->fd = fd;
-    client->deadline = vsock_now() + vsock->deadline_ms;
+    client->deadline = deadline_in(vsock->deadline_ms);
     TAILQ_INSERT_TAIL(&vsock->clients, client, all);
     vsock->half_open++;
     client->source = event_add(vsock->dev.loop, fd, EPOLLIN, on_client, client);
@@ -170,7 +125,7 @@ static void client_new(struct vsock_device *vsock, int fd)
 static void retry_soon(struct vsock_device *vsock)
 {
     if (vsock->retry_at == 0)
-        vsock->retry_at = vsock_now() + RETRY_MS;
+        vsock->retry_at = deadline_in(RETRY_MS);
 }
 
 static void on_listen(void *opaque, uint32_t events)

@@ -8,19 +8,14 @@
 #include "kvm/virtio/vsock-stream.h"
 #include "kvm/virtio/vsock.h"
 
-#define VSOCK_DEFAULT_CONNECTIONS 1023u
-#define VSOCK_DEFAULT_BUFFER      (256u * 1024)
-/* Clients in the CONNECT handshake, unanswered requests, connects to busy listeners. */
-#define VSOCK_MAX_HALF_OPEN 128u
-/* How long any of these may take, and a guest to answer a full shutdown. */
-#define VSOCK_DEFAULT_DEADLINE_MS 10000u
-#define VSOCK_HASH_SIZE           1024u
-#define VSOCK_MAX_LISTENERS       16u
+#define VSOCK_HASH_SIZE     1024u
+#define VSOCK_MAX_LISTENERS 16u
 /* Refusals of packets that belong to no stream, waiting for room in the rx queue. */
 #define VSOCK_MAX_REFUSALS 256u
 /* Largest payload read at once for one stream; also its turn among the others. */
-#define VSOCK_TURN_BYTES  (64u * 1024)
-#define VSOCK_TURN_CHAINS 17u /* 64 KiB in Linux's buffers of 4 KiB, with headers within */
+#define VSOCK_TURN_BYTES     (64u * 1024)
+#define VSOCK_TURN_BYTES_MIN (8u * 1024)
+#define VSOCK_TURN_CHAINS    17u /* 64 KiB in Linux's buffers of 4 KiB, with headers within */
 
 enum {
     VSOCK_QUEUE_RX, /* to the guest */
@@ -42,7 +37,8 @@ struct vsock_conn {
     int64_t deadline;                /* CLOCK_MONOTONIC, ms; 0: none */
     bool is_hashed, is_ready, is_half_open, is_dead;
 
-    int fd; /* -1: not connected yet, or closed */
+    int fd;              /* -1: not connected yet, or closed */
+    uint32_t turn_bytes; /* what its next turn may read */
     struct event_source *source;
     bool readable;     /* worth a read: epoll said so, and no read has come up short since */
     bool host_eof;     /* the host sends no more, or nobody wants it */
@@ -103,8 +99,6 @@ struct vsock_device {
     struct vsock_listener listener[VSOCK_MAX_LISTENERS];
     unsigned int listener_count;
 };
-
-int64_t vsock_now(void);
 
 /*
  * vsock-conn.c: connections. Functions may end connections, which stay valid

@@ -174,8 +174,8 @@ void vsock_stream_forwarded(struct vsock_stream *stream, uint32_t size)
     stream->fwd_cnt += size;
     if (stream->state != VSOCK_STREAM_OPEN)
         return;
-    /* Often enough that the guest never runs dry, seldom enough to cost nothing. */
-    if (stream->fwd_cnt - stream->fwd_cnt_told >= stream->buf_alloc / 4 + 1 &&
+    /* Often enough that the guest never runs dry, seldom enough to cost little. */
+    if (stream->fwd_cnt - stream->fwd_cnt_told >= stream->buf_alloc / 4 * 3 &&
         (stream->guest_shut & VSOCK_SHUT_SEND) == 0)
         stream->owed |= OWED(CREDIT_UPDATE);
     answer_full_shutdown(stream);

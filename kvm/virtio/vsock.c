@@ -12,17 +12,21 @@
  * rx queue (to the guest): connections with something to say stand in one line,
  * `ready`. Each turn sends the control packets owed and up to 64 KiB read from the
  * socket right into the guest's buffers, several of them with one readv(2); who
- * has more goes to the end of the line. Without buffers the line waits for a kick.
- * Interrupts are raised once per round, not per packet.
+ * has more goes to the end of the line. A stream of small messages takes few
+ * buffers out of the queue, and one that fills them more at each turn. Without buffers the line
+ * waits for a kick. Interrupts are raised once per round, not per packet.
  *
  * The event queue may be absent: a vhost-user frontend keeps it to itself.
  */
+#include "kvm/virtio/vsock-event.h"
 #include "kvm/virtio/vsock-internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #include <linux/virtio_ids.h>
+
+#include "lib/base/deadline.h"
 
 #define QUEUE_SIZE 128
 /* What one call may do before the rest of the loop gets its turn. */
@@ -96,8 +100,8 @@ static bool send_data(struct vsock_device *vsock, struct vsock_conn *conn)
     unsigned int taken = 0, used = 0, count = 0;
     ssize_t n;
 
-    if (room > VSOCK_TURN_BYTES)
-        room = VSOCK_TURN_BYTES;
+    if (room > conn->turn_bytes)
+        room = conn->turn_bytes;
     while (taken < VSOCK_TURN_CHAINS && room > 0 && count < IOV_MAX_PER_TURN &&
            pop_rx(vsock, &vsock->chain[taken])) {
         share[taken] = add_payload(&vsock->chain[taken], room, iov, &count);
@@ -270,18 +274,8 @@ static void receive_packets(struct vsock_device *vsock)
 
 static void send_reset_event(struct vsock_device *vsock)
 {
-    const struct virtio_vsock_event event = {
-        .id = htole32(VIRTIO_VSOCK_EVENT_TRANSPORT_RESET),
-    };
-    struct virtqueue *vq = &vsock->dev.queue[VSOCK_QUEUE_EVENT];
-    struct virtqueue_chain *chain = &vsock->chain[0];
-
-    if (!vsock->reset_event_due || virtqueue_pop(vq, chain) <= 0)
-        return;
-    vsock->reset_event_due = false;
-    virtqueue_push(vq, chain->head,
-                   (uint32_t)virtqueue_chain_write(chain, 0, &event, sizeof(event)));
-    virtqueue_notify(vq);
+    if (vsock->reset_event_due && vsock_event_reset(&vsock->dev.queue[VSOCK_QUEUE_EVENT]))
+        vsock->reset_event_due = false;
 }
 
 /* Ends everything that the driver knew of. */
@@ -296,7 +290,7 @@ static void forget_streams(struct vsock_device *vsock)
     vsock->refusal_count = 0;
 }
 
-void vsock_transport_reset(struct virtio_device *dev)
+static void vsock_restored(struct virtio_device *dev)
 {
     struct vsock_device *vsock = vsock_of(dev);
 
@@ -355,12 +349,13 @@ static const struct virtio_device_ops vsock_ops = {
     .start = vsock_start,
     .stop = vsock_stop,
     .kick = vsock_kick,
+    .restored = vsock_restored,
 };
 
 void vsock_arm_deadline(struct vsock_device *vsock)
 {
     const struct vsock_conn *first = TAILQ_FIRST(&vsock->waiting);
-    int64_t now = vsock_now();
+    int64_t now = deadline_now();
     int64_t next = vsock_host_next(vsock);
 
     if (first != NULL && (next == 0 || first->deadline < next))
@@ -374,7 +369,7 @@ void vsock_arm_deadline(struct vsock_device *vsock)
 static void on_deadline(void *opaque)
 {
     struct vsock_device *vsock = opaque;
-    int64_t now = vsock_now();
+    int64_t now = deadline_now();
 
     vsock_host_expire(vsock, now);
     vsock_conn_expire(vsock, now);

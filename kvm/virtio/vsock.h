@@ -5,6 +5,13 @@
 
 #include "kvm/virtio/device.h"
 
+#define VSOCK_DEFAULT_CONNECTIONS 1023u
+#define VSOCK_DEFAULT_BUFFER      (256u * 1024)
+/* Clients in the CONNECT handshake, unanswered requests, connects to busy listeners. */
+#define VSOCK_MAX_HALF_OPEN 128u
+/* How long any of these may take, and a guest to answer a full shutdown. */
+#define VSOCK_DEFAULT_DEADLINE_MS 10000u
+
 struct vsock_config {
     uint64_t guest_cid; /* 3 .. 2^32-2 */
     /*
@@ -35,10 +42,5 @@ struct virtio_device *vsock_new(struct event_loop *loop, const struct vsock_conf
 void vsock_free(struct virtio_device *dev);
 /* Serves host port in the launcher; before the guest runs. -EADDRINUSE, -ENOSPC. */
 int vsock_listen(struct virtio_device *dev, uint32_t port, vsock_accept_fn *accept, void *opaque);
-/*
- * Closes every stream and tells the driver (event TRANSPORT_RESET), as after the
- * restoring of a snapshot. Sent when the driver has given a buffer for it.
- */
-void vsock_transport_reset(struct virtio_device *dev);
 
 #endif

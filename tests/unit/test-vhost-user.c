@@ -406,7 +406,7 @@ static void test_vsock_without_event_queue(void **state)
     send_state(f, VHOST_USER_SET_VRING_ENABLE, 1, 1);
     assert_true(f->dev->started);
     assert_false(f->dev->queue[2].running);
-    vsock_transport_reset(f->dev);
+    f->dev->ops->restored(f->dev);
 
     tear_down_frontend(f);
     vsock_free(f->dev);

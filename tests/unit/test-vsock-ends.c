@@ -245,7 +245,7 @@ static void test_transport_reset_event(void **state)
     struct host_end end = vsock_dial(f, 60, &s);
     uint32_t id, len, event = 99;
 
-    vsock_transport_reset(f->dev);
+    f->dev->ops->restored(f->dev);
     assert_false(fake_queue_used(&f->driver->event, &id, &len));
     memcpy(f->driver->ram + 0xf0000, &event, sizeof(event));
     fake_queue_desc(&f->driver->event, 0, 0xf0000, 4, VRING_DESC_F_WRITE, 0);

@@ -216,9 +216,11 @@ static void test_credit_of_guest(void **state)
     assert_silent(&s);
     vsock_stream_forwarded(&s, 100);
     assert_silent(&s); /* not worth a packet */
-    vsock_stream_forwarded(&s, 2000);
+    vsock_stream_forwarded(&s, BUFFER / 4 * 3 - 101);
+    assert_silent(&s);
+    vsock_stream_forwarded(&s, 1);
     assert_sends(&s, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
-    assert_int_equal(receive_data(&s, 2100), VSOCK_DO_DATA);
+    assert_int_equal(receive_data(&s, BUFFER / 4 * 3), VSOCK_DO_DATA);
     assert_int_equal(receive(&s, VIRTIO_VSOCK_OP_CREDIT_REQUEST), 0);
     assert_sends(&s, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
     assert_int_equal(receive_data(&s, 1), VSOCK_DO_CLOSED); /* one byte too many */
