@@ -58,7 +58,8 @@ cat $image/initramfs additions >initramfs
 parameters="console=ttyS0 quiet panic=-1 reboot=t cryptomgr.notests rdinit=/bench-init"
 
 export HOME=/root XDG_RUNTIME_DIR=/run/user/0
-mkdir -p -m 700 $XDG_RUNTIME_DIR/crosh /root/.ssh
+mkdir -p $XDG_RUNTIME_DIR/crosh /root/.ssh
+chmod 700 $XDG_RUNTIME_DIR $XDG_RUNTIME_DIR/crosh /root/.ssh
 # Of ssh the quickest that it has: its defaults take much longer to agree on a key.
 cat >/root/.ssh/config <<END
 Host guest
@@ -72,7 +73,7 @@ Host guest
     Ciphers aes128-gcm@openssh.com
 END
 run=$XDG_RUNTIME_DIR/crosh/bench
-export PATH=/lab:$prefix/bin:$PATH
+export PATH="/lab:$prefix/bin:$PATH"
 crosh vmc create bench >/dev/null
 
 # Once read, files come from memory.
@@ -146,10 +147,6 @@ measure() { # measure LABEL SSH-LABEL WHERE COMMAND...
     /usr/sbin/ip link delete tap0
 }
 
-crosh() {
-    "$prefix/bin/crosh" "$@"
-}
-
 launch() { # launch LABEL SSH-LABEL WHERE OPTION...
     label=$1
     ssh_label=$2
@@ -166,3 +163,4 @@ measure qemu-vhost ssh-qemu 3 qemu-system-x86_64 -M microvm,rtc=on,pcie=on -acce
     -netdev tap,id=net0,ifname=tap0,script=no,downscript=no,vhost=on \
     -device virtio-net-pci,netdev=net0,romfile= -device vhost-vsock-pci,guest-cid=3 \
     -kernel $image/vmlinux -initrd initramfs -append "$parameters"
+launch crosh-kernel "" "$run/vsock.sock" --vsock=kernel

@@ -21,7 +21,7 @@ set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=bench/common.sh
 . "$top/bench/common.sh"
-repetitions=3 megabytes=16 streams=1000 only='crosh ssh qemu-vhost ssh-qemu'
+repetitions=3 megabytes=16 streams=1000 only='crosh crosh-kernel ssh qemu-vhost ssh-qemu'
 read_options megabytes streams only -- "$@"
 prefix=$(realpath "$prefix")
 load=$build/bench/vsock-load

@@ -69,7 +69,8 @@ int confine(const struct launcher_config *config, const struct machine_backend *
     if (backend != &machine_kvm)
         return confine_emulator(config, err);
     if ((ret = keep_files(&config->machine, config->restore_dir, err)) < 0 ||
-        (ret = sandbox_enter(config->runtime_dir, config->leave, err)) < 0)
+        (ret = sandbox_enter(config->runtime_dir, config->leave,
+                             config->has_kernel_vsock ? SANDBOX_KERNEL_VSOCK : 0, err)) < 0)
         return ret;
     ret = sandbox_enter_thread(SANDBOX_THREAD_LOOP);
     return ret < 0 ? crosh_error_set(err, ret, "sandbox: %s", strerror(-ret)) : 0;

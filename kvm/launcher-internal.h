@@ -33,6 +33,9 @@ struct launcher {
 
     const struct machine_backend *backend;
     struct virtio_device *vsock;
+    struct vsock_bridge *bridge; /* the host's side, where the kernel serves vsock; else NULL */
+    int vhost_fd;                /* of the kernel's device; -1 */
+    char *bridge_cmdline;        /* with what the guest must know of it; may be NULL */
     struct machine *machine;
     struct event_source *reboot; /* boots again, out of the old machine's callbacks */
 

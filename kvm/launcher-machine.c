@@ -2,13 +2,10 @@
 /* The machine of a VM, and the agent in its guest: made, made anew at a reboot, taken down. */
 #include "kvm/launcher-disks.h"
 #include "kvm/launcher-internal.h"
+#include "kvm/launcher-vsock.h"
 
 #include <errno.h>
 #include <stdio.h>
-
-#include "kvm/virtio/vsock.h"
-#include "lib/base/cleanup.h"
-#include "lib/wire/ports.h"
 
 /* The guest link */
 
@@ -101,8 +98,7 @@ void launcher_machine_down(struct launcher *l)
         l->backend->destroy(l->machine);
     l->machine = NULL;
     launcher_disks_down(l);
-    vsock_free(l->vsock);
-    l->vsock = NULL;
+    launcher_vsock_down(l);
     guest_link_free(l->link);
     l->link = NULL;
 }
@@ -114,8 +110,6 @@ int launcher_machine_up(struct launcher *l, struct crosh_error *err)
                                                    .lost = on_agent_lost,
                                                    .agent_read = launcher_on_agent_read,
                                                    .upgrade_failed = launcher_on_upgrade_failed};
-    cleanup_free char *socket = launcher_path(l, "vsock.sock");
-    struct vsock_config vsock = {.guest_cid = l->config->cid, .socket_path = socket};
     struct machine_host host = {.loop = l->loop,
                                 .opaque = l,
                                 .console_output = on_console_output,
@@ -130,13 +124,10 @@ int launcher_machine_up(struct launcher *l, struct crosh_error *err)
     l->reboot_announced = false;
     launcher_upgrade_reset(l);
     l->link = guest_link_new(l->loop, &link_ops, l);
-    if (socket == NULL || l->link == NULL)
+    if (l->link == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");
-    l->vsock = vsock_new(l->loop, &vsock, err);
-    if (l->vsock == NULL)
+    if (launcher_vsock_up(l, err) < 0)
         return err->code;
-    if (vsock_listen(l->vsock, PORT_GUEST_LINK, guest_link_accept, l->link) < 0)
-        return crosh_error_set(err, -ENOMEM, "out of memory");
     l->vsock->on_first_start = on_vsock_started;
     l->vsock->on_first_start_opaque = l;
     host.vsock = l->vsock;

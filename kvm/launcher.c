@@ -29,6 +29,7 @@
 #include "kvm/control/requests.h"
 #include "kvm/kept-files.h"
 #include "kvm/launcher-disks.h"
+#include "kvm/launcher-vsock.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/unix-socket.h"
 
@@ -208,6 +209,8 @@ static int set_up(struct launcher *l, struct crosh_error *err)
     if (ret == 0)
         ret = open_ports(l, err);
     if (ret == 0)
+        ret = launcher_vsock_init(l, err);
+    if (ret == 0)
         ret = confine(l->config, l->backend, err);
     return ret < 0 ? ret : launcher_machine_up(l, err);
 }
@@ -264,6 +267,7 @@ static void tear_down(struct launcher *l)
     launcher_upgrade_fini(l);
     wall_clock_free(l->wall_clock);
     close_ports(l);
+    launcher_vsock_fini(l);
     /* Last: who waits for the event or for the socket to go finds everything else in order. */
     launcher_send_ended(l);
     control_server_free(l->control);
@@ -279,6 +283,7 @@ int launcher_run(const struct launcher_config *config, uint64_t start_us)
                          .machine_config = config->machine,
                          .start_us = start_us,
                          .signal_fd = -1,
+                         .vhost_fd = -1,
                          .times = PROCESS_TIMES_NONE};
     cleanup_free char *cmdline = NULL;
     struct crosh_error err = {0};

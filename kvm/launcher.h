@@ -25,6 +25,7 @@ struct launcher_config {
     const char *agent;   /* the host's copy of the agent, for guests with another; may be NULL */
     enum launcher_accel accel;
     uint32_t cid;
+    bool has_kernel_vsock;   /* the host's kernel serves the vsock device (vhost-vsock) */
     int control_fd;          /* -1: none */
     const char *restore_dir; /* begin from the snapshot in there; NULL: boot */
     bool is_paused;          /* begin without letting the guest run */

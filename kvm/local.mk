@@ -20,9 +20,13 @@ kvm_libkvm_la_SOURCES = \
 	kvm/launcher-state.c kvm/launcher-state.h \
 	kvm/launcher-stop.c \
 	kvm/launcher-upgrade.c \
+	kvm/launcher-vsock.c kvm/launcher-vsock.h \
 	kvm/process-times.c kvm/process-times.h \
 	kvm/options.c kvm/options.h \
 	kvm/option-values.c kvm/option-values.h \
+	kvm/socket-relay.c kvm/socket-relay.h \
+	kvm/vsock-bridge.c kvm/vsock-bridge.h \
+	kvm/vsock-ports.c kvm/vsock-ports.h \
 	kvm/vm-lock.c kvm/vm-lock.h \
 	kvm/wall-clock.c kvm/wall-clock.h \
 	kvm/control/framed-stream.c kvm/control/framed-stream.h \

@@ -39,6 +39,7 @@ enum option_id {
     OPT_TRANSPORT,
     OPT_ACCEL,
     OPT_CID,
+    OPT_VSOCK,
     OPT_CONTROL_FD,
     OPT_RESTORE,
     OPT_PAUSED,
@@ -83,6 +84,7 @@ static const struct {
     {"shared-memory", NULL, OPT_SHARED_MEMORY, "make guest memory one that processes can share"},
     {"accel", "HOW", OPT_ACCEL, "auto, kvm or tcg (auto)"},
     {"cid", "N", OPT_CID, "vsock context id of the guest (3)"},
+    {"vsock", "WHOSE", OPT_VSOCK, "the vsock device: own, or the host kernel's, kernel (own)"},
     {"control-fd", "FD", OPT_CONTROL_FD, "a connected stream to serve as a subscribed client"},
     {"restore", "DIR", OPT_RESTORE, "begin from the snapshot in there, of the same VM"},
     {"paused", NULL, OPT_PAUSED, "begin without letting the guest run"},
@@ -287,6 +289,12 @@ static int parse_option(int id, struct launcher_config *config, struct crosh_err
     case OPT_CID:
         ret = parse_number("cid", optarg, GUEST_CID_FIRST, UINT32_MAX - 1, &number, err);
         config->cid = (uint32_t)number;
+        break;
+    case OPT_VSOCK:
+        config->has_kernel_vsock = strcmp(optarg, "kernel") == 0;
+        if (!config->has_kernel_vsock && strcmp(optarg, "own") != 0)
+            ret =
+                crosh_error_set(err, CROSH_EUSAGE, "--vsock takes own or kernel, not '%s'", optarg);
         break;
     case OPT_CONTROL_FD:
         ret = parse_number("control-fd", optarg, 0, INT32_MAX, &number, err);

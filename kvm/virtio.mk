@@ -7,6 +7,7 @@ kvm_libkvm_la_SOURCES += \
 	kvm/virtio/device.c kvm/virtio/device.h \
 	kvm/virtio/fs.c kvm/virtio/fs.h \
 	kvm/virtio/rng.c kvm/virtio/rng.h \
+	kvm/virtio/vhost-vsock.c kvm/virtio/vhost-vsock.h \
 	kvm/virtio/vhost-user.c kvm/virtio/vhost-user.h \
 	kvm/virtio/vhost-user-frontend.c kvm/virtio/vhost-user-frontend.h \
 	kvm/virtio/vhost-user-link.c kvm/virtio/vhost-user-link.h \

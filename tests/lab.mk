@@ -19,7 +19,8 @@ lab_tests = \
 	tests/lab/sandbox.sh \
 	tests/lab/smp.sh \
 	tests/lab/snapshot.sh \
-	tests/lab/transports.sh
+	tests/lab/transports.sh \
+	tests/lab/vsock.sh
 TESTS += $(lab_tests)
 EXTRA_DIST += $(lab_tests) tests/lab/inside.sh tests/lab/lab tests/lab/.shellcheckrc \
 	tests/lab/host/early-init tests/lab/host/lab-init

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -439,6 +440,20 @@ static void take_signals(struct pid1 *pid1)
     }
 }
 
+/* Where the launcher is: at the options' address, or at the port it could have. */
+static struct address link_address(const struct pid1 *pid1)
+{
+    char port[sizeof("4294967295")];
+    unsigned long number;
+
+    if (kernel_param("crosh.link", port, sizeof(port)) <= 0)
+        return pid1->options->link;
+    number = strtoul(port, NULL, 10);
+    return number > 0 && number < VMADDR_PORT_ANY
+               ? address_vsock(VMADDR_CID_HOST, (unsigned int)number)
+               : pid1->options->link;
+}
+
 /* Listens and, once that works, lets the service run and the link say so. -1, or ms to wait. */
 static int listen_when_due(struct pid1 *pid1)
 {
@@ -447,6 +462,7 @@ static int listen_when_due(struct pid1 *pid1)
         [PORT_OF_FILES] = &pid1->options->files,
     };
     struct crosh_error err = {0};
+    struct address link;
     int64_t now = deadline_now();
 
     if (pid1->has_link)
@@ -469,8 +485,8 @@ static int listen_when_due(struct pid1 *pid1)
     pid1->services[SERVICE_STREAMS].is_wanted = true;
     if (pid1->boottime_ready_us == 0)
         pid1->boottime_ready_us = clock_us(CLOCK_BOOTTIME);
-    guest_link_init(&pid1->link, &pid1->options->link, pid1->boottime_init_us,
-                    pid1->boottime_ready_us);
+    link = link_address(pid1);
+    guest_link_init(&pid1->link, &link, pid1->boottime_init_us, pid1->boottime_ready_us);
     pid1->has_link = true;
     return -1;
 }

@@ -102,7 +102,8 @@ static int tell_namespaces(int code, const char *missing, const char *what, stru
     return 0;
 }
 
-int sandbox_enter(const char *runtime_dir, enum namespaces_leave leave, struct crosh_error *err)
+int sandbox_enter(const char *runtime_dir, enum namespaces_leave leave, unsigned int extras,
+                  struct crosh_error *err)
 {
     cleanup_free char *missing = NULL;
     const char *what = "";
@@ -116,7 +117,7 @@ int sandbox_enter(const char *runtime_dir, enum namespaces_leave leave, struct c
     if (code < 0)
         return code;
     for (unsigned int i = 0; i < SANDBOX_THREAD_COUNT; i++) {
-        code = seccomp_filter_init(&filters[i], (enum sandbox_thread)i);
+        code = seccomp_filter_init(&filters[i], (enum sandbox_thread)i, extras);
         if (code < 0)
             return crosh_error_set(err, code, "sandbox: system call filter: %s", strerror(-code));
     }

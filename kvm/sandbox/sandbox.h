@@ -26,13 +26,20 @@ enum sandbox_thread {
  */
 int sandbox_harden(struct crosh_error *err);
 
+/* What a VM has that few have, and what the loop's thread may do for it alone. */
+enum {
+    SANDBOX_KERNEL_VSOCK = 1 << 0, /* vhost-vsock's requests, and sockets of its family */
+};
+
 /*
  * The whole of it, while there is one thread only. From then on no program can be
  * run, no file reached but those in runtime_dir (absolute) and /dev/kvm, and every thread
- * has to call sandbox_enter_thread(). leave: as the process was made. What the host does not
+ * has to call sandbox_enter_thread(). leave: as the process was made; extras: a set of
+ * SANDBOX_*. What the host does not
  * offer (namespaces, Landlock) is named in a line on stderr; the rest is an error.
  */
-int sandbox_enter(const char *runtime_dir, enum namespaces_leave leave, struct crosh_error *err);
+int sandbox_enter(const char *runtime_dir, enum namespaces_leave leave, unsigned int extras,
+                  struct crosh_error *err);
 
 /* What a supervisor needs less of: it waits for child and writes into runtime_dir. */
 int sandbox_enter_supervisor(const char *runtime_dir, pid_t child, struct crosh_error *err);

@@ -8,6 +8,7 @@
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
+#include <linux/vhost.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -234,6 +235,26 @@ static int add_loop(scmp_filter_ctx ctx)
     return code;
 }
 
+/* The kernel's device is set up anew at each boot, and its streams are sockets. Their family is one
+   for the whole host: see SECURITY.md for what that lets them reach. */
+static int add_kernel_vsock(scmp_filter_ctx ctx)
+{
+    static const unsigned long requests[] = {
+        VHOST_GET_FEATURES,   VHOST_SET_FEATURES,      VHOST_SET_MEM_TABLE,  VHOST_SET_VRING_NUM,
+        VHOST_SET_VRING_ADDR, VHOST_SET_VRING_BASE,    VHOST_GET_VRING_BASE, VHOST_SET_VRING_KICK,
+        VHOST_SET_VRING_CALL, VHOST_VSOCK_SET_RUNNING,
+    };
+    int code = add_ioctls(ctx, requests, COUNT(requests));
+
+    if (code == 0)
+        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, equals(0, AF_VSOCK));
+    if (code == 0) /* how long a guest may take to answer */
+        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 1, equals(1, AF_VSOCK));
+    if (code == 0) /* a stream's port on the host, which its client is told */
+        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(getsockname), 0);
+    return code;
+}
+
 /* The compiled filter, out of the file that libseccomp writes it to. */
 static int export_filter(scmp_filter_ctx ctx, struct seccomp_filter *filter)
 {
@@ -257,7 +278,8 @@ static int export_filter(scmp_filter_ctx ctx, struct seccomp_filter *filter)
     return 0;
 }
 
-int seccomp_filter_init(struct seccomp_filter *filter, enum sandbox_thread thread)
+int seccomp_filter_init(struct seccomp_filter *filter, enum sandbox_thread thread,
+                        unsigned int extras)
 {
     /* A trap that no thread can get round: its handler says which call it was, and is the end. */
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_TRAP);
@@ -272,6 +294,8 @@ int seccomp_filter_init(struct seccomp_filter *filter, enum sandbox_thread threa
         code = add_bounded(ctx);
     if (code == 0 && thread == SANDBOX_THREAD_LOOP)
         code = add_loop(ctx);
+    if (code == 0 && thread == SANDBOX_THREAD_LOOP && (extras & SANDBOX_KERNEL_VSOCK) != 0)
+        code = add_kernel_vsock(ctx);
     if (code == 0 && thread == SANDBOX_THREAD_DISK)
         code = add_calls(ctx, disk_calls, COUNT(disk_calls));
     if (code == 0 && thread == SANDBOX_THREAD_NET)

@@ -12,8 +12,10 @@ struct seccomp_filter {
     struct sock_fprog program;
 };
 
-/* Compiles the list of a kind of thread. It is kept until the process ends. */
-int seccomp_filter_init(struct seccomp_filter *filter, enum sandbox_thread thread);
+/* Compiles the list of a kind of thread; extras: a set of SANDBOX_*. It is kept until the process
+   ends. */
+int seccomp_filter_init(struct seccomp_filter *filter, enum sandbox_thread thread,
+                        unsigned int extras);
 /* Puts it on the calling thread. Needs no_new_privs. */
 int seccomp_filter_apply(const struct seccomp_filter *filter);
 /* Takes from the process, and from all that it becomes and makes, what no emulator needs. */

@@ -107,8 +107,7 @@ static void argv_add_disk(struct argv *argv, const struct crosh_vm_disk *disk)
 
 static void build_argv(struct argv *argv, const char *name, const char *runtime, const char *data,
                        const struct crosh_vm_config *config, const struct image_files *files,
-                       const char *data_disk, const char *accel, const char *transport,
-                       uint32_t cid)
+                       const struct launch_how *how)
 {
     size_t i;
 
@@ -127,15 +126,16 @@ static void build_argv(struct argv *argv, const char *name, const char *runtime,
     /* The agent takes the first disk as the root and the second one as the VM's data. */
     if (files->root != NULL)
         argv_add_disk(argv, &(struct crosh_vm_disk){.path = files->root, .read_only = true});
-    if (files->root != NULL && data_disk != NULL)
-        argv_add_disk(argv, &(struct crosh_vm_disk){.path = (char *)data_disk});
+    if (files->root != NULL && how->data_disk != NULL)
+        argv_add_disk(argv, &(struct crosh_vm_disk){.path = (char *)how->data_disk});
     for (i = 0; i < config->disk_count; i++)
         argv_add_disk(argv, &config->disks[i]);
     /* A kernel of the user's own may lack the driver of MMIO: the user knows. */
-    if (files->has_mmio || strcmp(transport, "auto") != 0)
-        argv_add(argv, "--transport=%s", transport);
-    argv_add(argv, "--accel=%s", accel);
-    argv_add(argv, "--cid=%u", cid);
+    if (files->has_mmio || strcmp(how->transport, "auto") != 0)
+        argv_add(argv, "--transport=%s", how->transport);
+    argv_add(argv, "--accel=%s", how->accel);
+    argv_add(argv, "--vsock=%s", how->vsock);
+    argv_add(argv, "--cid=%u", how->cid);
     argv_add(argv, "--control-fd=%d", CONTROL_FD);
 }
 
@@ -298,8 +298,8 @@ static int open_log(const char *name, struct crosh_error *err)
 }
 
 int launch_spawn(struct launch *launch, const char *name, const struct crosh_vm_config *config,
-                 const struct image_files *files, const char *data_disk, const char *accel,
-                 const char *transport, uint32_t cid, struct crosh_error *err)
+                 const struct image_files *files, const struct launch_how *how,
+                 struct crosh_error *err)
 {
     cleanup_free char *runtime = crosh_vm_runtime_dir(name, err);
     cleanup_free char *data = crosh_vm_dir(name);
@@ -313,7 +313,7 @@ int launch_spawn(struct launch *launch, const char *name, const struct crosh_vm_
     *launch = (struct launch){.pidfd = -1};
     if (runtime == NULL)
         return err->code;
-    build_argv(&argv, name, runtime, data, config, files, data_disk, accel, transport, cid);
+    build_argv(&argv, name, runtime, data, config, files, how);
     if (data == NULL || argv.failed)
         return crosh_error_set(err, -ENOMEM, "out of memory");
     log_fd = open_log(name, err);

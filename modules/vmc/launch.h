@@ -16,13 +16,20 @@ struct launch {
     int pidfd;                     /* of the launcher; -1: none */
 };
 
+/* What is chosen for one run of a VM; the words are the launcher's own. */
+struct launch_how {
+    const char *accel, *transport, *vsock;
+    const char *data_disk; /* NULL: none */
+    uint32_t cid;
+};
+
 /*
  * Spawns the launcher for a VM in a session of its own, with launcher.log in
- * the runtime directory as its stderr. data_disk may be NULL. The launch is empty after an error.
+ * the runtime directory as its stderr. The launch is empty after an error.
  */
 int launch_spawn(struct launch *launch, const char *name, const struct crosh_vm_config *config,
-                 const struct image_files *files, const char *data_disk, const char *accel,
-                 const char *transport, uint32_t cid, struct crosh_error *err);
+                 const struct image_files *files, const struct launch_how *how,
+                 struct crosh_error *err);
 
 /* Ends the VM in whatever state it is and waits until it is gone. */
 void launch_kill(struct launch *launch);

@@ -309,17 +309,18 @@ static int attend(struct start *start, int64_t timeout_s, struct crosh_error *er
 /* Boots the VM, which exists and is locked. */
 static int boot(struct start *start, struct crosh_error *err)
 {
-    uint32_t cid;
+    struct launch_how how = {.accel = crosh_args_string(start->args, "accel"),
+                             .transport = crosh_args_string(start->args, "transport"),
+                             .vsock = crosh_args_string(start->args, "vsock")};
     int rc;
 
     rc = image_find(start->ctx, start->name, &start->config, &start->progress, &start->files, err);
     if (rc == 0 && start->files.root != NULL)
         rc = data_disk_prepare(start->name, start->config.data_bytes, &start->data_disk, err);
-    if (rc < 0 || (rc = cid_reserve(start->name, &cid, err)) < 0)
+    if (rc < 0 || (rc = cid_reserve(start->name, &how.cid, err)) < 0)
         return rc;
-    rc = launch_spawn(&start->launch, start->name, &start->config, &start->files, start->data_disk,
-                      crosh_args_string(start->args, "accel"),
-                      crosh_args_string(start->args, "transport"), cid, err);
+    how.data_disk = start->data_disk;
+    rc = launch_spawn(&start->launch, start->name, &start->config, &start->files, &how, err);
     if (rc < 0)
         return rc;
     return attend(start, crosh_args_number(start->args, "timeout", 0), err);

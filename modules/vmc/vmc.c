@@ -9,6 +9,7 @@
 
 static const char *const accelerators[] = {"auto", "kvm", "tcg", NULL};
 static const char *const transports[] = {"auto", "pci", "mmio", NULL};
+static const char *const vsocks[] = {"own", "kernel", NULL};
 
 /* clang-format off */
 #define VM_PARAM(completer)                                                                        \
@@ -22,6 +23,9 @@ static const struct crosh_param start_params[] = {
     {.name = "transport", .type = CROSH_TYPE_CHOICE, .choices = transports,
      .default_value = "auto", .value_name = "HOW",
      .summary = "Devices by what the guest boots quickest with, by PCI or by MMIO"},
+    {.name = "vsock", .type = CROSH_TYPE_CHOICE, .choices = vsocks, .default_value = "own",
+     .value_name = "WHOSE",
+     .summary = "Streams by the launcher's own device, or by the host kernel's (vhost-vsock)"},
     {.name = "no-shell", .type = CROSH_TYPE_FLAG, .summary = "Do not open a shell in the VM"},
     {.name = "user", .type = CROSH_TYPE_STRING, .value_name = "USER",
      .summary = "Open the shell as this user of the VM"},

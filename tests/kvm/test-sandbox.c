@@ -83,7 +83,7 @@ static void confined(void)
 {
     struct crosh_error err = {0};
 
-    if (sandbox_enter("/tmp", NAMESPACES_ROOTS, &err) < 0 ||
+    if (sandbox_enter("/tmp", NAMESPACES_ROOTS, 0, &err) < 0 ||
         sandbox_enter_thread(SANDBOX_THREAD_LOOP) < 0)
         _exit(1);
 }

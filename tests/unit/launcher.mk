@@ -7,6 +7,7 @@ launcher_tests = \
 	tests/unit/test-disk-spec \
 	tests/unit/test-guest-memory \
 	tests/unit/test-event-loop \
+	tests/unit/test-socket-relay \
 	tests/unit/test-control-server \
 	tests/unit/test-guest-link \
 	tests/unit/test-unix-socket
@@ -21,6 +22,8 @@ tests_unit_test_size_SOURCES = tests/unit/test-size.c
 tests_unit_test_size_LDADD = $(launcher_test_ldadd)
 tests_unit_test_guest_memory_SOURCES = tests/unit/test-guest-memory.c
 tests_unit_test_guest_memory_LDADD = $(launcher_test_ldadd)
+tests_unit_test_socket_relay_SOURCES = tests/unit/test-socket-relay.c
+tests_unit_test_socket_relay_LDADD = $(launcher_test_ldadd)
 tests_unit_test_event_loop_SOURCES = tests/unit/test-event-loop.c
 tests_unit_test_event_loop_LDADD = $(launcher_test_ldadd)
 tests_unit_test_control_server_SOURCES = tests/unit/test-control-server.c
