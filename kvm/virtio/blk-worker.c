@@ -122,8 +122,8 @@ static bool is_no_room(const struct blk_request *request, int code)
     return (code == -ENOSPC || code == -EDQUOT) && request->type != VIRTIO_BLK_T_FLUSH;
 }
 
-/* Notes where room is missing, and stops the taking. */
-static void set_full(struct virtio_blk *blk, const struct blk_request *request)
+/* Notes where room is missing for a request. */
+static void note_wanted(struct virtio_blk *blk, const struct blk_request *request)
 {
     off_t offset = request->io.offset;
     off_t bytes = 0;
@@ -138,7 +138,20 @@ static void set_full(struct virtio_blk *blk, const struct blk_request *request)
     blk->wanted_offset = offset;
     blk->wanted_bytes = bytes;
     pthread_mutex_unlock(&blk->lock);
+}
+
+/* Puts a request back that finds no room, and stops the taking. */
+static void put_back(struct virtio_blk *blk, struct blk_queue *queue, struct blk_request *request)
+{
+    note_wanted(blk, request);
+    /* In one step: nobody may take it again before the taking has stopped, and who hears that the
+       disk is full finds the request in the queue. */
+    pthread_mutex_lock(&queue->lock);
     atomic_store(&blk->is_full, true);
+    queue->put_back[queue->put_back_count++] = request->chain.head;
+    virtqueue_put_off(queue->vq);
+    release(queue);
+    pthread_mutex_unlock(&queue->lock);
     ask_loop(blk);
 }
 
@@ -157,15 +170,11 @@ static void serve(struct virtio_blk *blk, struct blk_queue *queue, struct blk_re
         }
     }
     if (is_no_room(request, code)) {
-        set_full(blk, request);
-        pthread_mutex_lock(&queue->lock);
-        queue->put_back[queue->put_back_count++] = request->chain.head;
-        virtqueue_put_off(queue->vq);
-        release(queue);
-    } else {
-        pthread_mutex_lock(&queue->lock);
-        complete(blk, queue, request, code);
+        put_back(blk, queue, request);
+        return;
     }
+    pthread_mutex_lock(&queue->lock);
+    complete(blk, queue, request, code);
     pthread_mutex_unlock(&queue->lock);
 }
 
