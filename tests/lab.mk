@@ -32,5 +32,12 @@ tests_lab_take_snapshot_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
 tests_lab_take_snapshot_LDADD = lib/libcrosh.la lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS)
 tests_lab_take_snapshot_LDFLAGS = $(AM_LDFLAGS) -no-install
 
+# Writes to a disk whose VM is killed: in guests, where it has no libraries.
+check_PROGRAMS += tests/lab/flush-log
+tests_lab_flush_log_SOURCES = tests/lab/flush-log.c
+tests_lab_flush_log_CFLAGS = -std=gnu17 -fPIE $(WARN_CFLAGS) $(HARDEN_CFLAGS)
+tests_lab_flush_log_LDADD =
+tests_lab_flush_log_LDFLAGS = -XCClinker -static-pie $(HARDEN_LDFLAGS)
+
 clean-local:
 	rm -rf lab-cache test-images

@@ -3,7 +3,8 @@
 # Sourced first by every lab test. Outside the lab it has the test run in one and never returns;
 # inside it offers what the tests share: checks that are counted, and VMs. Set before, if wanted:
 # lab_timeout (seconds), lab_memory (of the host, in MiB), lab_files and lab_built (below tests/ of
-# the source and of the build, to be had in the working directory).
+# the source and of the build, to be had in the working directory), lab_arguments (the test's, in the
+# lab).
 
 if [ ! -e /lab/job ]; then
     image=${CROSH_LAB_IMAGE-}
@@ -32,10 +33,11 @@ if [ ! -e /lab/job ]; then
     # shellcheck disable=SC2086 # a list of words
     exec "$top_srcdir/tests/lab/lab" run --arch "${CROSH_LAB_ARCH:-amd64}" --prefix "$CROSH_PREFIX" \
         --image "$image" $files --timeout $((${lab_timeout:-150} * ${CROSH_LAB_PATIENCE:-1})) \
-        --memory "${lab_memory:-3072}" "$0"
+        --memory "${lab_memory:-3072}" "$0" ${lab_arguments-}
 fi
 
 set -u
+# shellcheck disable=SC2034 # some tests ask
 arch=$(uname -m)
 passed=0 failed=0 skipped=0
 
@@ -103,21 +105,26 @@ start() {
 # launch NAME OPTION...: runs the launcher itself, with options that vmc has none for, and waits for
 # the agent. 1: it does not come, and what there is to see is shown.
 launch() {
-    vm=$1
-    shift
-    crosh vmc create "$vm"
+    crosh vmc create "$1"
     mkdir -p "$XDG_RUNTIME_DIR/crosh"
     chmod 700 "$XDG_RUNTIME_DIR/crosh"
-    mkdir -p "$(runtime "$vm")"
-    chmod 700 "$(runtime "$vm")"
-    "$(dirname "$(command -v crosh)")/../libexec/crosh/crosh-vm" --name "$vm" \
-        --runtime-dir "$(runtime "$vm")" --lock "/root/.local/share/crosh/vms/$vm/lock" \
-        --memory 256M --kernel /images/micro/vmlinux --initrd /images/micro/initramfs "$@" \
-        >"$(runtime "$vm")/launcher.log" 2>&1 &
+    mkdir -p "$(runtime "$1")"
+    chmod 700 "$(runtime "$1")"
+    relaunch "$@"
     within 60 run_in "$vm" true || {
         cat "$(runtime "$vm")/launcher.log" "$(runtime "$vm")/console.log"
         return 1
     }
+}
+
+# relaunch NAME OPTION...: the same for a VM that has been launched before, and without the waiting.
+relaunch() {
+    vm=$1
+    shift
+    "$(dirname "$(command -v crosh)")/../libexec/crosh/crosh-vm" --name "$vm" \
+        --runtime-dir "$(runtime "$vm")" --lock "/root/.local/share/crosh/vms/$vm/lock" \
+        --memory 256M --kernel /images/micro/vmlinux --initrd /images/micro/initramfs "$@" \
+        >"$(runtime "$vm")/launcher.log" 2>&1 &
 }
 
 stop() { # stop NAME

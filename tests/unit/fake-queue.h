@@ -84,10 +84,9 @@ static inline bool fake_queue_interrupted(struct fake_queue *q)
 static inline bool fake_queue_used(struct fake_queue *q, uint32_t *id, uint32_t *len)
 {
     struct vring_used_elem elem;
-    uint16_t idx;
 
-    memcpy(&idx, q->used + 2, sizeof(idx));
-    if (idx == q->used_idx)
+    /* What the device wrote before it, it may have written on another thread. */
+    if (__atomic_load_n((uint16_t *)(void *)(q->used + 2), __ATOMIC_ACQUIRE) == q->used_idx)
         return false;
     memcpy(&elem, q->used + 4 + sizeof(elem) * (q->used_idx % q->size), sizeof(elem));
     q->used_idx++;
@@ -98,15 +97,14 @@ static inline bool fake_queue_used(struct fake_queue *q, uint32_t *id, uint32_t 
 
 static inline void fake_queue_set_used_event(struct fake_queue *q, uint16_t event)
 {
-    q->avail[2 + q->size] = event;
+    __atomic_store_n(&q->avail[2 + q->size], event, __ATOMIC_RELAXED);
 }
 
 static inline uint16_t fake_queue_avail_event(const struct fake_queue *q)
 {
-    uint16_t event;
+    const uint8_t *event = q->used + 4 + sizeof(struct vring_used_elem) * q->size;
 
-    memcpy(&event, q->used + 4 + sizeof(struct vring_used_elem) * q->size, sizeof(event));
-    return event;
+    return __atomic_load_n((const uint16_t *)(const void *)event, __ATOMIC_RELAXED);
 }
 
 /* Kicks the device if it wants to be, as a real driver does. */
@@ -118,7 +116,7 @@ static inline void fake_queue_kick(struct fake_queue *q)
     q->kicked_idx = q->avail_idx;
     /* The index must be visible before the device's wish is read. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    memcpy(&flags, q->used, sizeof(flags));
+    flags = __atomic_load_n((uint16_t *)(void *)q->used, __ATOMIC_RELAXED);
     if (q->vq->event_idx ? vring_need_event(fake_queue_avail_event(q), q->avail_idx, old)
                          : (flags & VRING_USED_F_NO_NOTIFY) == 0)
         (void)!write(q->kick_fd, &one, sizeof(one));
