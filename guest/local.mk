@@ -17,6 +17,7 @@ agent_sources = \
 	guest/agent/lxd.c guest/agent/lxd.h \
 	guest/agent/main.c \
 	guest/agent/modules.c guest/agent/modules.h \
+	guest/agent/network.c guest/agent/network.h \
 	guest/agent/mounts.c guest/agent/mounts.h \
 	guest/agent/pid1.c guest/agent/pid1.h \
 	guest/agent/power-button.c guest/agent/power-button.h \

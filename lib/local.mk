@@ -22,9 +22,11 @@ wire_generated = \
 	lib/wire/guest.pb-c.c lib/wire/guest.pb-c.h \
 	lib/wire/handover.pb-c.c lib/wire/handover.pb-c.h \
 	lib/wire/control.pb-c.c lib/wire/control.pb-c.h \
+	lib/wire/net.pb-c.c lib/wire/net.pb-c.h \
 	lib/wire/snapshot.pb-c.c lib/wire/snapshot.pb-c.h
 wire_protos = lib/wire/vsh.proto lib/wire/guest.proto lib/wire/control.proto \
-	lib/wire/snapshot.proto lib/wire/files.proto lib/wire/handover.proto lib/wire/streams.proto
+	lib/wire/snapshot.proto lib/wire/files.proto lib/wire/handover.proto lib/wire/net.proto \
+	lib/wire/streams.proto
 
 lib_libwire_la_SOURCES = \
 	lib/wire/frame.c lib/wire/frame.h \
@@ -87,6 +89,7 @@ EXTRA_DIST += lib/libcrosh.map
 
 include lib/vm/local.mk
 include lib/lxd/local.mk
+include lib/net/local.mk
 
 croshincludedir = $(includedir)/crosh
 croshinclude_HEADERS = \

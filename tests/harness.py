@@ -89,6 +89,8 @@ class Home:
             "XDG_STATE_HOME": str(self.path / "state"),
             "XDG_CONFIG_HOME": str(self.path / "config"),
             "XDG_CACHE_HOME": str(self.path / "cache"),
+            # No test touches this machine's network; those about networks are in namespaces.
+            "CROSH_NETWORK": "none",
         }
         if images is not None:
             (self.data / "crosh").mkdir(parents=True)

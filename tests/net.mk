@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: MIT
 # The net module on this host, in network namespaces of its own.
-net_tests = tests/net/ping.py
+net_tests = tests/net/ping.py tests/net/vms.py
 TESTS += $(net_tests)
-EXTRA_DIST += $(net_tests)
+EXTRA_DIST += $(net_tests) tests/net/world.py
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test-ping
-TESTS += tests/unit/test-ping
+keeper_unit_tests = tests/unit/test-net-plan tests/unit/test-net-publish
+check_PROGRAMS += tests/unit/test-ping $(keeper_unit_tests)
+TESTS += tests/unit/test-ping $(keeper_unit_tests)
+tests_unit_test_net_plan_SOURCES = tests/unit/test-net-plan.c
+tests_unit_test_net_plan_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_net_plan_LDADD = net/libkeeper.la lib/libbase.la $(CMOCKA_LIBS)
+tests_unit_test_net_publish_SOURCES = tests/unit/test-net-publish.c
+tests_unit_test_net_publish_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_net_publish_LDADD = lib/libcrosh.la $(CMOCKA_LIBS)
 tests_unit_test_ping_SOURCES = tests/unit/test-ping.c
 tests_unit_test_ping_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_ping_LDADD = modules/net/libnet.la $(CMOCKA_LIBS)

@@ -34,6 +34,7 @@
 #include "guest/agent/log.h"
 #include "guest/agent/modules.h"
 #include "guest/agent/mounts.h"
+#include "guest/agent/network.h"
 #include "guest/agent/power-button.h"
 #include "guest/agent/power.h"
 #include "guest/agent/root.h"
@@ -54,6 +55,10 @@
 #define LISTEN_PAUSE_MS 1000
 /* What an image does before the end may take this long: containers are shut down by it. */
 #define STOP_WAIT_MS 75000
+
+/* How often, and how many times, to look for the network card: its driver may take a moment. */
+#define NETWORK_PAUSE_MS 100
+#define NETWORK_TRIES    300
 
 #define FILES_SOFT 1024
 #define FILES_HARD 524288
@@ -83,6 +88,9 @@ struct pid1 {
     int button;
     struct server_port ports[PORT_COUNT];
     int streams_listener;
+    struct network network;
+    int network_tries; /* that are left; 0: it is set up, or there is none */
+    int64_t network_at_ms;
     int64_t listen_at_ms;
     bool has_link;
     struct guest_link link;
@@ -491,6 +499,39 @@ static int listen_when_due(struct pid1 *pid1)
     return -1;
 }
 
+/* The launcher's word about the network, if it gave one. */
+static void read_network(struct pid1 *pid1)
+{
+    char text[NETWORK_TEXT_MAX];
+    int size = kernel_param("crosh.net", text, sizeof(text));
+
+    if (size == -ENOENT)
+        return;
+    if (size > 0 && network_parse(&pid1->network, text))
+        pid1->network_tries = NETWORK_TRIES;
+    else
+        agent_log("the kernel parameter crosh.net makes no sense");
+}
+
+/* Sets the network up once its card is there. -1, or ms to wait. */
+static int set_network_up_when_due(struct pid1 *pid1)
+{
+    int64_t now = deadline_now();
+
+    if (pid1->network_tries == 0)
+        return -1;
+    if (pid1->network_at_ms > now)
+        return (int)(pid1->network_at_ms - now);
+    if (network_set_up(&pid1->network)) {
+        pid1->network_tries = 0;
+        return -1;
+    }
+    if (--pid1->network_tries == 0)
+        agent_log("there is no network card with the address %s", pid1->network.mac);
+    pid1->network_at_ms = now + NETWORK_PAUSE_MS;
+    return pid1->network_tries > 0 ? NETWORK_PAUSE_MS : -1;
+}
+
 static int shorter(int a, int b)
 {
     if (a < 0 || b < 0)
@@ -507,6 +548,7 @@ static void watch(struct pid1 *pid1)
     };
     int timeout = listen_when_due(pid1);
 
+    timeout = shorter(timeout, set_network_up_when_due(pid1));
     timeout = shorter(timeout, start_services(pid1));
     timeout = shorter(timeout, startup_run(&pid1->startup));
     timeout = shorter(timeout, watch_trial(pid1));
@@ -542,6 +584,8 @@ static void set_up(struct pid1 *pid1)
     modules_load(MODULES_LIST);
     if (root_enter(&err) < 0)
         agent_log("%s", err.message);
+    read_network(pid1);
+    (void)set_network_up_when_due(pid1);
     (void)listen_when_due(pid1);
     raise_loopback();
     (void)startup_load(&pid1->startup, STARTUP_FILE);

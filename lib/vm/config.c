@@ -49,8 +49,7 @@ int crosh_priv_vm_config_init(struct crosh_vm_config *config, struct crosh_error
     config->cpus = 1;
     config->forward_ports = true;
     config->memory_bytes = default_memory();
-    (void)err;
-    return 0;
+    return crosh_priv_vm_config_set(&config->network, "auto", err);
 }
 
 void crosh_priv_vm_config_fini(struct crosh_vm_config *config)
@@ -58,6 +57,8 @@ void crosh_priv_vm_config_fini(struct crosh_vm_config *config)
     size_t i;
 
     free(config->image);
+    free(config->network);
+    crosh_strv_free(config->publish);
     free(config->kernel);
     free(config->initrd);
     free(config->modules);
@@ -80,21 +81,32 @@ int crosh_priv_vm_config_set(char **field, const char *value, struct crosh_error
     return 0;
 }
 
-int crosh_priv_vm_config_add_kernel_param(struct crosh_vm_config *config, const char *param,
-                                          struct crosh_error *err)
+static int append(char ***list, const char *text, struct crosh_error *err)
 {
     size_t count = 0;
     char **grown;
 
-    while (config->kernel_params != NULL && config->kernel_params[count] != NULL)
+    while (*list != NULL && (*list)[count] != NULL)
         count++;
-    grown = reallocarray(config->kernel_params, count + 2, sizeof(*grown));
+    grown = reallocarray(*list, count + 2, sizeof(*grown));
     if (grown == NULL)
         return out_of_memory(err);
-    config->kernel_params = grown;
-    grown[count] = strdup(param);
+    *list = grown;
+    grown[count] = strdup(text);
     grown[count + 1] = NULL;
     return grown[count] != NULL ? 0 : out_of_memory(err);
+}
+
+int crosh_priv_vm_config_add_kernel_param(struct crosh_vm_config *config, const char *param,
+                                          struct crosh_error *err)
+{
+    return append(&config->kernel_params, param, err);
+}
+
+int crosh_priv_vm_config_add_publish(struct crosh_vm_config *config, const char *text,
+                                     struct crosh_error *err)
+{
+    return append(&config->publish, text, err);
 }
 
 int crosh_priv_vm_config_add_disk(struct crosh_vm_config *config, const char *path, bool read_only,
@@ -151,23 +163,23 @@ static int read_string(const json_t *root, const char *key, char **value, char *
     return crosh_priv_vm_config_set(value, json_string_value(item), NULL);
 }
 
-static int read_kernel_params(const json_t *root, struct crosh_vm_config *config, char *fault)
+static int read_texts(const json_t *root, const char *key, char ***texts, char *fault)
 {
-    const json_t *list = json_object_get(root, "kernel_params");
+    const json_t *list = json_object_get(root, key);
     const json_t *item;
     size_t i;
 
     if (list != NULL && !json_is_array(list)) {
-        (void)snprintf(fault, FAULT_MAX, "\"kernel_params\" is not a list");
+        (void)snprintf(fault, FAULT_MAX, "\"%s\" is not a list", key);
         return -EBADMSG;
     }
     json_array_foreach(list, i, item)
     {
         if (!json_is_string(item)) {
-            (void)snprintf(fault, FAULT_MAX, "\"kernel_params\"[%zu] is not a text", i);
+            (void)snprintf(fault, FAULT_MAX, "\"%s\"[%zu] is not a text", key, i);
             return -EBADMSG;
         }
-        if (crosh_priv_vm_config_add_kernel_param(config, json_string_value(item), NULL) < 0)
+        if (append(texts, json_string_value(item), NULL) < 0)
             return -ENOMEM;
     }
     return 0;
@@ -234,7 +246,9 @@ static int read_document(json_t *root, struct crosh_vm_config *config, char *fau
         (rc = read_string(root, "initrd", &config->initrd, fault)) < 0 ||
         (rc = read_string(root, "modules", &config->modules, fault)) < 0 ||
         (rc = read_bool(root, "forward_ports", &config->forward_ports, fault)) < 0 ||
-        (rc = read_kernel_params(root, config, fault)) < 0 ||
+        (rc = read_string(root, "network", &config->network, fault)) < 0 ||
+        (rc = read_texts(root, "publish", &config->publish, fault)) < 0 ||
+        (rc = read_texts(root, "kernel_params", &config->kernel_params, fault)) < 0 ||
         (rc = read_disks(root, config, fault)) < 0)
         return rc;
     config->cpus = (unsigned int)cpus;
@@ -327,13 +341,13 @@ static int put(json_t *root, const char *key, json_t *value)
     return json_object_set_new(root, key, value);
 }
 
-static json_t *kernel_params_to_json(const struct crosh_vm_config *config)
+static json_t *texts_to_json(char *const *texts)
 {
     json_t *list = json_array();
     size_t i;
 
-    for (i = 0; config->kernel_params != NULL && config->kernel_params[i] != NULL; i++)
-        (void)json_array_append_new(list, json_string(config->kernel_params[i]));
+    for (i = 0; texts != NULL && texts[i] != NULL; i++)
+        (void)json_array_append_new(list, json_string(texts[i]));
     return list;
 }
 
@@ -364,7 +378,10 @@ static int update_document(struct crosh_vm_config *config)
         put(root, "initrd", config->initrd != NULL ? json_string(config->initrd) : NULL) < 0 ||
         put(root, "modules", config->modules != NULL ? json_string(config->modules) : NULL) < 0 ||
         put(root, "forward_ports", config->forward_ports ? NULL : json_false()) < 0 ||
-        put(root, "kernel_params", kernel_params_to_json(config)) < 0 ||
+        put(root, "network",
+            strcmp(config->network, "auto") != 0 ? json_string(config->network) : NULL) < 0 ||
+        put(root, "publish", config->publish != NULL ? texts_to_json(config->publish) : NULL) < 0 ||
+        put(root, "kernel_params", texts_to_json(config->kernel_params)) < 0 ||
         put(root, "disks", disks_to_json(config)) < 0)
         return -ENOMEM;
     return 0;

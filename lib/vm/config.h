@@ -27,6 +27,8 @@ struct crosh_vm_config {
     char *initrd;         /* NULL: the image's */
     char *modules;        /* directory with the kernel's modules; NULL: /lib/modules */
     char **kernel_params; /* NULL-terminated, or NULL */
+    char *network;        /* "auto", "nat", "isolated" or "none" */
+    char **publish;       /* NULL-terminated, or NULL: see crosh_priv_publish_parse() */
     bool forward_ports;   /* what the guest listens on is at 127.0.0.1 while it runs */
     struct crosh_vm_disk *disks;
     size_t disk_count;
@@ -40,6 +42,8 @@ void crosh_priv_vm_config_fini(struct crosh_vm_config *config);
 /* Appends; the text is copied. */
 int crosh_priv_vm_config_add_kernel_param(struct crosh_vm_config *config, const char *param,
                                           struct crosh_error *err);
+int crosh_priv_vm_config_add_publish(struct crosh_vm_config *config, const char *text,
+                                     struct crosh_error *err);
 int crosh_priv_vm_config_add_disk(struct crosh_vm_config *config, const char *path, bool read_only,
                                   struct crosh_error *err);
 /* Replaces *field by a copy of value. */

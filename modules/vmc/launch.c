@@ -26,8 +26,10 @@
 #define LAUNCHER CROSH_LIBEXECDIR "/crosh-vm"
 #define AGENT    CROSH_LIBEXECDIR "/crosh-agent"
 
-/* Where the launcher finds its end of the control stream. */
+/* Where the launcher finds its end of the control stream, and its network card's descriptors. */
 #define CONTROL_FD 3
+#define NETWORK_FD 4
+#define FREE_FD    (NETWORK_FD + (int)CROSH_NET_FDS_MAX)
 
 #define KILL_WAIT_MS 3000
 
@@ -66,10 +68,29 @@ static void argv_add(struct argv *argv, const char *fmt, ...)
     va_end(ap);
 }
 
-static void argv_add_kernel_params(struct argv *argv, char *const *params)
+static void argv_add_network(struct argv *argv, const struct vm_network *network)
+{
+    char fds[CROSH_NET_FDS_MAX * 4] = "";
+
+    if (network->fd_count == 0)
+        return;
+    for (size_t i = 0; i < network->fd_count; i++)
+        (void)snprintf(fds + strlen(fds), sizeof(fds) - strlen(fds), "%s%d", i > 0 ? ":" : "",
+                       NETWORK_FD + (int)i);
+    argv_add(argv, "--net=fd=%s,mac=%s,mtu=%u", fds, network->mac, network->mtu);
+}
+
+static void argv_add_kernel_params(struct argv *argv, char *const *params,
+                                   const struct vm_network *network)
 {
     cleanup_free char *line = NULL;
     size_t i;
+
+    if (network->fd_count > 0 && asprintf(&line, "crosh.net=%s", network->guest) < 0) {
+        line = NULL;
+        argv->failed = true;
+        return;
+    }
 
     for (i = 0; params != NULL && params[i] != NULL; i++) {
         char *longer = NULL;
@@ -120,7 +141,7 @@ static void build_argv(struct argv *argv, const char *name, const char *runtime,
         argv_add(argv, "--initrd=%s", files->initrd);
     if (access(AGENT, R_OK) == 0)
         argv_add(argv, "--agent=%s", AGENT);
-    argv_add_kernel_params(argv, config->kernel_params);
+    argv_add_kernel_params(argv, config->kernel_params, how->network);
     argv_add(argv, "--cpus=%u", config->cpus);
     argv_add(argv, "--memory=%llu", (unsigned long long)config->memory_bytes);
     /* The agent takes the first disk as the root and the second one as the VM's data. */
@@ -136,6 +157,7 @@ static void build_argv(struct argv *argv, const char *name, const char *runtime,
     argv_add(argv, "--accel=%s", how->accel);
     argv_add(argv, "--vsock=%s", how->vsock);
     argv_add(argv, "--cid=%u", how->cid);
+    argv_add_network(argv, how->network);
     argv_add(argv, "--control-fd=%d", CONTROL_FD);
 }
 
@@ -171,8 +193,9 @@ static void send_report(int fd, int kind, int value)
 
 struct launch_fds {
     int control, log; /* for the launcher */
-    int report;       /* to the shell */
-    int go;           /* from the shell: end of file once it knows the launcher */
+    const struct vm_network *network;
+    int report; /* to the shell */
+    int go;     /* from the shell: end of file once it knows the launcher */
 };
 
 /*
@@ -182,17 +205,28 @@ struct launch_fds {
 static _Noreturn void become_launcher(char *const *argv, const struct launch_fds *fds)
 {
     int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    /* Out of the way of 0 to 3 first: any of ours may be one of these. */
-    int control = fcntl(fds->control, F_DUPFD_CLOEXEC, CONTROL_FD + 1);
-    int log = fcntl(fds->log, F_DUPFD_CLOEXEC, CONTROL_FD + 1);
-    int report = fcntl(fds->report, F_DUPFD_CLOEXEC, CONTROL_FD + 1);
+    /* Out of the way of the launcher's first: any of ours may be one of these. */
+    int control = fcntl(fds->control, F_DUPFD_CLOEXEC, FREE_FD);
+    int log = fcntl(fds->log, F_DUPFD_CLOEXEC, FREE_FD);
+    int report = fcntl(fds->report, F_DUPFD_CLOEXEC, FREE_FD);
+    int network[CROSH_NET_FDS_MAX];
+    int last = CONTROL_FD;
+    bool has_network = true;
+
+    for (size_t i = 0; i < fds->network->fd_count; i++)
+        network[i] = fcntl(fds->network->fd[i], F_DUPFD_CLOEXEC, FREE_FD);
+    for (size_t i = 0; i < fds->network->fd_count; i++) {
+        last = NETWORK_FD + (int)i;
+        has_network = has_network && network[i] >= 0 && dup2(network[i], last) >= 0;
+    }
 
     reset_signals();
     (void)umask(077);
-    if (null_fd >= 0 && control >= 0 && log >= 0 && chdir("/") == 0 && dup2(null_fd, 0) >= 0 &&
-        dup2(log, 1) >= 0 && dup2(log, 2) >= 0 && dup2(control, CONTROL_FD) >= 0) {
+    if (has_network && null_fd >= 0 && control >= 0 && log >= 0 && chdir("/") == 0 &&
+        dup2(null_fd, 0) >= 0 && dup2(log, 1) >= 0 && dup2(log, 2) >= 0 &&
+        dup2(control, CONTROL_FD) >= 0) {
         /* Ours all close on exec; this is for those of other modules that forgot to. */
-        (void)syscall(SYS_close_range, CONTROL_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+        (void)syscall(SYS_close_range, last + 1, ~0U, CLOSE_RANGE_CLOEXEC);
         (void)execv(argv[0], argv);
     }
     send_report(report, REPORT_FAILURE, errno);
@@ -246,8 +280,8 @@ static int hear_reports(int report_fd, int *go_fd, int *pidfd)
     return failure != 0 ? -failure : *pidfd >= 0 ? 0 : -ECHILD;
 }
 
-static int fork_launcher(char *const *argv, int control_fd, int log_fd, int *pidfd,
-                         struct crosh_error *err)
+static int fork_launcher(char *const *argv, int control_fd, int log_fd,
+                         const struct vm_network *network, int *pidfd, struct crosh_error *err)
 {
     cleanup_close int report_read = -1;
     cleanup_close int report_write = -1;
@@ -269,8 +303,11 @@ static int fork_launcher(char *const *argv, int control_fd, int log_fd, int *pid
     if (between < 0)
         return crosh_error_errno(err, "cannot fork");
     if (between == 0) {
-        const struct launch_fds inherited = {
-            .control = control_fd, .log = log_fd, .report = report_write, .go = go_read};
+        const struct launch_fds inherited = {.control = control_fd,
+                                             .log = log_fd,
+                                             .network = network,
+                                             .report = report_write,
+                                             .go = go_read};
 
         (void)close(go_write);
         become_parent(argv, &inherited);
@@ -323,7 +360,7 @@ int launch_spawn(struct launch *launch, const char *name, const struct crosh_vm_
         return crosh_error_errno(err, "socketpair");
     ours = fds[0];
     theirs = fds[1];
-    rc = fork_launcher(argv.words, theirs, log_fd, &launch->pidfd, err);
+    rc = fork_launcher(argv.words, theirs, log_fd, how->network, &launch->pidfd, err);
     if (rc < 0)
         return rc;
     launch->control = crosh_priv_control_adopt(move_fd(ours), err);

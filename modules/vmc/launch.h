@@ -10,6 +10,7 @@
 #include "lib/vm/config.h"
 #include "lib/vm/control-client.h"
 #include "modules/vmc/image.h"
+#include "modules/vmc/network.h"
 
 struct launch {
     struct crosh_control *control; /* subscribed; NULL: none */
@@ -20,6 +21,7 @@ struct launch {
 struct launch_how {
     const char *accel, *transport, *vsock;
     const char *data_disk; /* NULL: none */
+    const struct vm_network *network;
     uint32_t cid;
 };
 

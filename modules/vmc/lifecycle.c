@@ -18,6 +18,7 @@
 #include "modules/vmc/data-disk.h"
 #include "modules/vmc/image.h"
 #include "modules/vmc/launch.h"
+#include "modules/vmc/network.h"
 #include "modules/vmc/options.h"
 #include "modules/vmc/progress.h"
 #include "modules/vmc/text.h"
@@ -49,6 +50,7 @@ struct start {
     struct crosh_vm_config config;
     struct image_files files;
     char *data_disk; /* NULL: the image needs none */
+    struct vm_network network;
     struct launch launch;
     struct progress progress;
     int64_t began_ms;
@@ -61,6 +63,7 @@ static void start_fini(struct start *start)
     image_files_fini(&start->files);
     free(start->data_disk);
     launch_fini(&start->launch);
+    network_fini(&start->network);
     if (start->runtime_fd >= 0)
         (void)close(start->runtime_fd);
     if (start->operation_lock >= 0)
@@ -320,7 +323,13 @@ static int boot(struct start *start, struct crosh_error *err)
     if (rc < 0 || (rc = cid_reserve(start->name, &how.cid, err)) < 0)
         return rc;
     how.data_disk = start->data_disk;
+    rc = network_attach(start->ctx, start->name, &start->config, &start->network, err);
+    if (rc < 0)
+        return rc;
+    how.network = &start->network;
     rc = launch_spawn(&start->launch, start->name, &start->config, &start->files, &how, err);
+    /* The link is the launcher's alone: it shall end with it. */
+    network_fini(&start->network);
     if (rc < 0)
         return rc;
     return attend(start, crosh_args_number(start->args, "timeout", 0), err);

@@ -35,6 +35,7 @@ modules_vmc_libvmc_la_SOURCES = \
 	modules/vmc/crash.c \
 	modules/vmc/logs.c \
 	modules/vmc/security.c \
+	modules/vmc/network.c modules/vmc/network.h \
 	modules/vmc/options.c modules/vmc/options.h \
 	modules/vmc/pause.c \
 	modules/vmc/progress.c modules/vmc/progress.h \

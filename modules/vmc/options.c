@@ -148,6 +148,13 @@ int options_apply(const struct crosh_args *args, struct crosh_vm_config *config,
 
     if (crosh_args_has(args, "forward-ports"))
         config->forward_ports = strcmp(crosh_args_string(args, "forward-ports"), "yes") == 0;
+    if (crosh_args_has(args, "no-network") || crosh_args_has(args, "network")) {
+        rc = crosh_priv_vm_config_set(
+            &config->network,
+            crosh_args_has(args, "network") ? crosh_args_string(args, "network") : "none", err);
+        if (rc < 0)
+            return rc;
+    }
     config->cpus = (unsigned int)crosh_args_number(args, "cpus", config->cpus);
     if (crosh_args_has(args, "memory")) {
         uint64_t bytes = (uint64_t)crosh_args_number(args, "memory", 0);

@@ -6,6 +6,7 @@
 #include <crosh/command.h>
 
 #include "lib/vm/config.h"
+#include "modules/vmc/network.h"
 
 /* Rows for the parameter tables of the commands that take them. */
 /* clang-format off */
@@ -26,6 +27,10 @@
     {.name = "forward-ports", .type = CROSH_TYPE_CHOICE, .choices = options_yes_no,                \
      .value_name = "yes|no",                                                                       \
      .summary = "put what the guest listens on at 127.0.0.1, see \"vsh ports\" (yes)"},          \
+    {.name = "network", .type = CROSH_TYPE_CHOICE, .choices = network_modes,                       \
+     .value_name = "KIND",                                                                         \
+     .summary = "nat; isolated from other VMs; none; or auto, nat where it can be (auto)"},        \
+    {.name = "no-network", .type = CROSH_TYPE_FLAG, .summary = "the same as --network none"},      \
     {.name = "extra-disk", .flags = CROSH_PARAM_REPEATED, .type = CROSH_TYPE_PATH,                 \
      .value_name = "FILE[,ro]", .summary = "attach a raw disk image, \",ro\": read-only"}
 /* clang-format on */

@@ -124,6 +124,10 @@ static const struct crosh_command start_command = {
             "in addition to its own.\n\n"
             "The VM runs until it is stopped or powers itself off, also when crosh ends. Ctrl-C "
             "while it starts ends it.\n\n"
+            "The VM gets a network where there can be one: root's is in the host's network, behind its "
+            "address; other users' is in a namespace of their own, with slirp4netns or pasta as the way "
+            "out. What \"auto\" means can be set in $CROSH_NETWORK and, for a whole host, in "
+            "/etc/crosh/network.\n\n"
             "A kernel given without an initramfs gets one built that fits, with that kernel's modules "
             "from /lib/modules or from --modules.",
     .examples = "vmc start termina\tstart termina and open a shell in it\n"

@@ -10,6 +10,7 @@
 
 #include "guest/agent/address.h"
 #include "guest/agent/kernel-params.h"
+#include "guest/agent/network.h"
 #include "guest/agent/users.h"
 #include "lib/base/cleanup.h"
 
@@ -147,6 +148,65 @@ static void root_is_known_without_files(void **state)
     assert_int_equal(user_lookup(&user, "anna", "/no/such/file", "/no/such/file", NULL), -ENOENT);
 }
 
+static void networks(void **state)
+{
+    struct network network;
+
+    (void)state;
+    assert_true(network_parse(&network, "mac=02:00:00:00:00:01,mtu=1500,ip=100.115.92.26/30,"
+                                        "gw=100.115.92.25,ct=100.115.97.129/26,ip6=fd01::2/64,"
+                                        "gw6=fd01::1,ct6=fd02::1/64,later=any thing"));
+    assert_string_equal(network.mac, "02:00:00:00:00:01");
+    assert_int_equal(network.mtu, 1500);
+    assert_string_equal(network.address, "100.115.92.26/30");
+    assert_string_equal(network.gateway, "100.115.92.25");
+    assert_string_equal(network.containers, "100.115.97.129/26");
+    assert_string_equal(network.address6, "fd01::2/64");
+    assert_string_equal(network.gateway6, "fd01::1");
+    assert_string_equal(network.containers6, "fd02::1/64");
+    assert_true(network_parse(&network, "ip6=fd01::2/64,mac=02:00:00:00:00:01"));
+    assert_int_equal(network.mtu, 0);
+    assert_string_equal(network.address, "");
+}
+
+static void networks_that_make_no_sense(void **state)
+{
+    static const char *const rest[] = {
+        "",
+        "ip=",
+        "ip=1.2.3.4",
+        "ip=1.2.3.4/33",
+        "ip=1.2.3.4/0",
+        "ip=::/64",
+        "ip6=::1/129",
+        "gw=1.2.3.4/24",
+        "gw=1.2.3",
+        "mtu=0",
+        "mtu=67",
+        "mtu=65536",
+        "ip=1.2.3.4/+8",
+        "ip",
+        "ip=1.2.3.4/8x",
+        "mac=02",
+        "ct=10.0.0.1",
+        "ip=1.2.3.4/30,gw=x",
+    };
+    char text[NETWORK_TEXT_MAX];
+    struct network network;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rest) / sizeof(*rest); i++) {
+        (void)snprintf(text, sizeof(text), "mac=02:00:00:00:00:01,%s", rest[i]);
+        assert_false(network_parse(&network, text));
+    }
+    assert_false(network_parse(&network, "ip=1.2.3.4/30"));
+    (void)snprintf(text, sizeof(text), "mac=02:00:00:00:00:01,ip=1.2.3.4/30,x=%0*d", 400, 0);
+    assert_true(network_parse(&network, text));
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    assert_false(network_parse(&network, text));
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -154,6 +214,8 @@ int main(void)
         cmocka_unit_test(kernel_parameters_that_are_too_long),
         cmocka_unit_test(addresses),
         cmocka_unit_test(users),
+        cmocka_unit_test(networks),
+        cmocka_unit_test(networks_that_make_no_sense),
         cmocka_unit_test(root_is_known_without_files),
     };
 

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* The guest's network as its launcher says it: address, routes, name server, and files about it. */
+#ifndef AGENT_NETWORK_H
+#define AGENT_NETWORK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define NETWORK_TEXT_MAX 512
+
+/* What the kernel parameter crosh.net says (doc/protocols.md, "The guest's network"). Texts are
+   checked addresses; those of a kind that was not given are empty. */
+struct network {
+    char mac[18];
+    unsigned int mtu; /* 0: as the card says */
+    char address[20], gateway[16], containers[20];
+    char address6[52], gateway6[48], containers6[52];
+};
+
+/* Reads "key=value,...". Keys that are not known are passed over. False when it makes no sense. */
+bool network_parse(struct network *network, const char *text);
+
+/*
+ * Sets the card of that Ethernet address up, and writes /run/crosh/network and resolv.conf. False
+ * when there is no such card yet.
+ */
+bool network_set_up(const struct network *network);
+
+#endif
