@@ -28,6 +28,7 @@ agent_sources = \
 	guest/agent/server.c guest/agent/server.h \
 	guest/agent/session.c guest/agent/session.h \
 	guest/agent/startup.c guest/agent/startup.h \
+	guest/agent/system.c guest/agent/system.h \
 	guest/agent/target.c guest/agent/target.h \
 	guest/agent/trial.c guest/agent/trial.h \
 	guest/agent/upgrade.c guest/agent/upgrade.h \
@@ -49,6 +50,7 @@ agent_generated = \
 	lib/wire/guest.pb-c.c lib/wire/guest.pb-c.h \
 	lib/wire/files.pb-c.c lib/wire/files.pb-c.h \
 	lib/wire/streams.pb-c.c lib/wire/streams.pb-c.h \
+	lib/wire/system.pb-c.c lib/wire/system.pb-c.h \
 	lib/wire/vsh.pb-c.c lib/wire/vsh.pb-c.h
 guest_agent_crosh_agent_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
 guest_agent_crosh_agent_LDADD = $(PROTOBUF_C_LIBS)

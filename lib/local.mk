@@ -19,6 +19,7 @@ wire_generated = \
 	lib/wire/vsh.pb-c.c lib/wire/vsh.pb-c.h \
 	lib/wire/files.pb-c.c lib/wire/files.pb-c.h \
 	lib/wire/streams.pb-c.c lib/wire/streams.pb-c.h \
+	lib/wire/system.pb-c.c lib/wire/system.pb-c.h \
 	lib/wire/guest.pb-c.c lib/wire/guest.pb-c.h \
 	lib/wire/handover.pb-c.c lib/wire/handover.pb-c.h \
 	lib/wire/control.pb-c.c lib/wire/control.pb-c.h \
@@ -26,7 +27,7 @@ wire_generated = \
 	lib/wire/snapshot.pb-c.c lib/wire/snapshot.pb-c.h
 wire_protos = lib/wire/vsh.proto lib/wire/guest.proto lib/wire/control.proto \
 	lib/wire/snapshot.proto lib/wire/files.proto lib/wire/handover.proto lib/wire/net.proto \
-	lib/wire/streams.proto
+	lib/wire/streams.proto lib/wire/system.proto
 
 lib_libwire_la_SOURCES = \
 	lib/wire/frame.c lib/wire/frame.h \

@@ -20,12 +20,13 @@
 #include "guest/agent/server.h"
 #include "guest/agent/session.h"
 #include "guest/agent/streams.h"
+#include "guest/agent/system.h"
 #include "guest/agent/version.h"
 #include "lib/wire/ports.h"
 
 static const char usage[] =
     "usage: crosh-agent [--listen ADDRESS]... [--files ADDRESS]...\n"
-    "                   [--streams ADDRESS] [--max-sessions N]\n"
+    "                   [--system ADDRESS]... [--streams ADDRESS] [--max-sessions N]\n"
     "ADDRESS is vsock:PORT or unix:PATH.\n"
     "Serves terminals and commands, files and streams to the host. As process 1 it is the system's "
     "init.\n";
@@ -52,6 +53,7 @@ static _Noreturn void run_as_init(int argc, char **argv)
         .vsh = address_vsock(VMADDR_CID_ANY, PORT_VSH),
         .files = address_vsock(VMADDR_CID_ANY, PORT_FILES),
         .streams = address_vsock(VMADDR_CID_ANY, PORT_STREAMS),
+        .system = address_vsock(VMADDR_CID_ANY, PORT_SYSTEM),
         .link = address_vsock(VMADDR_CID_HOST, PORT_GUEST_LINK),
         .argv = argv,
         .handover = -1,
@@ -62,6 +64,8 @@ static _Noreturn void run_as_init(int argc, char **argv)
             (void)address_parse(&options.vsh, argv[++i], VMADDR_CID_ANY, NULL);
         else if (strcmp(argv[i], "--files") == 0)
             (void)address_parse(&options.files, argv[++i], VMADDR_CID_ANY, NULL);
+        else if (strcmp(argv[i], "--system") == 0)
+            (void)address_parse(&options.system, argv[++i], VMADDR_CID_ANY, NULL);
         else if (strcmp(argv[i], "--streams") == 0)
             (void)address_parse(&options.streams, argv[++i], VMADDR_CID_ANY, NULL);
         else if (strcmp(argv[i], "--link") == 0)
@@ -167,6 +171,7 @@ int main(int argc, char **argv)
         {"listen", required_argument, NULL, 'l'},
         {"files", required_argument, NULL, 'f'},
         {"streams", required_argument, NULL, 's'},
+        {"system", required_argument, NULL, 'y'},
         {"max-sessions", required_argument, NULL, 'm'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
@@ -174,6 +179,7 @@ int main(int argc, char **argv)
     };
     static const struct server_port vsh = {-1, session_run, session_refuse};
     static const struct server_port files = {-1, files_run, files_refuse};
+    static const struct server_port system = {-1, system_run, system_refuse};
     struct services services = {.count = 0};
     unsigned int sessions_max = SERVER_SESSIONS_MAX;
     struct crosh_error err;
@@ -192,6 +198,10 @@ int main(int argc, char **argv)
             break;
         case 'f':
             if (add_service(&services, &files, "files", optarg) < 0)
+                return 2;
+            break;
+        case 'y':
+            if (add_service(&services, &system, "system", optarg) < 0)
                 return 2;
             break;
         case 's':
@@ -225,9 +235,10 @@ int main(int argc, char **argv)
     if (services.count == 0 && !services.has_streams) {
         services = (struct services){
             .addresses = {address_vsock(VMADDR_CID_ANY, PORT_VSH),
-                          address_vsock(VMADDR_CID_ANY, PORT_FILES)},
-            .ports = {vsh, files},
-            .count = 2,
+                          address_vsock(VMADDR_CID_ANY, PORT_FILES),
+                          address_vsock(VMADDR_CID_ANY, PORT_SYSTEM)},
+            .ports = {vsh, files, system},
+            .count = 3,
             .streams = address_vsock(VMADDR_CID_ANY, PORT_STREAMS),
             .has_streams = true,
         };

@@ -42,6 +42,7 @@
 #include "guest/agent/session.h"
 #include "guest/agent/startup.h"
 #include "guest/agent/streams.h"
+#include "guest/agent/system.h"
 #include "guest/agent/trial.h"
 #include "guest/agent/version.h"
 #include "lib/base/cleanup.h"
@@ -77,7 +78,7 @@ struct service {
 };
 
 enum { SERVICE_VSH, SERVICE_STREAMS, SERVICE_CONSOLE, SERVICE_COUNT };
-enum { PORT_OF_VSH, PORT_OF_FILES, PORT_COUNT };
+enum { PORT_OF_VSH, PORT_OF_FILES, PORT_OF_SYSTEM, PORT_COUNT };
 enum { POLL_SIGNALS, POLL_LINK, POLL_BUTTON, POLL_COUNT };
 
 struct pid1 {
@@ -250,7 +251,7 @@ static int start_services(struct pid1 *pid1)
 
 /* ---- From one agent to the next ---- */
 
-static const char *const listener_names[] = {"vsh", "files", "streams"};
+static const char *const listener_names[] = {"vsh", "files", "system", "streams"};
 enum { LISTENER_COUNT = sizeof(listener_names) / sizeof(*listener_names) };
 
 static int *listener(struct pid1 *pid1, size_t index)
@@ -468,6 +469,7 @@ static int listen_when_due(struct pid1 *pid1)
     const struct address *addresses[PORT_COUNT] = {
         [PORT_OF_VSH] = &pid1->options->vsh,
         [PORT_OF_FILES] = &pid1->options->files,
+        [PORT_OF_SYSTEM] = &pid1->options->system,
     };
     struct crosh_error err = {0};
     struct address link;
@@ -582,13 +584,18 @@ static void set_up(struct pid1 *pid1)
     (void)setrlimit(RLIMIT_NOFILE, &files);
     set_hostname();
     modules_load(MODULES_LIST);
-    if (root_enter(&err) < 0)
+    if (root_enter(&err) < 0) {
         agent_log("%s", err.message);
+        startup_fail(&pid1->startup, "root", err.message);
+    } else {
+        (void)startup_load(&pid1->startup, STARTUP_FILE);
+    }
     read_network(pid1);
     (void)set_network_up_when_due(pid1);
+    /* Whoever asks as soon as we listen shall find it. */
+    startup_publish(&pid1->startup);
     (void)listen_when_due(pid1);
     raise_loopback();
-    (void)startup_load(&pid1->startup, STARTUP_FILE);
 }
 
 _Noreturn void pid1_run(const struct pid1_options *options)
@@ -599,7 +606,8 @@ _Noreturn void pid1_run(const struct pid1_options *options)
         .signals = -1,
         .button = -1,
         .ports = {[PORT_OF_VSH] = {-1, session_run, session_refuse},
-                  [PORT_OF_FILES] = {-1, files_run, files_refuse}},
+                  [PORT_OF_FILES] = {-1, files_run, files_refuse},
+                  [PORT_OF_SYSTEM] = {-1, system_run, system_refuse}},
         .streams_listener = -1,
         .services = {[SERVICE_VSH] = {.name = "vsh service",
                                       .run = run_vsh,

@@ -9,6 +9,7 @@ struct pid1_options {
     struct address vsh; /* where the services listen */
     struct address files;
     struct address streams;
+    struct address system;
     struct address link; /* whom the guest link dials */
     char **argv;         /* as it was started */
     int handover;        /* what the agent before this one left (handover.h), or -1: a boot */

@@ -4,10 +4,12 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <ifaddrs.h>
 #include <inttypes.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
+#include <net/if.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -128,6 +130,44 @@ static int compare(const void *a, const void *b)
     return strcmp(first->address, second->address);
 }
 
+/* Whether the address is a bridge's: what listens there is for those behind the bridge. */
+static bool is_of_bridge(const char *address, const struct ifaddrs *interfaces)
+{
+    for (const struct ifaddrs *at = interfaces; at != NULL; at = at->ifa_next) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)at->ifa_addr;
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)at->ifa_addr;
+        char text[INET6_ADDRSTRLEN] = "";
+        char path[64 + IF_NAMESIZE];
+
+        if (at->ifa_addr == NULL)
+            continue;
+        if (at->ifa_addr->sa_family == AF_INET)
+            (void)inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text));
+        else if (at->ifa_addr->sa_family == AF_INET6)
+            (void)inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof(text));
+        (void)snprintf(path, sizeof(path), "/sys/class/net/%.*s/bridge", IF_NAMESIZE, at->ifa_name);
+        if (strcmp(text, address) == 0 && access(path, F_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Drops what listens on bridges alone, such as the name server for containers. */
+static size_t drop_bridged(struct listener_port *ports, size_t count)
+{
+    struct ifaddrs *interfaces = NULL;
+    size_t kept = 0;
+
+    if (getifaddrs(&interfaces) < 0)
+        return count;
+    for (size_t i = 0; i < count; i++) {
+        if (!is_of_bridge(ports[i].address, interfaces))
+            ports[kept++] = ports[i];
+    }
+    freeifaddrs(interfaces);
+    return kept;
+}
+
 int ports_list(struct listener_port ports[LISTENERS_MAX])
 {
     cleanup_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
@@ -148,5 +188,5 @@ int ports_list(struct listener_port ports[LISTENERS_MAX])
         if (kept == 0 || compare(&ports[kept - 1], &ports[i]) != 0)
             ports[kept++] = ports[i];
     }
-    return (int)kept;
+    return (int)drop_bridged(ports, kept);
 }

@@ -29,7 +29,7 @@
 #define NAME_LENGTH_MAX  24u
 #define DATA_DISK        "/dev/vdb"
 
-static const char *const states[] = {"waiting", "running", "done", "failed"};
+const char *const startup_states[STARTUP_STATES] = {"waiting", "running", "done", "failed"};
 
 /* Splits the line into words; NULL when memory lacks or there are too many. */
 static char **split(char *line)
@@ -94,6 +94,31 @@ static int add_line(struct startup *startup, char *line)
     return 0;
 }
 
+/* Tells, in one piece, how far everything is. */
+void startup_publish(const struct startup *startup)
+{
+    static const char new_file[] = STARTUP_DIRECTORY "/" STARTUP_STAGES_NAME ".new";
+    FILE *f;
+
+    if (startup->count == 0)
+        return;
+    (void)mkdir(STARTUP_DIRECTORY, 0755);
+    f = fopen(new_file, "we");
+    if (f == NULL)
+        return;
+    for (size_t i = 0; i < startup->count; i++) {
+        const struct task *task = &startup->tasks[i];
+        int64_t took = task->ended_ms - task->began_ms;
+
+        if (task->kind == TASK_STEP)
+            (void)fprintf(f, "%s %s %lld %s\n", task->name, startup_states[task->state],
+                          (long long)(task->ended_ms > 0 ? took : 0), task->detail);
+    }
+    (void)fprintf(f, "%s\n", startup->is_over ? STARTUP_OVER : "going on");
+    if (fclose(f) == 0)
+        (void)rename(new_file, STARTUP_DIRECTORY "/" STARTUP_STAGES_NAME);
+}
+
 int startup_load(struct startup *startup, const char *file)
 {
     cleanup_fclose FILE *f = fopen(file, "re");
@@ -122,6 +147,22 @@ int startup_load(struct startup *startup, const char *file)
     return 0;
 }
 
+void startup_fail(struct startup *startup, const char *name, const char *reason)
+{
+    struct task *task = &startup->tasks[0];
+
+    *startup = (struct startup){.is_over = true};
+    task->argv = calloc(3, sizeof(*task->argv));
+    if (task->argv == NULL || (task->name = strdup(name)) == NULL)
+        return;
+    task->argv += 2;
+    task->kind = TASK_STEP;
+    task->state = TASK_FAILED;
+    (void)snprintf(task->detail, sizeof(task->detail), "%s", reason);
+    startup->count = 1;
+    startup->next = 1;
+}
+
 void startup_fini(struct startup *startup)
 {
     for (size_t i = 0; i < startup->count; i++) {
@@ -133,30 +174,6 @@ void startup_fini(struct startup *startup)
         free(task->argv - 2);
     }
     *startup = (struct startup){.count = 0};
-}
-
-/* Tells, in one piece, how far everything is. */
-static void write_stages(const struct startup *startup)
-{
-    static const char new_file[] = STARTUP_DIRECTORY "/" STARTUP_STAGES_NAME ".new";
-    FILE *f;
-
-    if (startup->count == 0)
-        return;
-    f = fopen(new_file, "we");
-    if (f == NULL)
-        return;
-    for (size_t i = 0; i < startup->count; i++) {
-        const struct task *task = &startup->tasks[i];
-        int64_t took = task->ended_ms - task->began_ms;
-
-        if (task->kind == TASK_STEP)
-            (void)fprintf(f, "%s %s %lld %s\n", task->name, states[task->state],
-                          (long long)(task->ended_ms > 0 ? took : 0), task->detail);
-    }
-    (void)fprintf(f, "%s\n", startup->is_over ? "over" : "going on");
-    if (fclose(f) == 0)
-        (void)rename(new_file, STARTUP_DIRECTORY "/" STARTUP_STAGES_NAME);
 }
 
 static void log_path(const struct task *task, char *path, size_t size)
@@ -231,6 +248,15 @@ static void find_detail(struct task *task, int status)
     }
 }
 
+/* Whether the kernel's command line ends the start-up with this step. */
+static bool is_last(const struct task *task)
+{
+    char until[NAME_LENGTH_MAX + 1];
+
+    return task->kind == TASK_STEP && kernel_param("crosh.until", until, sizeof(until)) > 0 &&
+           strcmp(until, task->name) == 0;
+}
+
 int startup_run(struct startup *startup)
 {
     int64_t now = deadline_now();
@@ -253,9 +279,9 @@ int startup_run(struct startup *startup)
             if (task->kind == TASK_STEP)
                 continue;
         }
-        startup->is_over = task->kind == TASK_STEP && task->state == TASK_FAILED;
-        has_changed = has_changed || startup->is_over;
+        startup->is_over = (task->kind == TASK_STEP && task->state == TASK_FAILED) || is_last(task);
         startup->next++;
+        has_changed = true;
     }
     for (size_t i = 0; i < startup->next; i++) {
         struct task *task = &startup->tasks[i];
@@ -272,7 +298,7 @@ int startup_run(struct startup *startup)
         }
     }
     if (has_changed)
-        write_stages(startup);
+        startup_publish(startup);
     return timeout;
 }
 
@@ -316,13 +342,22 @@ static void wait_for(pid_t pid, int timeout_ms)
     }
 }
 
+/* Whether there is anything to be stopped. */
+static bool has_services(const struct startup *startup)
+{
+    for (size_t i = 0; i < startup->count; i++) {
+        if (startup->tasks[i].kind == TASK_SERVICE && startup->tasks[i].pid > 0)
+            return true;
+    }
+    return false;
+}
+
 void startup_stop(struct startup *startup, int timeout_ms)
 {
     for (size_t i = 0; i < startup->count; i++) {
         struct task *task = &startup->tasks[i];
 
-        /* Of a start-up that did not come so far there is nothing to stop. */
-        if (task->kind != TASK_STOP || startup->next <= i)
+        if (task->kind != TASK_STOP || !has_services(startup))
             continue;
         begin(task);
         if (task->pid > 0)

@@ -15,6 +15,8 @@
 /* Where its course is written, one line a stage; replaced as a whole at each change. */
 #define STARTUP_DIRECTORY   "/run/crosh"
 #define STARTUP_STAGES_NAME "stages"
+/* Its last line once nothing will change any more. */
+#define STARTUP_OVER "over"
 
 #define STARTUP_TASKS_MAX 32
 
@@ -29,6 +31,10 @@ struct task {
     char detail[160];
 };
 
+#define STARTUP_STATES 4
+/* The states' names in the file. */
+extern const char *const startup_states[STARTUP_STATES];
+
 struct startup {
     struct task tasks[STARTUP_TASKS_MAX];
     size_t count;
@@ -38,7 +44,12 @@ struct startup {
 
 /* Reads the file; a file that is not there has no tasks. 0 or negative, with a message logged. */
 int startup_load(struct startup *startup, const char *file);
+/* There will be no start-up: one stage that failed, for that reason. */
+void startup_fail(struct startup *startup, const char *name, const char *reason);
 void startup_fini(struct startup *startup);
+
+/* Writes how far everything is where others find it; startup_run() does so at each change. */
+void startup_publish(const struct startup *startup);
 
 /* Begins what is due. How long until something else is, in ms, or -1. */
 int startup_run(struct startup *startup);

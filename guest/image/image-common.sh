@@ -204,3 +204,54 @@ check_output() {
         die "$output exists and is no image of ours" "Give another --output, or remove it first"
     fi
 }
+
+# The initramfs: boot.cpio, which is the kernel's, and the agent. The kernel takes one archive
+# after another.
+build_initramfs() {
+    agent_tree=$work/agent
+    for dir in dev proc sys run tmp mnt root sbin; do
+        mkdir -p "$agent_tree/$dir"
+    done
+    install -m 755 "$agent" "$agent_tree/sbin/crosh-agent"
+    ln -s sbin/crosh-agent "$agent_tree/init"
+    pack "$agent_tree" "$work/agent.cpio"
+    cat "$new/boot.cpio" "$work/agent.cpio" >"$new/initramfs"
+}
+
+is_agent_current() {
+    grep -q "\"agent\": .*\"sha256\": \"$(checksum "$agent")\"" "$output/manifest.json"
+}
+
+# Puts the agent into the image that is there, which takes no network and no second: all else of
+# it is linked. The lock is held.
+put_agent() {
+    if ! is_manifest "$output/manifest.json" || ! is_whole; then
+        die "the image in $output is damaged" "Remove it, and build or import it again"
+    fi
+    ! is_agent_current || return 0
+    files=$(sed -n 's/^    "\([a-z.]*\)": {"size".*/\1/p' "$output/manifest.json")
+    for file in $files; do
+        [ "$file" = initramfs ] || ln "$output/$file" "$new/$file"
+    done
+    build_initramfs
+    version=$(run_of_arch "$agent" --version | sed 's/^crosh-agent //')
+    sed -e '/^  "files": {$/,$d' -e "s/^  \"agent\": .*/  \"agent\": {\"version\": $(json_string \
+        "$version"), \"sha256\": \"$(checksum "$agent")\"},/" \
+        "$output/manifest.json" >"$new/manifest.json"
+    # shellcheck disable=SC2086 # a list of words
+    end_manifest $files
+    "$libexec/crosh-publish" "$new" "$output" || exit 1
+}
+
+refresh() {
+    [ -n "$output" ] || die "refresh needs --output DIR"
+    settle_output "$output"
+    check_options
+    need cpio cpio
+    need flock util-linux
+    begin
+    tree=$work/tree
+    new=$work/new
+    mkdir "$tree" "$new"
+    put_agent
+}

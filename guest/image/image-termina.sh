@@ -150,18 +150,6 @@ build_boot() {
     pack "$tree" "$new/boot.cpio"
 }
 
-# The initramfs: boot.cpio and the agent. The kernel takes one archive after another.
-build_initramfs() {
-    agent_tree=$work/agent
-    for dir in dev proc sys run tmp mnt root sbin; do
-        mkdir -p "$agent_tree/$dir"
-    done
-    install -m 755 "$agent" "$agent_tree/sbin/crosh-agent"
-    ln -s sbin/crosh-agent "$agent_tree/init"
-    pack "$agent_tree" "$work/agent.cpio"
-    cat "$new/boot.cpio" "$work/agent.cpio" >"$new/initramfs"
-}
-
 termina_manifest() {
     {
         begin_manifest termina
@@ -184,26 +172,6 @@ termina_inputs() {
     } | sha256sum | cut -d' ' -f1
 }
 
-# Puts the agent into an image that is there, which takes no network and no second.
-termina_refresh() {
-    is_manifest "$output/manifest.json" && is_whole ||
-        die "there is no whole image in $output" "Build it: crosh-mkimage termina"
-    for file in boot.cpio root.squashfs vmlinux vmlinuz; do
-        [ ! -f "$output/$file" ] || ln "$output/$file" "$new/$file"
-    done
-    build_initramfs
-    grep -v -e '^  "sum": ' -e '^}$' "$output/manifest.json" |
-        sed -e '/^  "files": {$/,$d' >"$new/manifest.json"
-    sed -i "s/^  \"agent\": .*/  \"agent\": {\"version\": $(json_string "$(run_of_arch "$agent" --version |
-        sed 's/^crosh-agent //')"), \"sha256\": \"$(checksum "$agent")\"},/" "$new/manifest.json"
-    end_manifest boot.cpio initramfs root.squashfs vmlinux vmlinuz
-    "$libexec/crosh-publish" "$new" "$output" || exit 1
-}
-
-is_agent_current() {
-    grep -q "\"agent\": .*\"sha256\": \"$(checksum "$agent")\"" "$output/manifest.json"
-}
-
 termina() {
     settle_output "${output:-$data/images/termina}"
     check_options
@@ -219,9 +187,8 @@ termina() {
     tree=$work/tree
     new=$work/new
     mkdir "$tree" "$new"
-    if [ -n "$refresh" ] || { [ -n "$if_needed" ] && is_current; }; then
-        is_agent_current && is_whole && return
-        termina_refresh
+    if [ -n "$if_needed" ] && is_current; then
+        put_agent
         return
     fi
     stage kernel "kernel"

@@ -6,6 +6,7 @@
 #define PORT_VSH        9001u /* in the guest: terminals and commands (vsh.proto) */
 #define PORT_STREAMS    9002u /* in the guest: streams to its ports and sockets (streams.proto) */
 #define PORT_FILES      9003u /* in the guest: copies of files (files.proto) */
+#define PORT_SYSTEM     8888u /* in the guest: the system as a whole (system.proto) */
 #define PORT_GUEST_LINK 7777u /* on the host: the agent's stream to its launcher (guest.proto) */
 
 /* LXD's unix socket in the guest. */

@@ -28,6 +28,10 @@ int data_disk_prepare(const char *name, uint64_t bytes, char **path, struct cros
         return crosh_error_set(err, -EINVAL, "the data disk %s is not a file", file);
     if (bytes == 0 && st.st_size == 0)
         bytes = DATA_DISK_DEFAULT_BYTES;
+    if (bytes != 0 && bytes < (uint64_t)st.st_size)
+        return crosh_error_set(err, CROSH_EUSAGE,
+                               "the data disk of VM %s has %lld MiB, and cannot become smaller",
+                               name, (long long)(st.st_size >> 20));
     if (bytes > (uint64_t)st.st_size && ftruncate(fd, (off_t)bytes) < 0)
         return crosh_error_errno(err, "cannot make the data disk %s so large", file);
     *path = move_ptr(file);

@@ -15,6 +15,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/vm/dirs.h"
+#include "modules/vmc/image.h"
 
 static void close_directory(DIR **dir)
 {
@@ -24,13 +25,11 @@ static void close_directory(DIR **dir)
 
 int image_check_name(const char *name, struct crosh_error *err)
 {
-    if (crosh_vm_check_name(name, err) == 0)
+    if (crosh_vm_check_name(name, NULL) == 0)
         return 0;
-    return crosh_error_set(
-        err, CROSH_EUSAGE,
-        "that cannot be the name of an image: 1 to %d lower-case letters, digits "
-        "and dashes",
-        CROSH_VM_NAME_MAX);
+    crosh_error_set(err, CROSH_EUSAGE, "that cannot be the name of an image");
+    return crosh_error_hint(err, "a name is 1 to %d lower-case letters, digits and dashes",
+                            CROSH_VM_NAME_MAX);
 }
 
 char *image_dir(const char *name)
@@ -41,6 +40,27 @@ char *image_dir(const char *name)
     if (images == NULL || asprintf(&dir, "%s/%s", images, name) < 0)
         return NULL;
     return dir;
+}
+
+bool image_is_there(const char *name)
+{
+    cleanup_free char *dir = image_dir(name);
+    cleanup_free char *manifest = NULL;
+
+    return dir != NULL && asprintf(&manifest, "%s/manifest.json", dir) >= 0 &&
+           access(manifest, F_OK) == 0;
+}
+
+int image_require(const char *name, struct crosh_error *err)
+{
+    int rc = image_check_name(name, err);
+
+    if (rc < 0 || strcmp(name, IMAGE_MICRO) == 0 || image_is_there(name))
+        return rc;
+    crosh_error_set(err, -ENOENT, "there is no image named %s", name);
+    if (strcmp(name, IMAGE_TERMINA) == 0)
+        return crosh_error_hint(err, "build it: vmc image build %s", name);
+    return crosh_error_hint(err, "see what there is: vmc image list");
 }
 
 static bool has_manifest(int images_fd, const char *name)

@@ -4,12 +4,22 @@
 #define VMC_IMAGE_STORE_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <crosh/command.h>
 
 /* 0, or CROSH_EUSAGE: a name is made as a VM's. */
 int image_check_name(const char *name, struct crosh_error *err);
+
+/* Whether there is an image of that name. */
+bool image_is_there(const char *name);
+
+/*
+ * 0 when a VM can have it: it is there, or it is the small one, which is built when it is needed.
+ * CROSH_EUSAGE, -ENOENT.
+ */
+int image_require(const char *name, struct crosh_error *err);
 
 /* The directory of an image, which need not be there; NULL for lack of memory. */
 char *image_dir(const char *name);

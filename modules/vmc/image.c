@@ -18,13 +18,10 @@
 #include "lib/base/cleanup.h"
 #include "lib/vm/dirs.h"
 #include "modules/vmc/builder.h"
+#include "modules/vmc/image-store.h"
 
 #define AGENT  CROSH_LIBEXECDIR "/crosh-agent"
 #define UNPACK CROSH_LIBEXECDIR "/crosh-vmlinux"
-
-/* The images that are made here, not imported. */
-#define MICRO   "micro"
-#define TERMINA "termina"
 
 void image_files_fini(struct image_files *files)
 {
@@ -73,9 +70,10 @@ static void read_manifest(const char *dir, struct image_files *files)
 static int run_builder(struct crosh_context *ctx, struct progress *progress, const char *output,
                        const struct crosh_vm_config *config, struct crosh_error *err)
 {
-    const bool is_termina = config->kernel == NULL && strcmp(image_name(config), TERMINA) == 0;
-    const char *argv[10] = {BUILDER, is_termina ? TERMINA : MICRO,
-                            is_termina ? "--refresh" : "--if-needed", "--output", output};
+    /* A kernel of the user's own is booted with what the small image has. */
+    const bool is_micro = config->kernel != NULL || strcmp(image_name(config), IMAGE_MICRO) == 0;
+    const char *argv[10] = {BUILDER, is_micro ? IMAGE_MICRO : "refresh", "--output", output,
+                            is_micro ? "--if-needed" : NULL};
     struct builder_words words = {0};
     int rc;
 
@@ -217,27 +215,16 @@ static int take_from(const char *dir, struct image_files *files, struct crosh_er
     return 0;
 }
 
-static bool is_there(const char *images, const char *name)
-{
-    cleanup_free char *manifest = NULL;
-
-    return images != NULL && asprintf(&manifest, "%s/%s/manifest.json", images, name) >= 0 &&
-           access(manifest, F_OK) == 0;
-}
-
 const char *image_name(const struct crosh_vm_config *config)
 {
-    cleanup_free char *images = NULL;
-
     if (config->image != NULL)
         return config->image;
-    images = crosh_priv_images_dir();
-    return is_there(images, TERMINA) ? TERMINA : MICRO;
+    return image_is_there(IMAGE_TERMINA) ? IMAGE_TERMINA : IMAGE_MICRO;
 }
 
 /*
  * The named image. The small one is built first where it is missing or not up to date; into
- * termina, which takes long to build and is built at the user's word, only the agent is put.
+ * others, which take long to build and are made at the user's word, only the agent is put.
  */
 static int find_image(struct crosh_context *ctx, const struct crosh_vm_config *config,
                       struct progress *progress, struct image_files *files, struct crosh_error *err)
@@ -245,19 +232,14 @@ static int find_image(struct crosh_context *ctx, const struct crosh_vm_config *c
     cleanup_free char *images = crosh_priv_images_dir();
     cleanup_free char *dir = NULL;
     const char *name = image_name(config);
-    const bool is_ours = strcmp(name, MICRO) == 0 || strcmp(name, TERMINA) == 0;
     int rc;
 
     if (images == NULL || asprintf(&dir, "%s/%s", images, name) < 0)
         return out_of_memory(err);
-    if (strcmp(name, MICRO) != 0 && !is_there(images, name)) {
-        crosh_error_set(err, -ENOENT, "there is no image named %s", name);
-        return crosh_error_hint(err,
-                                strcmp(name, TERMINA) == 0 ? "build it: vmc image build %s"
-                                                           : "see what there is: vmc image list",
-                                name);
-    }
-    if (is_ours && !is_fresh(dir)) {
+    rc = image_require(name, err);
+    if (rc < 0)
+        return rc;
+    if (!is_fresh(dir)) {
         rc = crosh_priv_make_dirs(images, err);
         if (rc == 0)
             rc = run_builder(ctx, progress, dir, config, err);

@@ -23,6 +23,10 @@ struct image_files {
  */
 int image_find(struct crosh_context *ctx, const char *name, const struct crosh_vm_config *config,
                struct progress *progress, struct image_files *files, struct crosh_error *err);
+/* The images that are made here, not imported; the first one at the first start. */
+#define IMAGE_MICRO   "micro"
+#define IMAGE_TERMINA "termina"
+
 /* The name of the VM's image: its own, or the default one, termina where that was built. */
 const char *image_name(const struct crosh_vm_config *config);
 void image_files_fini(struct image_files *files);

@@ -21,6 +21,7 @@
 #include "modules/vmc/network.h"
 #include "modules/vmc/options.h"
 #include "modules/vmc/progress.h"
+#include "modules/vmc/startup.h"
 #include "modules/vmc/text.h"
 #include "modules/vmc/vmc.h"
 
@@ -315,9 +316,18 @@ static int boot(struct start *start, struct crosh_error *err)
     struct launch_how how = {.accel = crosh_args_string(start->args, "accel"),
                              .transport = crosh_args_string(start->args, "transport"),
                              .vsock = crosh_args_string(start->args, "vsock")};
-    int rc;
+    int rc = 0;
+
+    /* For this start alone: it is not in the configuration that a new VM keeps. */
+    if (crosh_args_has(start->args, "no-start-lxd"))
+        rc = crosh_priv_vm_config_add_kernel_param(&start->config, "crosh.until=data", err);
+    if (rc < 0)
+        return rc;
 
     rc = image_find(start->ctx, start->name, &start->config, &start->progress, &start->files, err);
+    if (rc == 0 && start->files.root == NULL && crosh_args_has(start->args, "size"))
+        crosh_warn(start->ctx, "the image %s has no data, and a VM of it no disk for it",
+                   image_name(&start->config));
     if (rc == 0 && start->files.root != NULL)
         rc = data_disk_prepare(start->name, start->config.data_bytes, &start->data_disk, err);
     if (rc < 0 || (rc = cid_reserve(start->name, &how.cid, err)) < 0)
@@ -382,6 +392,31 @@ static int acquire(struct start *start, struct crosh_error *err)
     return 0;
 }
 
+/*
+ * Waits for what the image starts. The VM runs in any case: whoever started it can look what
+ * is wrong.
+ */
+static int start_up(struct start *start, struct crosh_error *err)
+{
+    int64_t timeout_s = crosh_args_number(start->args, "timeout", 0);
+    int rc;
+
+    if (start->files.root == NULL)
+        return 0;
+    rc = startup_attend(start->ctx, &start->progress, start->name,
+                        start->began_ms + timeout_s * 1000, err);
+    if (rc == -ETIMEDOUT) {
+        progress_clear(&start->progress);
+        crosh_warn(start->ctx, "%s is still at %s, and goes on; see: vmc status %s", start->name,
+                   err->message, start->name);
+        *err = (struct crosh_error){0};
+        return 0;
+    }
+    if (rc < 0 && rc != -EINTR)
+        (void)crosh_error_wrap(err, "VM %s runs, but its start-up failed", start->name);
+    return rc;
+}
+
 static int start_vm(struct start *start, struct crosh_error *err)
 {
     int rc = acquire(start, err);
@@ -397,6 +432,11 @@ static int start_vm(struct start *start, struct crosh_error *err)
     rc = boot(start, err);
     if (rc < 0)
         return give_up(start, err);
+    rc = start_up(start, err);
+    if (rc == -EINTR)
+        return give_up(start, err);
+    if (rc < 0)
+        return rc;
     (void)fprintf(crosh_stderr(start->ctx), "%s is ready (%.2f s)\n", start->name,
                   (double)(deadline_now() - start->began_ms) / 1000.0);
     return 0;

@@ -57,6 +57,18 @@ static int apply_file(const struct crosh_args *args, const char *option, char **
     return 0;
 }
 
+static int apply_image(const struct crosh_args *args, struct crosh_vm_config *config,
+                       struct crosh_error *err)
+{
+    const char *name = crosh_args_string(args, "image");
+    int rc;
+
+    if (name == NULL)
+        return 0;
+    rc = image_require(name, err);
+    return rc < 0 ? rc : crosh_priv_vm_config_set(&config->image, name, err);
+}
+
 static int apply_modules(const struct crosh_args *args, struct crosh_vm_config *config,
                          struct crosh_error *err)
 {
@@ -156,6 +168,10 @@ int options_apply(const struct crosh_args *args, struct crosh_vm_config *config,
             return rc;
     }
     config->cpus = (unsigned int)crosh_args_number(args, "cpus", config->cpus);
+    config->data_bytes = (uint64_t)crosh_args_number(args, "size", (int64_t)config->data_bytes);
+    rc = apply_image(args, config, err);
+    if (rc < 0)
+        return rc;
     if (crosh_args_has(args, "memory")) {
         uint64_t bytes = (uint64_t)crosh_args_number(args, "memory", 0);
 

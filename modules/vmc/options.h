@@ -6,6 +6,8 @@
 #include <crosh/command.h>
 
 #include "lib/vm/config.h"
+#include "modules/vmc/data-disk.h"
+#include "modules/vmc/image-store.h"
 #include "modules/vmc/network.h"
 
 /* Rows for the parameter tables of the commands that take them. */
@@ -16,6 +18,12 @@
     {.name = "memory", .short_name = 'm', .type = CROSH_TYPE_SIZE,                                 \
      .min = (int64_t)CROSH_VM_MIN_MEMORY, .max = INT64_MAX, .value_name = "SIZE",                  \
      .summary = "memory, such as 512M or 2G (1G, or half of a smaller host)"},                     \
+    {.name = "image", .type = CROSH_TYPE_STRING, .value_name = "NAME",                             \
+     .summary = "boot from this image (termina where it was built, else micro)",                   \
+     .complete = image_complete},                                                                  \
+    {.name = "size", .type = CROSH_TYPE_SIZE, .min = (int64_t)DATA_DISK_MIN_BYTES,                 \
+     .max = INT64_MAX, .value_name = "SIZE",                                                       \
+     .summary = "size of the disk for its data, which takes what is written (32G)"},               \
     {.name = "kernel", .type = CROSH_TYPE_PATH, .value_name = "FILE",                              \
      .summary = "boot this kernel (bzImage or ELF) instead of the image's"},                       \
     {.name = "initrd", .type = CROSH_TYPE_PATH, .value_name = "FILE",                              \

@@ -27,6 +27,8 @@ static const struct crosh_param start_params[] = {
      .value_name = "WHOSE",
      .summary = "Streams by the launcher's own device, or by the host kernel's (vhost-vsock)"},
     {.name = "no-shell", .type = CROSH_TYPE_FLAG, .summary = "Do not open a shell in the VM"},
+    {.name = "no-start-lxd", .type = CROSH_TYPE_FLAG,
+     .summary = "Mount the data disk, and start nothing that the image wants to be started"},
     {.name = "user", .type = CROSH_TYPE_STRING, .value_name = "USER",
      .summary = "Open the shell as this user of the VM"},
     {.name = "timeout", .type = CROSH_TYPE_SECONDS, .min = 1, .max = 86400,
