@@ -96,6 +96,7 @@ crosh vsh cp /lab/vsock-load other:/tmp/vsock-load
 check "and not the other's" \
     sh -c "! timeout 60 crosh vsh other -- /tmp/vsock-load echo 1 2 2>/dev/null"
 kill "$server"
+rm "$run/vsock.sock_7002"
 check "an orderly stop" stop other
 equal "is a power-off" "$(ended other)" "poweroff 0"
 
