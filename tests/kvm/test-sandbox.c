@@ -11,12 +11,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
+#include <linux/vhost.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -161,6 +163,84 @@ static void test_loop(void **state)
         assert_int_equal(status_of(check_loop_files, NULL), SURVIVED << 8);
 }
 
+/* ---- What a VM with the kernel's vsock may do beside, and no other ---- */
+
+static void use_vsock(void)
+{
+    (void)socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+}
+
+static void use_vhost(void)
+{
+    (void)ioctl(-1, VHOST_SET_MEM_TABLE, NULL);
+}
+
+/* Of vhost's requests those that no launcher needs once it is confined. */
+static void take_vhost(void)
+{
+    (void)ioctl(-1, VHOST_SET_OWNER, NULL);
+}
+
+/* Socket options but those that streams need. */
+static void set_option(void)
+{
+    const int on = 1;
+
+    (void)setsockopt(-1, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+}
+
+struct extra_attack {
+    unsigned int extras;
+    enum sandbox_thread thread;
+    attack_fn *fn;
+};
+
+static void run_with_extras(void *opaque)
+{
+    const struct extra_attack *attack = opaque;
+    struct thread_attack thread_attack = {.thread = attack->thread, .fn = attack->fn};
+    struct crosh_error err = {0};
+    pthread_t thread;
+
+    if (sandbox_enter("/tmp", NAMESPACES_ROOTS, attack->extras, &err) < 0 ||
+        sandbox_enter_thread(SANDBOX_THREAD_LOOP) < 0)
+        _exit(1);
+    if (attack->thread == SANDBOX_THREAD_LOOP)
+        attack->fn();
+    else if (pthread_create(&thread, NULL, attacking_thread, &thread_attack) == 0)
+        (void)pthread_join(thread, NULL);
+    else
+        _exit(1);
+}
+
+static void test_kernel_vsock(void **state)
+{
+    static const struct {
+        struct extra_attack attack;
+        bool may;
+    } rows[] = {
+        {{0, SANDBOX_THREAD_LOOP, use_vsock}, false},
+        {{0, SANDBOX_THREAD_LOOP, use_vhost}, false},
+        {{0, SANDBOX_THREAD_LOOP, set_option}, false},
+        {{SANDBOX_KERNEL_VSOCK, SANDBOX_THREAD_LOOP, use_vsock}, true},
+        {{SANDBOX_KERNEL_VSOCK, SANDBOX_THREAD_LOOP, use_vhost}, true},
+        {{SANDBOX_KERNEL_VSOCK, SANDBOX_THREAD_LOOP, take_vhost}, false},
+        {{SANDBOX_KERNEL_VSOCK, SANDBOX_THREAD_LOOP, attack_socket}, false},
+        {{SANDBOX_KERNEL_VSOCK, SANDBOX_THREAD_LOOP, set_option}, false},
+        {{SANDBOX_KERNEL_VSOCK, SANDBOX_THREAD_VCPU, use_vsock}, false},
+        {{SANDBOX_KERNEL_VSOCK, SANDBOX_THREAD_VCPU, use_vhost}, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct extra_attack attack = rows[i].attack;
+        int status = status_of(run_with_extras, &attack);
+
+        if (rows[i].may ? !has_survived(status) : !is_killed(status))
+            fail_msg("row %zu: status %#x", i, status);
+    }
+}
+
 /* ---- From a device, at the hands of a guest ---- */
 
 GUEST_PROGRAM(touch_the_device, GUEST_WRITE_PORT(0x510, 1) GUEST_POWER_OFF);
@@ -230,6 +310,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_loop),
+        cmocka_unit_test(test_kernel_vsock),
         cmocka_unit_test(test_device),
     };
 
