@@ -23,6 +23,7 @@ agent_sources = \
 	guest/agent/power-button.c guest/agent/power-button.h \
 	guest/agent/power.c guest/agent/power.h \
 	guest/agent/pty.c guest/agent/pty.h \
+	guest/agent/shares.c guest/agent/shares.h \
 	guest/agent/resumed.c guest/agent/resumed.h \
 	guest/agent/root.c guest/agent/root.h \
 	guest/agent/server.c guest/agent/server.h \

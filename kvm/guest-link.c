@@ -104,6 +104,11 @@ static int on_frame(void *opaque, const uint8_t *data, size_t size)
             return -EPROTO;
         tell_time(link, message->time_request->cookie);
         return 0;
+    case GUEST__TO_HOST__MSG_SHARE:
+        if (!link->greeted || message->share == NULL)
+            return -EPROTO;
+        link->ops->share(link->opaque, message->share);
+        return 0;
     default:
         return 0; /* a newer agent may say more */
     }
@@ -187,4 +192,33 @@ void guest_link_agent_data(struct guest_link *link, uint64_t offset, uint8_t *da
     message.agent_data = &piece;
     if (link->stream != NULL)
         framed_stream_send(link->stream, &message.base);
+}
+
+bool guest_link_mount(struct guest_link *link, const char *tag, bool read_only)
+{
+    Guest__ToGuest message = GUEST__TO_GUEST__INIT;
+    Guest__MountShare mount = GUEST__MOUNT_SHARE__INIT;
+
+    if (link->stream == NULL || !link->greeted)
+        return false;
+    mount.tag = (char *)(uintptr_t)tag;
+    mount.read_only = read_only;
+    message.msg_case = GUEST__TO_GUEST__MSG_MOUNT_SHARE;
+    message.mount_share = &mount;
+    framed_stream_send(link->stream, &message.base);
+    return true;
+}
+
+bool guest_link_unmount(struct guest_link *link, const char *tag)
+{
+    Guest__ToGuest message = GUEST__TO_GUEST__INIT;
+    Guest__UnmountShare unmount = GUEST__UNMOUNT_SHARE__INIT;
+
+    if (link->stream == NULL || !link->greeted)
+        return false;
+    unmount.tag = (char *)(uintptr_t)tag;
+    message.msg_case = GUEST__TO_GUEST__MSG_UNMOUNT_SHARE;
+    message.unmount_share = &unmount;
+    framed_stream_send(link->stream, &message.base);
+    return true;
 }

@@ -16,6 +16,7 @@ struct guest_link;
 struct guest_link_ops {
     void (*hello)(void *opaque, const Guest__Hello *hello);
     void (*ending)(void *opaque, Guest__Ending__Kind kind);
+    void (*share)(void *opaque, const Guest__ShareReply *reply);
     void (*lost)(void *opaque); /* the agent left after its hello */
     /* It wants the copy that it was offered, from offset on. */
     void (*agent_read)(void *opaque, uint64_t offset);
@@ -46,5 +47,9 @@ bool guest_link_resumed(struct guest_link *link, bool was_restored);
 void guest_link_offer(struct guest_link *link, Guest__Offer *offer);
 /* A piece of what was offered; size 0: it cannot be read any more. */
 void guest_link_agent_data(struct guest_link *link, uint64_t offset, uint8_t *data, size_t size);
+/* Asks the agent to mount a shared directory, or to leave it; ops->share tells what came of it.
+   False when no agent is there to ask. */
+bool guest_link_mount(struct guest_link *link, const char *tag, bool read_only);
+bool guest_link_unmount(struct guest_link *link, const char *tag);
 
 #endif

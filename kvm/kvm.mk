@@ -6,12 +6,14 @@ kvm_libkvm_la_SOURCES += \
 	kvm/backend/kvm-counters.c \
 	kvm/backend/kvm-devices.c \
 	kvm/backend/kvm-disks.c \
+	kvm/backend/kvm-hotplug.c \
 	kvm/backend/kvm-irq.c \
 	kvm/backend/kvm-machine.h \
 	kvm/backend/kvm-memory.c \
 	kvm/backend/kvm-output.c \
 	kvm/backend/kvm-pause.c \
 	kvm/backend/kvm-probe.c \
+	kvm/backend/kvm-shares.c \
 	kvm/backend/kvm-snapshot.c \
 	kvm/backend/kvm-stats.c \
 	kvm/backend/kvm-report.c \

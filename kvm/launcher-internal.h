@@ -51,8 +51,9 @@ struct launcher {
     struct launcher_upgrade *upgrade; /* of the agent; launcher-upgrade.c's own; NULL: none */
 
     struct launcher_state pause;
-    struct disk_wait *disk_waits; /* launcher-disks.c's own */
-    unsigned int full_disks;      /* how many wait for room on the host */
+    struct disk_wait *disk_waits;   /* launcher-disks.c's own */
+    struct share_wait *share_waits; /* launcher-shares.c's own */
+    unsigned int full_disks;        /* how many wait for room on the host */
     Control__State state_before_full;
 
     enum stop_step stop_step;
@@ -106,6 +107,8 @@ void launcher_figures_cancel(struct launcher *l);
 /* Builds vsock device, guest link and machine, and starts the guest. Takes nothing down on failure.
  */
 int launcher_machine_up(struct launcher *l, struct crosh_error *err);
+/* The agent has come, and has what it needs: the VM is up. */
+void launcher_is_ready(struct launcher *l);
 /* Takes down what there is. */
 void launcher_machine_down(struct launcher *l);
 /* Timer of l->reboot: boots again, out of the old machine's callbacks. opaque: the launcher. */

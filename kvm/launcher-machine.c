@@ -2,6 +2,7 @@
 /* The machine of a VM, and the agent in its guest: made, made anew at a reboot, taken down. */
 #include "kvm/launcher-disks.h"
 #include "kvm/launcher-internal.h"
+#include "kvm/launcher-shares.h"
 #include "kvm/launcher-vsock.h"
 
 #include <errno.h>
@@ -9,11 +10,17 @@
 
 /* The guest link */
 
+void launcher_is_ready(struct launcher *l)
+{
+    if (l->state == CONTROL__STATE__STARTING)
+        launcher_send_state(l, CONTROL__STATE__RUNNING);
+}
+
 void launcher_agent_ready(struct launcher *l)
 {
     launcher_reach_stage(l, CONTROL__STAGE__STAGE_AGENT);
-    if (l->state == CONTROL__STATE__STARTING)
-        launcher_send_state(l, CONTROL__STATE__RUNNING);
+    if (!launcher_shares_hello(l))
+        launcher_is_ready(l);
 }
 
 static void on_hello(void *opaque, const Guest__Hello *hello)
@@ -35,6 +42,11 @@ static void on_ending(void *opaque, Guest__Ending__Kind kind)
     l->reboot_announced = kind == GUEST__ENDING__KIND__REBOOT;
     if (l->state == CONTROL__STATE__RUNNING)
         launcher_send_state(l, CONTROL__STATE__STOPPING);
+}
+
+static void on_share_reply(void *opaque, const Guest__ShareReply *reply)
+{
+    launcher_shares_reply(opaque, reply);
 }
 
 static void on_agent_lost(void *opaque)
@@ -98,6 +110,7 @@ void launcher_machine_down(struct launcher *l)
         l->backend->destroy(l->machine);
     l->machine = NULL;
     launcher_disks_down(l);
+    launcher_shares_down(l);
     launcher_vsock_down(l);
     guest_link_free(l->link);
     l->link = NULL;
@@ -107,6 +120,7 @@ int launcher_machine_up(struct launcher *l, struct crosh_error *err)
 {
     static const struct guest_link_ops link_ops = {.hello = on_hello,
                                                    .ending = on_ending,
+                                                   .share = on_share_reply,
                                                    .lost = on_agent_lost,
                                                    .agent_read = launcher_on_agent_read,
                                                    .upgrade_failed = launcher_on_upgrade_failed};
@@ -117,7 +131,8 @@ int launcher_machine_up(struct launcher *l, struct crosh_error *err)
                                 .refreshed = launcher_on_refreshed,
                                 .balloon_changed = launcher_on_balloon_changed,
                                 .disk_full = launcher_on_disk_full,
-                                .disk_gone = launcher_on_disk_gone};
+                                .disk_gone = launcher_on_disk_gone,
+                                .share_gone = launcher_on_share_gone};
     struct snapshot snapshot;
 
     l->stage_count = 0;

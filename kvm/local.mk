@@ -17,6 +17,7 @@ kvm_libkvm_la_SOURCES = \
 	kvm/launcher-events.c \
 	kvm/launcher-figures.c \
 	kvm/launcher-machine.c \
+	kvm/launcher-shares.c kvm/launcher-shares.h \
 	kvm/launcher-state.c kvm/launcher-state.h \
 	kvm/launcher-stop.c \
 	kvm/launcher-upgrade.c \
@@ -34,6 +35,7 @@ kvm_libkvm_la_SOURCES = \
 	kvm/control/request-figures.c \
 	kvm/control/request-disk.c \
 	kvm/control/request-life.c \
+	kvm/control/request-share.c \
 	kvm/control/request-state.c \
 	kvm/control/request-status.c \
 	kvm/control/server.c kvm/control/server.h \
@@ -42,6 +44,7 @@ kvm_libkvm_la_SOURCES = \
 	kvm/backend/qemu-args.c kvm/backend/qemu-args.h \
 	kvm/backend/qemu-disks.c kvm/backend/qemu-disks.h \
 	kvm/backend/qemu-figures.c kvm/backend/qemu-figures.h \
+	kvm/backend/qemu-shares.c kvm/backend/qemu-shares.h \
 	kvm/backend/qmp.c kvm/backend/qmp.h
 
 include kvm/net.mk
@@ -54,3 +57,7 @@ include kvm/arm64.mk
 pkglibexec_PROGRAMS += crosh-vm
 crosh_vm_SOURCES = kvm/main.c
 crosh_vm_LDADD = kvm/libkvm.la lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS) $(JANSSON_LIBS)
+
+pkglibexec_PROGRAMS += crosh-share
+crosh_share_SOURCES = kvm/share-keeper.c
+crosh_share_LDADD = lib/libbase.la

@@ -140,6 +140,8 @@ struct machine_host {
     void (*disk_full)(void *opaque, const char *name, bool is_full);
     /* The guest gave a disk back, asked or not; its descriptor is closed. May be NULL. */
     void (*disk_gone)(void *opaque, const char *name);
+    /* The same of a shared directory, whose link is not used any more. May be NULL. */
+    void (*share_gone)(void *opaque, const char *tag);
 };
 
 struct machine;
@@ -200,6 +202,16 @@ struct machine_backend {
     bool (*disk_info)(struct machine *machine, const char *name, struct machine_disk_info *info);
     /* Looks for room on the host now, for disks that wait for it. */
     void (*disk_retry)(struct machine *machine);
+    /*
+     * Shared directories that come to the running machine and go; done is called once, maybe
+     * from within the call. One is detached when the guest gave it back, if ever. The share
+     * stays the caller's; on KVM its link is open.
+     */
+    void (*share_attach)(struct machine *machine, const struct fs_share *share,
+                         machine_done_fn *done, void *opaque);
+    void (*share_detach)(struct machine *machine, const char *tag, machine_done_fn *done,
+                         void *opaque);
+    bool (*share_is_detachable)(struct machine *machine, const char *tag);
     /* Presses the ACPI power button. */
     void (*power_button)(struct machine *machine);
     /* Bytes typed into the guest's console; those that do not fit are dropped. */

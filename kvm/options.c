@@ -80,7 +80,8 @@ static const struct {
      "                           port.sock_NAME here; up to 6"},
     {"fs", "tag=NAME,socket=PATH", OPT_FS,
      "a directory that the virtiofsd at PATH shares, for the guest to\n"
-     "                           mount by NAME; up to 4, with --shared-memory"},
+     "                           mount by NAME; ,mount has its agent do so, ,ro read-only;\n"
+     "                           up to 4, with --shared-memory"},
     {"shared-memory", NULL, OPT_SHARED_MEMORY, "make guest memory one that processes can share"},
     {"accel", "HOW", OPT_ACCEL, "auto, kvm or tcg (auto)"},
     {"cid", "N", OPT_CID, "vsock context id of the guest (3)"},

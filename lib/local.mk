@@ -11,7 +11,8 @@ lib_libbase_la_SOURCES = \
 	lib/base/sha256.c lib/base/sha256.h \
 	lib/base/sanitize.c lib/base/sanitize.h \
 	lib/base/size.c lib/base/size.h \
-	lib/base/unix-socket.c lib/base/unix-socket.h
+	lib/base/unix-socket.c lib/base/unix-socket.h \
+	lib/base/virtiofsd.c lib/base/virtiofsd.h
 lib_libbase_la_CFLAGS = $(AM_CFLAGS) -fvisibility=default
 
 # The protocols: generated from their .proto, plus the framing.

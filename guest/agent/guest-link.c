@@ -9,6 +9,7 @@
 
 #include "guest/agent/log.h"
 #include "guest/agent/resumed.h"
+#include "guest/agent/shares.h"
 #include "guest/agent/version.h"
 #include "lib/base/build-id.h"
 #include "lib/base/cleanup.h"
@@ -249,6 +250,19 @@ static void finish_dialling(struct guest_link *link)
     say_hello(link);
 }
 
+static void answer_share(struct guest_link *link, char *tag, int error)
+{
+    Guest__ShareReply reply = GUEST__SHARE_REPLY__INIT;
+    Guest__ToHost message = GUEST__TO_HOST__INIT;
+
+    reply.tag = tag;
+    reply.error = error;
+    message.msg_case = GUEST__TO_HOST__MSG_SHARE;
+    message.share = &reply;
+    if (byte_queue_add_message(&link->queue, &message.base) < 0)
+        hang_up(link);
+}
+
 static enum guest_link_wish take_message(struct guest_link *link, const Guest__ToGuest *message)
 {
     switch (message->msg_case) {
@@ -265,6 +279,14 @@ static enum guest_link_wish take_message(struct guest_link *link, const Guest__T
         return take_agent_data(link, message->agent_data);
     case GUEST__TO_GUEST__MSG_TIME:
         take_time(link, message->time);
+        return GUEST_LINK_NOTHING;
+    case GUEST__TO_GUEST__MSG_MOUNT_SHARE:
+        answer_share(link, message->mount_share->tag,
+                     shares_mount(message->mount_share->tag, message->mount_share->read_only));
+        return GUEST_LINK_NOTHING;
+    case GUEST__TO_GUEST__MSG_UNMOUNT_SHARE:
+        answer_share(link, message->unmount_share->tag,
+                     shares_unmount(message->unmount_share->tag));
         return GUEST_LINK_NOTHING;
     default:
         return GUEST_LINK_NOTHING; /* a newer host may say more */

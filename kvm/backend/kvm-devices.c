@@ -77,8 +77,8 @@ static int plug(struct machine *machine, struct virtio_device *dev, struct crosh
     return 0;
 }
 
-struct virtio_pci *kvm_hotplug(struct machine *machine, struct virtio_device *dev,
-                               struct crosh_error *err)
+struct virtio_pci *kvm_plug_hot(struct machine *machine, struct virtio_device *dev,
+                                struct crosh_error *err)
 {
     struct virtio_host host = host_of(machine);
     struct virtio_pci *transport;
@@ -91,7 +91,8 @@ struct virtio_pci *kvm_hotplug(struct machine *machine, struct virtio_device *de
     return transport;
 }
 
-void kvm_unplug(struct machine *machine, struct virtio_pci *transport, struct virtio_device *dev)
+void kvm_unplug_hot(struct machine *machine, struct virtio_pci *transport,
+                    struct virtio_device *dev)
 {
     unsigned int at = 0;
 
@@ -139,8 +140,7 @@ int kvm_devices_init(struct machine *machine, const struct machine_config *confi
             return -EIO;
     }
     for (unsigned int i = 0; i < config->share_count && i < MACHINE_MAX_SHARES; i++) {
-        machine->fs[i] = virtio_fs_new(loop, &config->share[i], err);
-        if (plug(machine, machine->fs[i], err) < 0)
+        if (plug(machine, kvm_share_new(machine, &config->share[i], err), err) < 0)
             return -EIO;
     }
     if (machine->host.vsock != NULL && plug(machine, machine->host.vsock, err) < 0)
@@ -168,10 +168,10 @@ void kvm_devices_fini(struct machine *machine)
     while (machine->mmio_count > 0)
         virtio_mmio_free(machine->mmio_transport[--machine->mmio_count]);
     kvm_hotplug_fini(machine);
+    kvm_disks_fini(machine);
+    kvm_shares_fini(machine);
     for (unsigned int i = 0; i < MACHINE_MAX_NICS; i++)
         virtio_net_free(machine->nic[i]);
-    for (unsigned int i = 0; i < MACHINE_MAX_SHARES; i++)
-        virtio_fs_free(machine->fs[i]);
     for (unsigned int i = 0; i < VIRTIO_CONSOLE_MAX_PORTS; i++)
         port_socket_free(machine->port[i]);
     virtio_console_free(machine->console);

@@ -48,22 +48,40 @@ struct kvm_vcpu {
     int counters_fd; /* KVM's own, to be read with kvm_counters_add(); -1: it has none */
 };
 
+/* A device that came while the guest ran; transport NULL: it did not. */
+struct kvm_hot {
+    struct virtio_device *dev;
+    struct virtio_pci *transport;
+    unsigned int slot;
+    /* The guest gave it back, and it has no transport any more; on the loop's thread. */
+    void (*gone)(struct kvm_hot *hot);
+    struct kvm_hot *next;
+    machine_done_fn *done; /* it is asked back, and who is to be told */
+    void *done_opaque;
+};
+
 /* A disk; dev NULL: this one is free. */
 struct kvm_disk {
+    struct kvm_hot hot; /* first */
     struct machine *machine;
     char name[MACHINE_DISK_NAME];
     struct virtio_device *dev;
-    struct virtio_pci *transport; /* of one that was attached to the running machine */
-    unsigned int slot;            /* likewise */
-    machine_done_fn *done;        /* it is being detached, and who is to be told */
-    void *done_opaque;
+};
+
+/* The same of a shared directory. */
+struct kvm_share {
+    struct kvm_hot hot; /* first */
+    struct machine *machine;
+    char tag[FS_TAG_MAX + 1];
+    struct virtio_device *dev;
 };
 
 struct kvm_hotplug {
     struct pci_hotplug registers;
+    struct kvm_hot *devices; /* on the bus, or not freed yet */
     pthread_mutex_t lock;
     unsigned int ejected_count; /* taken off the bus by a vcpu, not freed yet */
-    struct pci_device *ejected[MACHINE_MAX_DISKS];
+    struct pci_device *ejected[KVM_MAX_DEVICES];
     int fd; /* something was ejected */
     struct event_source *source, *timer;
 };
@@ -124,7 +142,7 @@ struct machine {
     struct kvm_hotplug hotplug;
     struct virtio_device *nic[MACHINE_MAX_NICS];
     struct port_socket *port[VIRTIO_CONSOLE_MAX_PORTS];
-    struct virtio_device *fs[MACHINE_MAX_SHARES];
+    struct kvm_share share[MACHINE_MAX_SHARES];
     struct virtio_device *console, *rng, *balloon;
     bool is_console_in_use; /* it spoke last, not the serial port: typing goes there */
 
@@ -214,26 +232,46 @@ int kvm_devices_init(struct machine *machine, const struct machine_config *confi
                      struct crosh_error *err);
 void kvm_devices_fini(struct machine *machine);
 
-/* kvm-report.c: machine_backend's. */
-json_t *kvm_report(struct machine *machine);
-/* A transport for dev in a slot for hot-plugging. NULL with err filled. */
-struct virtio_pci *kvm_hotplug(struct machine *machine, struct virtio_device *dev,
-                               struct crosh_error *err);
+/* Gives a device that comes while the guest runs a transport in a slot for that. NULL with err
+   filled. */
+struct virtio_pci *kvm_plug_hot(struct machine *machine, struct virtio_device *dev,
+                                struct crosh_error *err);
 /* Forgets and frees a transport that the guest gave back; its device stays. */
-void kvm_unplug(struct machine *machine, struct virtio_pci *transport, struct virtio_device *dev);
+void kvm_unplug_hot(struct machine *machine, struct virtio_pci *transport,
+                    struct virtio_device *dev);
+
+/* kvm-hotplug.c: devices that come and go while the guest runs. */
+int kvm_hotplug_init(struct machine *machine, struct crosh_error *err);
+void kvm_hotplug_fini(struct machine *machine);
+/* Whether there are devices that the machine was not made with. */
+bool kvm_is_hotplugged(const struct machine *machine);
+/* Puts hot->dev, with hot->gone set, where the guest finds it, and tells the guest. */
+int kvm_hot_add(struct machine *machine, struct kvm_hot *hot, struct crosh_error *err);
+/* Asks the guest for it; done is called when it has given it back. what: "disk NAME". */
+int kvm_hot_ask_back(struct machine *machine, struct kvm_hot *hot, const char *what,
+                     machine_done_fn *done, void *opaque, struct crosh_error *err);
 
 /* kvm-disks.c: makes a disk, freed with the machine, and what machine_backend asks for. */
 struct virtio_device *kvm_disk_new(struct machine *machine, const struct machine_disk *config,
                                    struct crosh_error *err);
-int kvm_hotplug_init(struct machine *machine, struct crosh_error *err);
-/* Frees all disks, too. */
-void kvm_hotplug_fini(struct machine *machine);
-/* Whether there are disks that the machine was not made with. */
-bool kvm_is_hotplugged(const struct machine *machine);
+void kvm_disks_fini(struct machine *machine);
 void kvm_disk_change(struct machine *machine, const struct machine_disk_change *change,
                      machine_done_fn *done, void *opaque);
 bool kvm_disk_info(struct machine *machine, const char *name, struct machine_disk_info *info);
 void kvm_disk_retry(struct machine *machine);
+
+/* kvm-shares.c: the same of shared directories. */
+struct virtio_device *kvm_share_new(struct machine *machine, const struct fs_share *config,
+                                    struct crosh_error *err);
+void kvm_shares_fini(struct machine *machine);
+void kvm_share_attach(struct machine *machine, const struct fs_share *config, machine_done_fn *done,
+                      void *opaque);
+void kvm_share_detach(struct machine *machine, const char *tag, machine_done_fn *done,
+                      void *opaque);
+bool kvm_share_is_detachable(struct machine *machine, const char *tag);
+
+/* kvm-report.c: machine_backend's. */
+json_t *kvm_report(struct machine *machine);
 
 /* kvm-probe.c: opens /dev/kvm and checks what it can do. The descriptor, or negative. */
 int kvm_open(struct crosh_error *err);

@@ -38,7 +38,7 @@ static int save_devices(struct machine *machine, Snapshot__Machine *state, struc
 int kvm_save(struct machine *machine, Snapshot__Machine *state, struct crosh_error *err)
 {
     if (kvm_is_hotplugged(machine)) {
-        crosh_error_set(err, -EOPNOTSUPP, "disks were attached to the VM while it ran");
+        crosh_error_set(err, -EOPNOTSUPP, "devices were attached to the VM while it ran");
         return crosh_error_hint(err, "detach them, or reboot the VM with them, first");
     }
     int code;

@@ -24,6 +24,7 @@
 #include "kvm/backend/qemu-args.h"
 #include "kvm/backend/qemu-disks.h"
 #include "kvm/backend/qemu-figures.h"
+#include "kvm/backend/qemu-shares.h"
 #include "kvm/backend/qmp.h"
 #include "kvm/virtio/vhost-user.h"
 #include "lib/base/cleanup.h"
@@ -38,6 +39,7 @@ struct machine {
     struct qmp *qmp;
     struct qemu_figures figures;
     struct qemu_disks disks;
+    struct qemu_shares shares;
     struct vhost_user *vhost_user;
     bool end_known; /* QMP told how the guest ended */
     bool panicked;
@@ -122,6 +124,7 @@ static void on_qmp_event(void *opaque, const char *event, json_t *data)
 
     qemu_figures_event(&m->figures, event, data);
     qemu_disks_event(&m->disks, event, data);
+    qemu_shares_event(&m->shares, event, data);
     if (strcmp(event, "GUEST_PANICKED") == 0 && !m->panicked)
         look_at_panic(m);
     if (strcmp(event, "STOP") == 0) {
@@ -314,6 +317,7 @@ static int attach(struct machine *m, struct streams *streams, const struct machi
         m->console_source == NULL || m->stderr_source == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");
     qemu_figures_init(&m->figures, m->qmp, &m->host, config->memory_bytes);
+    qemu_shares_init(&m->shares, &m->host, m->qmp);
     return qemu_disks_init(&m->disks, &m->host, m->qmp, config, err);
 }
 
@@ -455,6 +459,23 @@ static void qemu_disk_retry(struct machine *m)
     qemu_disks_retry(&m->disks);
 }
 
+static void qemu_share_attach(struct machine *m, const struct fs_share *share,
+                              machine_done_fn *done, void *opaque)
+{
+    qemu_shares_attach(&m->shares, share, done, opaque);
+}
+
+static void qemu_share_detach(struct machine *m, const char *tag, machine_done_fn *done,
+                              void *opaque)
+{
+    qemu_shares_detach(&m->shares, tag, done, opaque);
+}
+
+static bool qemu_share_is_detachable(struct machine *m, const char *tag)
+{
+    return qemu_shares_has(&m->shares, tag);
+}
+
 static void qemu_power_button(struct machine *m)
 {
     qmp_execute(m->qmp, "system_powerdown");
@@ -480,6 +501,9 @@ const struct machine_backend machine_qemu = {
     .disk_change = qemu_disk_change,
     .disk_info = qemu_disk_info,
     .disk_retry = qemu_disk_retry,
+    .share_attach = qemu_share_attach,
+    .share_detach = qemu_share_detach,
+    .share_is_detachable = qemu_share_is_detachable,
     .power_button = qemu_power_button,
     .console_input = qemu_console_input,
     .destroy = qemu_destroy,

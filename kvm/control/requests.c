@@ -19,5 +19,8 @@ const struct control_request control_requests[] = {
     {CONTROL__REQUEST__OP_DISK_DETACH, request_disk_detach},
     {CONTROL__REQUEST__OP_DISK_RESIZE, request_disk_resize},
     {CONTROL__REQUEST__OP_DISK_LIMIT, request_disk_limit},
+    {CONTROL__REQUEST__OP_SHARE_LIST, request_share_list},
+    {CONTROL__REQUEST__OP_SHARE_ATTACH, request_share_attach},
+    {CONTROL__REQUEST__OP_SHARE_DETACH, request_share_detach},
     {CONTROL__REQUEST__OP__NOT_SET, NULL},
 };

@@ -21,6 +21,15 @@ struct virtio_fs {
     struct virtio_fs_config config;
 };
 
+bool fs_tag_is_valid(const char *tag)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    size_t length = strlen(tag);
+
+    return length > 0 && length <= FS_TAG_MAX && strspn(tag, allowed) == length && tag[0] != '.';
+}
+
 int fs_share_parse(const char *text, struct fs_share *share, struct crosh_error *err)
 {
     struct option_item item;
@@ -32,11 +41,20 @@ int fs_share_parse(const char *text, struct fs_share *share, struct crosh_error 
             code = option_item_copy(&item, "fs", share->tag, sizeof(share->tag), err);
         else if (option_item_is(&item, "socket"))
             code = option_item_copy(&item, "fs", share->socket, sizeof(share->socket), err);
+        else if (option_item_is(&item, "mount"))
+            share->is_mounted_by_agent = true;
+        else if (option_item_is(&item, "ro"))
+            share->read_only = true;
         else
-            code = option_item_unknown(&item, "fs", "tag and socket", err);
+            code = option_item_unknown(&item, "fs", "tag, socket, mount and ro", err);
     }
     if (code == 0 && (share->tag[0] == '\0' || share->socket[0] == '\0'))
         code = crosh_error_set(err, CROSH_EUSAGE, "--fs needs tag=NAME,socket=PATH");
+    if (code == 0 && share->is_mounted_by_agent && !fs_tag_is_valid(share->tag))
+        code = crosh_error_set(err, CROSH_EUSAGE,
+                               "--fs: the tag of what is mounted has letters, digits, '.', '_' and "
+                               "'-' only, not '%s'",
+                               share->tag);
     return code;
 }
 

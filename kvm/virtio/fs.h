@@ -12,10 +12,15 @@
 struct fs_share {
     char tag[FS_TAG_MAX + 1];         /* what the guest mounts it by */
     char socket[VHOST_USER_PATH_MAX]; /* virtiofsd's */
+    bool is_mounted_by_agent;         /* at /mnt/shared/TAG */
+    bool read_only;                   /* how it mounts it */
+    bool is_mounted;                  /* it has */
     struct vhost_user_link *link;     /* after fs_share_open() */
 };
 
-/* Reads "tag=NAME,socket=PATH". 0 or CROSH_EUSAGE. */
+/* Whether it is one: it names a directory in the guest, too. */
+bool fs_tag_is_valid(const char *tag);
+/* Reads "tag=NAME,socket=PATH[,mount][,ro]". 0 or CROSH_EUSAGE. */
 int fs_share_parse(const char *text, struct fs_share *share, struct crosh_error *err);
 /* Connects to the virtiofsd. */
 int fs_share_open(struct fs_share *share, struct crosh_error *err);

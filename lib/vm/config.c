@@ -66,6 +66,12 @@ void crosh_priv_vm_config_fini(struct crosh_vm_config *config)
     for (i = 0; i < config->disk_count; i++)
         free(config->disks[i].path);
     free(config->disks);
+    for (i = 0; i < config->share_count; i++) {
+        free(config->shares[i].path);
+        free(config->shares[i].name);
+    }
+    free(config->shares);
+    crosh_strv_free(config->ports);
     json_decref(config->document);
     memset(config, 0, sizeof(*config));
 }
@@ -81,7 +87,8 @@ int crosh_priv_vm_config_set(char **field, const char *value, struct crosh_error
     return 0;
 }
 
-static int append(char ***list, const char *text, struct crosh_error *err)
+/* Appends a copy to a NULL-terminated list. */
+static int add_text(char ***list, const char *text, struct crosh_error *err)
 {
     size_t count = 0;
     char **grown;
@@ -100,13 +107,74 @@ static int append(char ***list, const char *text, struct crosh_error *err)
 int crosh_priv_vm_config_add_kernel_param(struct crosh_vm_config *config, const char *param,
                                           struct crosh_error *err)
 {
-    return append(&config->kernel_params, param, err);
+    return add_text(&config->kernel_params, param, err);
 }
 
 int crosh_priv_vm_config_add_publish(struct crosh_vm_config *config, const char *text,
                                      struct crosh_error *err)
 {
-    return append(&config->publish, text, err);
+    return add_text(&config->publish, text, err);
+}
+
+bool crosh_priv_vm_config_is_name(const char *name, size_t length_max)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    size_t length = strlen(name);
+
+    return length > 0 && length <= length_max && strspn(name, allowed) == length && name[0] != '.';
+}
+
+int crosh_priv_vm_config_add_port(struct crosh_vm_config *config, const char *name,
+                                  struct crosh_error *err)
+{
+    size_t count = 0;
+
+    for (; config->ports != NULL && config->ports[count] != NULL; count++)
+        if (strcmp(config->ports[count], name) == 0)
+            return 0;
+    if (count == CROSH_VM_MAX_PORTS)
+        return crosh_error_set(err, CROSH_EUSAGE, "a VM has at most %d ports", CROSH_VM_MAX_PORTS);
+    return add_text(&config->ports, name, err);
+}
+
+int crosh_priv_vm_config_add_share(struct crosh_vm_config *config, const char *path,
+                                   const char *name, bool read_only, struct crosh_error *err)
+{
+    struct crosh_vm_share *grown;
+    cleanup_free char *path_copy = strdup(path);
+    cleanup_free char *name_copy = strdup(name);
+    size_t i;
+
+    for (i = 0; i < config->share_count; i++)
+        if (strcmp(config->shares[i].name, name) == 0)
+            return crosh_error_set(err, -EEXIST, "there is a shared directory %s already: %s", name,
+                                   config->shares[i].path);
+    if (config->share_count == CROSH_VM_MAX_SHARES)
+        return crosh_error_set(err, CROSH_EUSAGE, "a VM has at most %d shared directories",
+                               CROSH_VM_MAX_SHARES);
+    grown = reallocarray(config->shares, config->share_count + 1, sizeof(*grown));
+    if (grown == NULL || path_copy == NULL || name_copy == NULL)
+        return out_of_memory(err);
+    config->shares = grown;
+    grown[config->share_count++] = (struct crosh_vm_share){
+        .path = move_ptr(path_copy), .name = move_ptr(name_copy), .read_only = read_only};
+    return 0;
+}
+
+bool crosh_priv_vm_config_remove_share(struct crosh_vm_config *config, const char *name)
+{
+    for (size_t i = 0; i < config->share_count; i++) {
+        struct crosh_vm_share *share = &config->shares[i];
+
+        if (strcmp(share->name, name) != 0)
+            continue;
+        free(share->path);
+        free(share->name);
+        memmove(share, share + 1, (--config->share_count - i) * sizeof(*share));
+        return true;
+    }
+    return false;
 }
 
 int crosh_priv_vm_config_add_disk(struct crosh_vm_config *config, const char *path, bool read_only,
@@ -163,7 +231,10 @@ static int read_string(const json_t *root, const char *key, char **value, char *
     return crosh_priv_vm_config_set(value, json_string_value(item), NULL);
 }
 
-static int read_texts(const json_t *root, const char *key, char ***texts, char *fault)
+typedef int add_text_fn(struct crosh_vm_config *config, const char *text, struct crosh_error *err);
+
+static int read_texts(const json_t *root, const char *key, struct crosh_vm_config *config,
+                      add_text_fn *add, char *fault)
 {
     const json_t *list = json_object_get(root, key);
     const json_t *item;
@@ -175,12 +246,52 @@ static int read_texts(const json_t *root, const char *key, char ***texts, char *
     }
     json_array_foreach(list, i, item)
     {
+        int rc;
+
         if (!json_is_string(item)) {
             (void)snprintf(fault, FAULT_MAX, "\"%s\"[%zu] is not a text", key, i);
             return -EBADMSG;
         }
-        if (append(texts, json_string_value(item), NULL) < 0)
+        rc = add(config, json_string_value(item), NULL);
+        if (rc == CROSH_EUSAGE) {
+            (void)snprintf(fault, FAULT_MAX, "\"%s\" has too many", key);
+            return -EBADMSG;
+        }
+        if (rc < 0)
             return -ENOMEM;
+    }
+    return 0;
+}
+
+static int read_shares(const json_t *root, struct crosh_vm_config *config, char *fault)
+{
+    const json_t *list = json_object_get(root, "shares");
+    const json_t *item;
+    size_t i;
+
+    if (list != NULL && !json_is_array(list)) {
+        (void)snprintf(fault, FAULT_MAX, "\"shares\" is not a list");
+        return -EBADMSG;
+    }
+    json_array_foreach(list, i, item)
+    {
+        const char *path = json_string_value(json_object_get(item, "path"));
+        const char *name = json_string_value(json_object_get(item, "name"));
+        int rc;
+
+        if (path == NULL || path[0] != '/' || name == NULL ||
+            !crosh_priv_vm_config_is_name(name, CROSH_VM_SHARE_NAME)) {
+            (void)snprintf(fault, FAULT_MAX, "\"shares\"[%zu] has no \"path\" or \"name\"", i);
+            return -EBADMSG;
+        }
+        rc = crosh_priv_vm_config_add_share(config, path, name,
+                                            json_is_true(json_object_get(item, "read_only")), NULL);
+        if (rc < 0 && rc != -ENOMEM) {
+            (void)snprintf(fault, FAULT_MAX, "\"shares\" has too many, or two of a name");
+            return -EBADMSG;
+        }
+        if (rc < 0)
+            return rc;
     }
     return 0;
 }
@@ -247,9 +358,13 @@ static int read_document(json_t *root, struct crosh_vm_config *config, char *fau
         (rc = read_string(root, "modules", &config->modules, fault)) < 0 ||
         (rc = read_bool(root, "forward_ports", &config->forward_ports, fault)) < 0 ||
         (rc = read_string(root, "network", &config->network, fault)) < 0 ||
-        (rc = read_texts(root, "publish", &config->publish, fault)) < 0 ||
-        (rc = read_texts(root, "kernel_params", &config->kernel_params, fault)) < 0 ||
-        (rc = read_disks(root, config, fault)) < 0)
+        (rc = read_texts(root, "publish", config, crosh_priv_vm_config_add_publish, fault)) < 0 ||
+        (rc = read_bool(root, "shared_memory", &config->shared_memory, fault)) < 0 ||
+        (rc = read_bool(root, "huge_pages", &config->huge_pages, fault)) < 0 ||
+        (rc = read_texts(root, "kernel_params", config, crosh_priv_vm_config_add_kernel_param,
+                         fault)) < 0 ||
+        (rc = read_texts(root, "ports", config, crosh_priv_vm_config_add_port, fault)) < 0 ||
+        (rc = read_shares(root, config, fault)) < 0 || (rc = read_disks(root, config, fault)) < 0)
         return rc;
     config->cpus = (unsigned int)cpus;
     return 0;
@@ -351,6 +466,19 @@ static json_t *texts_to_json(char *const *texts)
     return list;
 }
 
+/* NULL: there are none. */
+static json_t *shares_to_json(const struct crosh_vm_config *config)
+{
+    json_t *list = config->share_count > 0 ? json_array() : NULL;
+    size_t i;
+
+    for (i = 0; i < config->share_count; i++)
+        (void)json_array_append_new(
+            list, json_pack("{s:s, s:s, s:b}", "path", config->shares[i].path, "name",
+                            config->shares[i].name, "read_only", config->shares[i].read_only));
+    return list;
+}
+
 static json_t *disks_to_json(const struct crosh_vm_config *config)
 {
     json_t *list = json_array();
@@ -382,6 +510,10 @@ static int update_document(struct crosh_vm_config *config)
             strcmp(config->network, "auto") != 0 ? json_string(config->network) : NULL) < 0 ||
         put(root, "publish", config->publish != NULL ? texts_to_json(config->publish) : NULL) < 0 ||
         put(root, "kernel_params", texts_to_json(config->kernel_params)) < 0 ||
+        put(root, "ports", config->ports != NULL ? texts_to_json(config->ports) : NULL) < 0 ||
+        put(root, "shares", shares_to_json(config)) < 0 ||
+        put(root, "shared_memory", config->shared_memory ? json_true() : NULL) < 0 ||
+        put(root, "huge_pages", config->huge_pages ? json_true() : NULL) < 0 ||
         put(root, "disks", disks_to_json(config)) < 0)
         return -ENOMEM;
     return 0;

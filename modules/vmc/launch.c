@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Spawns crosh-vm by a double fork: it belongs to nobody, and no shell has to wait for it. */
+/* Starts crosh-vm, and the processes that serve it directories. */
 #include "modules/vmc/launch.h"
 
 #include <crosh/vm.h>
@@ -8,65 +8,27 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-#include <linux/close_range.h>
 
 #include "lib/base/cleanup.h"
 #include "lib/vm/runtime.h"
+#include "modules/vmc/share.h"
+#include "modules/vmc/spawn.h"
 
 #define LAUNCHER CROSH_LIBEXECDIR "/crosh-vm"
 #define AGENT    CROSH_LIBEXECDIR "/crosh-agent"
 
 /* Where the launcher finds its end of the control stream, and its network card's descriptors. */
-#define CONTROL_FD 3
-#define NETWORK_FD 4
-#define FREE_FD    (NETWORK_FD + (int)CROSH_NET_FDS_MAX)
+#define CONTROL_FD SPAWN_FIRST_FD
+#define NETWORK_FD (CONTROL_FD + 1)
+_Static_assert(SPAWN_MAX_FDS >= 1 + CROSH_NET_FDS_MAX, "they can be given");
 
 #define KILL_WAIT_MS 3000
-
-/* A command line that grows; failed once memory lacked. */
-struct argv {
-    char **words;
-    size_t count;
-    bool failed;
-};
-
-static void argv_fini(struct argv *argv)
-{
-    crosh_strv_free(argv->words);
-}
-
-static void argv_add(struct argv *argv, const char *fmt, ...) CROSH_PRINTF(2, 3);
-
-static void argv_add(struct argv *argv, const char *fmt, ...)
-{
-    char **grown = reallocarray(argv->words, argv->count + 2, sizeof(*grown));
-    va_list ap;
-
-    if (grown == NULL) {
-        argv->failed = true;
-        return;
-    }
-    argv->words = grown;
-    grown[argv->count + 1] = NULL;
-    va_start(ap, fmt);
-    if (vasprintf(&grown[argv->count], fmt, ap) < 0) {
-        grown[argv->count] = NULL;
-        argv->failed = true;
-    } else {
-        argv->count++;
-    }
-    va_end(ap);
-}
 
 static void argv_add_network(struct argv *argv, const struct vm_network *network)
 {
@@ -107,23 +69,40 @@ static void argv_add_kernel_params(struct argv *argv, char *const *params,
         argv_add(argv, "--cmdline=%s", line);
 }
 
-/* The launcher takes what follows a comma as a property of the disk, unless there are two. */
-static void argv_add_disk(struct argv *argv, const struct crosh_vm_disk *disk)
+/* The launcher takes what follows a comma as another property, unless there are two. NULL without
+   memory. */
+static char *double_commas(const char *from)
 {
-    cleanup_free char *text = malloc(2 * strlen(disk->path) + 1);
+    char *text = malloc(2 * strlen(from) + 1);
     char *to = text;
 
-    if (text == NULL) {
-        argv->failed = true;
-        return;
-    }
-    for (const char *from = disk->path; *from != '\0'; from++) {
+    if (text == NULL)
+        return NULL;
+    for (; *from != '\0'; from++) {
         if (*from == ',')
             *to++ = ',';
         *to++ = *from;
     }
     *to = '\0';
-    argv_add(argv, "--disk%s=%s", disk->read_only ? "-ro" : "", text);
+    return text;
+}
+
+static void argv_add_disk(struct argv *argv, const struct crosh_vm_disk *disk)
+{
+    cleanup_free char *text = double_commas(disk->path);
+
+    argv_add(argv, "--disk%s=%s", disk->read_only ? "-ro" : "", text != NULL ? text : "");
+    argv->failed |= text == NULL;
+}
+
+static void argv_add_share(struct argv *argv, const char *runtime,
+                           const struct crosh_vm_share *share)
+{
+    cleanup_free char *text = double_commas(runtime);
+
+    argv_add(argv, "--fs=tag=%s,socket=%s/" SHARE_SOCKET "%s,mount%s", share->name,
+             text != NULL ? text : "", share->name, share->read_only ? ",ro" : "");
+    argv->failed |= text == NULL;
 }
 
 static void build_argv(struct argv *argv, const char *name, const char *runtime, const char *data,
@@ -151,6 +130,14 @@ static void build_argv(struct argv *argv, const char *name, const char *runtime,
         argv_add_disk(argv, &(struct crosh_vm_disk){.path = (char *)how->data_disk});
     for (i = 0; i < config->disk_count; i++)
         argv_add_disk(argv, &config->disks[i]);
+    for (i = 0; i < config->share_count; i++)
+        argv_add_share(argv, runtime, &config->shares[i]);
+    for (i = 0; config->ports != NULL && config->ports[i] != NULL; i++)
+        argv_add(argv, "--port=%s", config->ports[i]);
+    if (config->shared_memory)
+        argv_add(argv, "--shared-memory");
+    if (config->huge_pages)
+        argv_add(argv, "--hugepages");
     /* A kernel of the user's own may lack the driver of MMIO: the user knows. */
     if (files->has_mmio || strcmp(how->transport, "auto") != 0)
         argv_add(argv, "--transport=%s", how->transport);
@@ -159,167 +146,6 @@ static void build_argv(struct argv *argv, const char *name, const char *runtime,
     argv_add(argv, "--cid=%u", how->cid);
     argv_add_network(argv, how->network);
     argv_add(argv, "--control-fd=%d", CONTROL_FD);
-}
-
-/* The launcher must not inherit what the shell ignores or blocks. */
-static void reset_signals(void)
-{
-    struct sigaction action = {.sa_handler = SIG_DFL};
-    sigset_t none;
-    int signal_number;
-
-    for (signal_number = 1; signal_number < NSIG; signal_number++)
-        (void)sigaction(signal_number, &action, NULL);
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-/* What the processes on the way to the launcher tell the shell. */
-struct report {
-    enum {
-        REPORT_PID,     /* the launcher's id */
-        REPORT_FAILURE, /* errno: there is no launcher */
-    } kind;
-    int value;
-};
-
-static void send_report(int fd, int kind, int value)
-{
-    struct report report = {.kind = kind, .value = value};
-
-    /* Fits into a pipe at once, or nobody reads it. */
-    (void)!write(fd, &report, sizeof(report));
-}
-
-struct launch_fds {
-    int control, log; /* for the launcher */
-    const struct vm_network *network;
-    int report; /* to the shell */
-    int go;     /* from the shell: end of file once it knows the launcher */
-};
-
-/*
- * Becomes the launcher. Between fork() and execve() of what may be a process
- * with threads: system calls only.
- */
-static _Noreturn void become_launcher(char *const *argv, const struct launch_fds *fds)
-{
-    int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    /* Out of the way of the launcher's first: any of ours may be one of these. */
-    int control = fcntl(fds->control, F_DUPFD_CLOEXEC, FREE_FD);
-    int log = fcntl(fds->log, F_DUPFD_CLOEXEC, FREE_FD);
-    int report = fcntl(fds->report, F_DUPFD_CLOEXEC, FREE_FD);
-    int network[CROSH_NET_FDS_MAX];
-    int last = CONTROL_FD;
-    bool has_network = true;
-
-    for (size_t i = 0; i < fds->network->fd_count; i++)
-        network[i] = fcntl(fds->network->fd[i], F_DUPFD_CLOEXEC, FREE_FD);
-    for (size_t i = 0; i < fds->network->fd_count; i++) {
-        last = NETWORK_FD + (int)i;
-        has_network = has_network && network[i] >= 0 && dup2(network[i], last) >= 0;
-    }
-
-    reset_signals();
-    (void)umask(077);
-    if (has_network && null_fd >= 0 && control >= 0 && log >= 0 && chdir("/") == 0 &&
-        dup2(null_fd, 0) >= 0 && dup2(log, 1) >= 0 && dup2(log, 2) >= 0 &&
-        dup2(control, CONTROL_FD) >= 0) {
-        /* Ours all close on exec; this is for those of other modules that forgot to. */
-        (void)syscall(SYS_close_range, last + 1, ~0U, CLOSE_RANGE_CLOEXEC);
-        (void)execv(argv[0], argv);
-    }
-    send_report(report, REPORT_FAILURE, errno);
-    _exit(127);
-}
-
-/*
- * The process between: makes the session and the launcher, which becomes an
- * orphan. It stays until the shell has a descriptor of the launcher: up to then
- * the launcher's id, were it to end at once, is not anybody else's.
- */
-static _Noreturn void become_parent(char *const *argv, const struct launch_fds *fds)
-{
-    pid_t pid;
-    char byte;
-
-    (void)setsid();
-    pid = fork();
-    if (pid == 0)
-        become_launcher(argv, fds);
-    send_report(fds->report, pid < 0 ? REPORT_FAILURE : REPORT_PID, pid < 0 ? errno : pid);
-    (void)!read(fds->go, &byte, 1);
-    _exit(0);
-}
-
-/* Hears the reports to their end. 0 with *pidfd, or a negative errno. */
-static int hear_reports(int report_fd, int *go_fd, int *pidfd)
-{
-    struct report report;
-    int failure = 0;
-
-    for (;;) {
-        ssize_t n = read(report_fd, &report, sizeof(report));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n != (ssize_t)sizeof(report))
-            break;
-        if (report.kind == REPORT_PID) {
-            *pidfd = (int)syscall(SYS_pidfd_open, report.value, 0);
-            if (*pidfd < 0)
-                failure = errno;
-        } else {
-            failure = report.value;
-        }
-        /* Both know all now; the launcher's end of the pipe closes when it has begun. */
-        if (*go_fd >= 0)
-            (void)close(*go_fd);
-        *go_fd = -1;
-    }
-    return failure != 0 ? -failure : *pidfd >= 0 ? 0 : -ECHILD;
-}
-
-static int fork_launcher(char *const *argv, int control_fd, int log_fd,
-                         const struct vm_network *network, int *pidfd, struct crosh_error *err)
-{
-    cleanup_close int report_read = -1;
-    cleanup_close int report_write = -1;
-    cleanup_close int go_read = -1;
-    cleanup_close int go_write = -1;
-    int fds[2];
-    pid_t between;
-    int rc;
-
-    if (pipe2(fds, O_CLOEXEC) < 0)
-        return crosh_error_errno(err, "pipe");
-    report_read = fds[0];
-    report_write = fds[1];
-    if (pipe2(fds, O_CLOEXEC) < 0)
-        return crosh_error_errno(err, "pipe");
-    go_read = fds[0];
-    go_write = fds[1];
-    between = fork();
-    if (between < 0)
-        return crosh_error_errno(err, "cannot fork");
-    if (between == 0) {
-        const struct launch_fds inherited = {.control = control_fd,
-                                             .log = log_fd,
-                                             .network = network,
-                                             .report = report_write,
-                                             .go = go_read};
-
-        (void)close(go_write);
-        become_parent(argv, &inherited);
-    }
-    (void)close(move_fd(report_write));
-    *pidfd = -1;
-    rc = hear_reports(report_read, &go_write, pidfd);
-    while (waitpid(between, NULL, 0) < 0 && errno == EINTR)
-        ;
-    if (rc < 0)
-        crosh_error_set(err, -EIO, "cannot run %s: %s", argv[0], strerror(-rc));
-    return rc < 0 ? crosh_error_hint(err, "install crosh again") : 0;
 }
 
 static int open_log(const char *name, struct crosh_error *err)
@@ -334,6 +160,49 @@ static int open_log(const char *name, struct crosh_error *err)
     return fd >= 0 ? fd : crosh_error_errno(err, "cannot open the launcher's log");
 }
 
+/* The sockets of the shares, before anybody dials them. */
+static int listen_shares(const char *runtime, const struct crosh_vm_config *config,
+                         int fds[CROSH_VM_MAX_SHARES], struct crosh_error *err)
+{
+    for (size_t i = 0; i < config->share_count; i++) {
+        fds[i] = share_listen(runtime, config->shares[i].name, err);
+        if (fds[i] < 0)
+            return fds[i];
+    }
+    return 0;
+}
+
+static int serve_shares(const char *runtime, const struct crosh_vm_config *config,
+                        const int fds[CROSH_VM_MAX_SHARES], int vm_pidfd, int log_fd,
+                        struct crosh_error *err)
+{
+    for (size_t i = 0; i < config->share_count; i++) {
+        int rc = share_serve(runtime, &config->shares[i], fds[i], vm_pidfd, log_fd, err);
+
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* Sockets of shares; -1: none. */
+struct share_fds {
+    int fd[CROSH_VM_MAX_SHARES];
+};
+
+#define SHARE_FDS_NONE                                                                             \
+    {                                                                                              \
+        .fd = { -1, -1, -1, -1 }                                                                   \
+    }
+_Static_assert(CROSH_VM_MAX_SHARES == 4, "as many as SHARE_FDS_NONE has");
+
+static void close_share_fds(struct share_fds *fds)
+{
+    for (size_t i = 0; i < CROSH_VM_MAX_SHARES; i++)
+        if (fds->fd[i] >= 0)
+            (void)close(fds->fd[i]);
+}
+
 int launch_spawn(struct launch *launch, const char *name, const struct crosh_vm_config *config,
                  const struct image_files *files, const struct launch_how *how,
                  struct crosh_error *err)
@@ -341,9 +210,11 @@ int launch_spawn(struct launch *launch, const char *name, const struct crosh_vm_
     cleanup_free char *runtime = crosh_vm_runtime_dir(name, err);
     cleanup_free char *data = crosh_vm_dir(name);
     cleanup(argv_fini) struct argv argv = {0};
+    cleanup(close_share_fds) struct share_fds shares = SHARE_FDS_NONE;
     cleanup_close int log_fd = -1;
     cleanup_close int ours = -1;
     cleanup_close int theirs = -1;
+    int given[SPAWN_MAX_FDS];
     int fds[2];
     int rc;
 
@@ -356,15 +227,22 @@ int launch_spawn(struct launch *launch, const char *name, const struct crosh_vm_
     log_fd = open_log(name, err);
     if (log_fd < 0)
         return log_fd;
+    rc = listen_shares(runtime, config, shares.fd, err);
+    if (rc < 0)
+        return rc;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
         return crosh_error_errno(err, "socketpair");
     ours = fds[0];
     theirs = fds[1];
-    rc = fork_launcher(argv.words, theirs, log_fd, how->network, &launch->pidfd, err);
+    given[0] = theirs;
+    for (size_t i = 0; i < how->network->fd_count; i++)
+        given[1 + i] = how->network->fd[i];
+    rc = spawn_orphan(argv.words, given, 1 + how->network->fd_count, log_fd, &launch->pidfd, err);
     if (rc < 0)
         return rc;
     launch->control = crosh_priv_control_adopt(move_fd(ours), err);
-    if (launch->control == NULL) {
+    if (launch->control == NULL ||
+        serve_shares(runtime, config, shares.fd, launch->pidfd, log_fd, err) < 0) {
         launch_kill(launch);
         launch_fini(launch);
         return err->code;

@@ -39,6 +39,8 @@ modules_vmc_libvmc_la_SOURCES = \
 	modules/vmc/options.c modules/vmc/options.h \
 	modules/vmc/pause.c \
 	modules/vmc/progress.c modules/vmc/progress.h \
+	modules/vmc/share.c modules/vmc/share.h \
+	modules/vmc/spawn.c modules/vmc/spawn.h \
 	modules/vmc/startup.c modules/vmc/startup.h \
 	modules/vmc/stats.c \
 	modules/vmc/stop.c \

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
+#include "modules/vmc/share.h"
 #include "modules/vmc/text.h"
 
 /* Guest memory is mapped in huge pages of this size. */
@@ -105,7 +106,52 @@ static int apply_disk(const char *text, struct crosh_vm_config *config, struct c
     absolute = check_file(path, "disk", read_only ? O_RDONLY : O_RDWR, err);
     if (absolute == NULL)
         return err->code;
+    /* One that the VM has already is not attached twice. */
+    for (size_t i = 0; i < config->disk_count; i++)
+        if (strcmp(config->disks[i].path, absolute) == 0) {
+            config->disks[i].read_only = read_only;
+            return 0;
+        }
     return crosh_priv_vm_config_add_disk(config, absolute, read_only, err);
+}
+
+/* Longest name of a port (VIRTIO_CONSOLE_NAME_MAX of the launcher). */
+#define PORT_NAME_MAX 31
+
+static int apply_port(const char *name, struct crosh_vm_config *config, struct crosh_error *err)
+{
+    if (!crosh_priv_vm_config_is_name(name, PORT_NAME_MAX))
+        return crosh_error_set(err, CROSH_EUSAGE,
+                               "--port takes a name of up to %d letters, digits, '.', '_' and '-', "
+                               "not '%s'",
+                               PORT_NAME_MAX, name);
+    return crosh_priv_vm_config_add_port(config, name, err);
+}
+
+static int apply_share(const char *text, struct crosh_vm_config *config, struct crosh_error *err)
+{
+    return share_add(text, config, NULL, err);
+}
+
+static int apply_kernel_param(const char *text, struct crosh_vm_config *config,
+                              struct crosh_error *err)
+{
+    return crosh_priv_vm_config_add_kernel_param(config, text, err);
+}
+
+typedef int apply_fn(const char *text, struct crosh_vm_config *config, struct crosh_error *err);
+
+/* Each value of an option that may be given several times. */
+static int apply_all(const struct crosh_args *args, const char *option, apply_fn *apply,
+                     struct crosh_vm_config *config, struct crosh_error *err)
+{
+    for (const char *const *list = crosh_args_all(args, option); *list != NULL; list++) {
+        int rc = apply(*list, config, err);
+
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
 }
 
 static int check_kernel_params(const struct crosh_vm_config *config, struct crosh_error *err)
@@ -155,7 +201,6 @@ const char *const options_yes_no[] = {"yes", "no", NULL};
 int options_apply(const struct crosh_args *args, struct crosh_vm_config *config,
                   struct crosh_error *err)
 {
-    const char *const *list;
     int rc;
 
     if (crosh_args_has(args, "forward-ports"))
@@ -182,13 +227,14 @@ int options_apply(const struct crosh_args *args, struct crosh_vm_config *config,
         (rc = apply_file(args, "initrd", &config->initrd, err)) < 0 ||
         (rc = apply_modules(args, config, err)) < 0)
         return rc;
-    for (list = crosh_args_all(args, "kernel-param"); *list != NULL; list++) {
-        rc = crosh_priv_vm_config_add_kernel_param(config, *list, err);
-        if (rc < 0)
-            return rc;
-    }
-    rc = check_kernel_params(config, err);
-    for (list = crosh_args_all(args, "extra-disk"); rc == 0 && *list != NULL; list++)
-        rc = apply_disk(*list, config, err);
+    config->shared_memory |= crosh_args_has(args, "shared-memory");
+    config->huge_pages |= crosh_args_has(args, "hugepages");
+    if ((rc = apply_all(args, "kernel-param", apply_kernel_param, config, err)) < 0 ||
+        (rc = check_kernel_params(config, err)) < 0 ||
+        (rc = apply_all(args, "extra-disk", apply_disk, config, err)) < 0 ||
+        (rc = apply_all(args, "disk", apply_disk, config, err)) < 0 ||
+        (rc = apply_all(args, "port", apply_port, config, err)) < 0 ||
+        (rc = apply_all(args, "share", apply_share, config, err)) < 0)
+        return rc;
     return rc;
 }

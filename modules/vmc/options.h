@@ -40,7 +40,19 @@
      .summary = "nat; isolated from other VMs; none; or auto, nat where it can be (auto)"},        \
     {.name = "no-network", .type = CROSH_TYPE_FLAG, .summary = "the same as --network none"},      \
     {.name = "extra-disk", .flags = CROSH_PARAM_REPEATED, .type = CROSH_TYPE_PATH,                 \
-     .value_name = "FILE[,ro]", .summary = "attach a raw disk image, \",ro\": read-only"}
+     .value_name = "FILE[,ro]", .summary = "attach a raw disk image, \",ro\": read-only"},         \
+    {.name = "disk", .flags = CROSH_PARAM_REPEATED, .type = CROSH_TYPE_PATH,                       \
+     .value_name = "FILE[,ro]", .summary = "the same"},                                            \
+    {.name = "share", .flags = CROSH_PARAM_REPEATED, .type = CROSH_TYPE_PATH,                      \
+     .value_name = "DIR[:NAME][:ro]",                                                              \
+     .summary = "share a directory, which is /mnt/shared/NAME in the VM"},                         \
+    {.name = "shared-memory", .type = CROSH_TYPE_FLAG,                                             \
+     .summary = "be ready for \"vmc share\" while it runs (boots a bit later)"},                   \
+    {.name = "port", .flags = CROSH_PARAM_REPEATED, .type = CROSH_TYPE_STRING,                     \
+     .value_name = "PORT",                                                                         \
+     .summary = "a stream to /dev/virtio-ports/PORT in the VM, see \"vmc console\""},              \
+    {.name = "hugepages", .type = CROSH_TYPE_FLAG,                                                 \
+     .summary = "memory from the huge pages that the host has reserved"}
 /* clang-format on */
 
 extern const char *const options_yes_no[];

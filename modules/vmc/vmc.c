@@ -108,6 +108,21 @@ static const struct crosh_param running_json_params[] = {
     {.name = NULL},
 };
 
+static const struct crosh_param share_params[] = {
+    {.name = "json", .type = CROSH_TYPE_FLAG, .summary = "Print the list as JSON, for programs"},
+    VM_PARAM(crosh_complete_vm),
+    {.name = "path", .flags = CROSH_PARAM_ARGUMENT, .type = CROSH_TYPE_PATH,
+     .value_name = "DIR[:NAME][:ro]", .summary = "The directory; without it, list those shared"},
+    {.name = NULL},
+};
+
+static const struct crosh_param unshare_params[] = {
+    VM_PARAM(crosh_complete_vm),
+    {.name = "path", .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED, .type = CROSH_TYPE_PATH,
+     .value_name = "NAME|DIR", .summary = "The shared directory, by its name or its path"},
+    {.name = NULL},
+};
+
 static const struct crosh_param button_params[] = {
     VM_PARAM(crosh_complete_vm_running),
     {.name = NULL},
@@ -313,6 +328,35 @@ static const struct crosh_command events_command = {
     .run = vmc_events,
 };
 
+static const struct crosh_command share_command = {
+    CROSH_COMMAND_HEADER,
+    .name = "share",
+    .summary = "Share a directory with a VM, or list those shared",
+    .help = "The directory is /mnt/shared/NAME in the VM, now if it runs, and at each of its "
+            "starts, until \"vmc unshare\". NAME is the directory's own unless it is given. With "
+            "\":ro\" the VM can only read it.\n\n"
+            "virtiofsd serves it, in namespaces of its own and with this user's rights: files that "
+            "root makes in the VM are this user's. A VM on KVM can have one added while it runs if "
+            "it was started with --shared-memory or with a share; else it has it from its next "
+            "start on.",
+    .examples = "vmc share termina ~/src\t/mnt/shared/src in the VM\n"
+                "vmc share termina /data:media:ro\tread-only, at /mnt/shared/media\n"
+                "vmc share termina\twhat is shared\n",
+    .params = share_params,
+    .run = vmc_share,
+};
+
+static const struct crosh_command unshare_command = {
+    CROSH_COMMAND_HEADER,
+    .name = "unshare",
+    .summary = "End the sharing of a directory",
+    .help = "The VM must not use it. One that it was started with stays until it is stopped.",
+    .examples = "vmc unshare termina src\tby its name\n"
+                "vmc unshare termina ~/src\tby its path\n",
+    .params = unshare_params,
+    .run = vmc_unshare,
+};
+
 static const struct crosh_command button_command = {
     CROSH_COMMAND_HEADER,
     .name = "button",
@@ -324,11 +368,17 @@ static const struct crosh_command button_command = {
 /* clang-format on */
 
 static const struct crosh_command *const subcommands[] = {
-    &start_command,    &stop_command,          &list_command,      &status_command,
-    &crash_command,    &security_command,      &logs_command,      &console_command,
-    &pause_command,    &resume_command,        &stats_command,     &events_command,
-    &balloon_command,  &button_command,        &create_command,    &destroy_command,
-    &vmc_disk_command, &vmc_container_command, &vmc_image_command, NULL,
+    &start_command,     &stop_command,
+    &list_command,      &status_command,
+    &crash_command,     &security_command,
+    &logs_command,      &console_command,
+    &pause_command,     &resume_command,
+    &stats_command,     &events_command,
+    &balloon_command,   &button_command,
+    &create_command,    &destroy_command,
+    &share_command,     &unshare_command,
+    &vmc_disk_command,  &vmc_container_command,
+    &vmc_image_command, NULL,
 };
 
 static const struct crosh_command vmc_command = {

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""What a VM is given while it runs."""
+"""What a VM is given at its start and while it runs: disks, directories, ports."""
 
+import hashlib
 import json
+import os
+import signal
+from pathlib import Path
 
-from harness import Home, case, contains, equal, images, main, wait_for
+from harness import Home, Skip, case, contains, equal, images, main, wait_for
 
 BOOT = 180
 SECOND = 64 << 20
@@ -13,12 +17,29 @@ home = None
 def set_up():
     global home
     home = Home(images())
-    equal(run("vmc start --no-shell --memory 256M one").stdout, "")
+    options = "--shared-memory"
+    if has_virtiofsd():
+        directory("work", "notes", "of the host\n")
+        directory("fixed", "stone", "carved\n")
+        options = f"--share {home.path}/work --share {home.path}/fixed:rock:ro"
+    equal(run(f"vmc start --no-shell --memory 256M {options} one").stdout, "")
 
 
 def tear_down():
     if home is not None:
         home.close()
+
+
+def has_virtiofsd():
+    return any(Path(path).exists() for path in ("/usr/libexec/virtiofsd", "/usr/lib/virtiofsd",
+                                                "/usr/lib/qemu/virtiofsd"))
+
+
+def directory(name, file_name, text):
+    path = home.path / name
+    path.mkdir()
+    (path / file_name).write_text(text)
+    return path
 
 
 def run(command, status=0):
@@ -85,6 +106,84 @@ def what_cannot_be_attached_is_refused_and_nothing_stays():
     contains(run("vmc disk detach one taken", 3).stderr, "the VM has no disk taken")
 
 
+def shares():
+    return {share["name"]: share for share in json.loads(run("vmc share --json one").stdout)}
+
+
+@case
+def directories_of_the_start_are_there_at_once():
+    if not has_virtiofsd():
+        raise Skip("there is no virtiofsd (Debian: qemu-system-common)")
+    equal(guest("cat /mnt/shared/work/notes"), "of the host")
+    guest("head -c 3000000 /dev/urandom >/mnt/shared/work/made && sync")
+    equal(guest("sha256sum </mnt/shared/work/made").split()[0],
+          hashlib.sha256((home.path / "work" / "made").read_bytes()).hexdigest())
+    equal(shares()["work"], {"name": "work", "path": f"{home.path}/work", "read_only": False,
+                             "mounted": True})
+
+
+@case
+def what_is_shared_read_only_cannot_be_written_whatever_the_guest_does():
+    if not has_virtiofsd():
+        raise Skip("there is no virtiofsd (Debian: qemu-system-common)")
+    equal(guest("cat /mnt/shared/rock/stone"), "carved")
+    equal(shares()["rock"]["read_only"], True)
+    contains(guest("echo x 2>&1 >/mnt/shared/rock/stone || true"), "Read-only file system")
+    contains(guest("mkdir -p /other && mount -t virtiofs rock /other && mount -o remount,rw /other;"
+                   "echo x 2>&1 >/other/stone; rm -f /other/stone 2>&1; umount /other"),
+             "Read-only file system")
+    equal((home.path / "fixed" / "stone").read_text(), "carved\n")
+
+
+@case
+def a_directory_comes_is_used_and_goes():
+    if not has_virtiofsd():
+        raise Skip("there is no virtiofsd (Debian: qemu-system-common)")
+    path = directory("late", "word", "came\n")
+    for turn in range(2):
+        run(f"vmc share one {path}:later")
+        equal(guest("cat /mnt/shared/later/word"), "came")
+        guest("echo turn $1 >/mnt/shared/later/turn", str(turn))
+        equal((path / "turn").read_text(), f"turn {turn}\n")
+        equal(shares()["later"]["mounted"], True)
+        done = home.run("-c", f"vmc share one {path}:later")
+        equal(done.returncode != 0, True)
+        contains(done.stderr, "has a shared directory later already")
+        equal(run(f"vmc unshare one {path if turn else 'later'}").stderr, "")
+        equal(guest("ls /mnt/shared").split(), ["rock", "work"])
+        equal(sorted(shares()), ["rock", "work"])
+    equal((home.runtime / "crosh" / "one" / "fs.sock_later").exists(), False)
+    contains(run("vmc unshare one later", 3).stderr, "has no shared directory later")
+
+
+@case
+def a_directory_in_use_stays():
+    if not has_virtiofsd():
+        raise Skip("there is no virtiofsd (Debian: qemu-system-common)")
+    run(f"vmc share one {home.path}/late")
+    guest("cd /mnt/shared/late && (sleep 600 </dev/null >/dev/null 2>&1 & echo $! >/user)")
+    done = run("vmc unshare one late", 4)
+    contains(done.stderr, "could not leave the shared directory late")
+    contains(done.stderr, "uses /mnt/shared/late")
+    equal(guest("cat /mnt/shared/late/word"), "came")
+    equal(shares()["late"]["mounted"], True)
+    guest("kill $(cat /user)")
+    run("vmc unshare one late")
+    # One to be there after the reboot.
+    run(f"vmc share one {home.path}/late:lasting")
+
+
+@case
+def what_cannot_be_shared_is_refused():
+    for options, reason in ((f"{home.path}/nothing", "nothing"),
+                            (f"{home.path}/fixed/stone", "is not a directory"),
+                            (f"{home.path}/fixed:a/b", "fixed:a/b"),
+                            (f"'{home.path}/fixed:so?'", "unlike 'so?'")):
+        done = home.run("-c", f"vmc share one {options}")
+        equal(done.returncode != 0, True, options)
+        contains(done.stderr, reason)
+
+
 @case
 def an_attached_disk_stays_over_a_reboot():
     path = file("lasting.img")
@@ -97,11 +196,63 @@ def an_attached_disk_stays_over_a_reboot():
     equal(guest("head -c 7 /dev/vda"), "lasting")
     equal(guest("cat /sys/block/vda/ro"), "1")
     contains(run("vmc disk detach one lasting", 4).stderr, "since its start")
+    if has_virtiofsd():
+        equal(guest("cat /mnt/shared/lasting/word /mnt/shared/work/notes"), "came\nof the host")
+        contains(run("vmc unshare one work").stderr, "until it is stopped")
+
+
+def helpers():
+    """The processes that serve this home's directories, by id, without those that are dead."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            program = Path(os.readlink(path / "exe")).name
+            if str(home.path) in (path / "cmdline").read_text() and \
+               program in ("crosh-share", "virtiofsd"):
+                found[path.name] = program
+        except (OSError, ValueError):
+            pass
+    return found
 
 
 @case
-def the_vm_stops():
+def the_vm_stops_and_takes_its_helpers_along():
+    if has_virtiofsd():
+        equal(len(helpers()) >= 6, True, "a keeper and a daemon for each directory")
     run("vmc stop one")
+    wait_for(lambda: helpers() == {}, 60, "the end of those who serve directories")
+
+
+@case
+def so_does_one_that_is_killed():
+    if not has_virtiofsd():
+        raise Skip("there is no virtiofsd (Debian: qemu-system-common)")
+    home.run("-c", "vmc stop one", timeout=BOOT)
+    run("vmc start --no-shell one")
+    equal(guest("ls /mnt/shared").split(), ["lasting", "rock"])
+    equal(len(helpers()) >= 4, True)
+    os.kill(int((home.runtime / "crosh" / "one" / "pid").read_text()), signal.SIGKILL)
+    wait_for(lambda: helpers() == {}, 60, "the end of those who serve directories")
+
+
+@case
+def a_daemon_that_died_is_replaced():
+    if not has_virtiofsd():
+        raise Skip("there is no virtiofsd (Debian: qemu-system-common)")
+    home.run("-c", "vmc stop one", timeout=BOOT)
+    run("vmc start --no-shell one")
+    before = helpers()
+    for pid, program in before.items():
+        if program == "virtiofsd":
+            try:
+                os.kill(int(pid), signal.SIGKILL)
+            except ProcessLookupError:
+                pass # it went with another one
+    wait_for(lambda: sum(program == "virtiofsd" and pid not in before
+                         for pid, program in helpers().items()) >= 2, 60, "other daemons")
+    # Its guest may hang on files that nobody serves.
+    run("vmc stop --force one")
+    wait_for(lambda: helpers() == {}, 60, "the end of those who serve directories")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 /* Tests the launcher's end of the guest link against a peer that the guest controls. */
 #include "tests/unit/cmocka-prelude.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -14,11 +15,13 @@ struct fixture {
     struct event_loop *loop;
     struct guest_link *link;
     int guest; /* the guest's end */
-    int hellos, endings, losses;
+    int hellos, endings, losses, shares;
     Guest__Ending__Kind kind;
     uint64_t read_at;
     int failure;
     char version[32];
+    char tag[40];
+    int error;
 };
 
 static void on_hello(void *opaque, const Guest__Hello *hello)
@@ -36,6 +39,16 @@ static void on_ending(void *opaque, Guest__Ending__Kind kind)
 
     f->endings++;
     f->kind = kind;
+    event_loop_quit(f->loop);
+}
+
+static void on_share(void *opaque, const Guest__ShareReply *reply)
+{
+    struct fixture *f = opaque;
+
+    f->shares++;
+    (void)snprintf(f->tag, sizeof(f->tag), "%s", reply->tag);
+    f->error = reply->error;
     event_loop_quit(f->loop);
 }
 
@@ -84,6 +97,7 @@ static int set_up(void **state)
 {
     static const struct guest_link_ops ops = {.hello = on_hello,
                                               .ending = on_ending,
+                                              .share = on_share,
                                               .lost = on_lost,
                                               .agent_read = on_agent_read,
                                               .upgrade_failed = on_upgrade_failed};
@@ -182,6 +196,56 @@ static void a_resumed_guest_is_told_the_time_and_a_restored_one_gets_a_seed(void
     assert_memory_not_equal(first->resumed->seed.data, second->resumed->seed.data, 64);
     guest__to_guest__free_unpacked(first, NULL);
     guest__to_guest__free_unpacked(second, NULL);
+}
+
+static void send_share_reply(struct fixture *f, const char *tag, int error)
+{
+    Guest__ToHost message = GUEST__TO_HOST__INIT;
+    Guest__ShareReply reply = GUEST__SHARE_REPLY__INIT;
+
+    reply.tag = (char *)(uintptr_t)tag;
+    reply.error = error;
+    message.msg_case = GUEST__TO_HOST__MSG_SHARE;
+    message.share = &reply;
+    assert_int_equal(frame_send(f->guest, &message.base), 0);
+}
+
+static void shares_are_asked_for_and_answered(void **state)
+{
+    struct fixture *f = *state;
+    Guest__ToGuest *message;
+
+    assert_false(guest_link_mount(f->link, "src", true)); /* nobody has said hello */
+    assert_false(guest_link_unmount(f->link, "src"));
+    send_hello(f, 1);
+    run(f);
+    assert_true(guest_link_mount(f->link, "src", true));
+    message = receive(f);
+    assert_int_equal(message->msg_case, GUEST__TO_GUEST__MSG_MOUNT_SHARE);
+    assert_string_equal(message->mount_share->tag, "src");
+    assert_true(message->mount_share->read_only);
+    guest__to_guest__free_unpacked(message, NULL);
+    send_share_reply(f, "src", 22);
+    run(f);
+    assert_int_equal(f->shares, 1);
+    assert_string_equal(f->tag, "src");
+    assert_int_equal(f->error, 22);
+    assert_true(guest_link_unmount(f->link, "other"));
+    message = receive(f);
+    assert_int_equal(message->msg_case, GUEST__TO_GUEST__MSG_UNMOUNT_SHARE);
+    assert_string_equal(message->unmount_share->tag, "other");
+    guest__to_guest__free_unpacked(message, NULL);
+}
+
+static void a_share_before_hello_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    char byte;
+
+    send_share_reply(f, "src", 0);
+    run(f);
+    assert_int_equal(f->shares, 0);
+    assert_int_equal(recv(f->guest, &byte, 1, MSG_DONTWAIT), 0); /* hung up on */
 }
 
 static void an_ending_before_hello_is_refused(void **state)
@@ -321,6 +385,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(another_agent_is_offered_and_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_time_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nothing_is_told_before_hello, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(shares_are_asked_for_and_answered, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_share_before_hello_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_ending_before_hello_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_unknown_protocol_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_second_stream_cannot_push_the_first_aside, set_up,

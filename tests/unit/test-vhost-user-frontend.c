@@ -694,7 +694,13 @@ static void test_share_options(void **state)
         {"tag=,socket=/run/fs.sock", "--fs: tag needs a value"},
         {"tag=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa,socket=x",
          "--fs: the value of tag is too long"},
-        {"tag=a,socket=b,ro", "--fs has no 'ro': it takes tag and socket"},
+        {"tag=a,socket=b,mount,ro", NULL},
+        {"tag=a,socket=b,rw", "--fs has no 'rw': it takes tag, socket, mount and ro"},
+        {"tag=a b,socket=x", NULL},
+        {"tag=a b,socket=x,mount",
+         "--fs: the tag of what is mounted has letters, digits, '.', '_' and '-' only, not 'a b'"},
+        {"tag=../b,socket=x,mount",
+         "--fs: the tag of what is mounted has letters, digits, '.', '_' and '-' only, not '../b'"},
     };
     struct fs_share share;
 

@@ -62,10 +62,30 @@ static void a_configuration_comes_back(void **state)
     crosh_priv_vm_config_add_kernel_param(&config, "a=\"b c\"", NULL);
     crosh_priv_vm_config_add_disk(&config, "/x", false, NULL);
     crosh_priv_vm_config_add_disk(&config, "/y,z", true, NULL);
+    crosh_priv_vm_config_add_share(&config, "/home/me/s r c", "src", false, NULL);
+    crosh_priv_vm_config_add_share(&config, "/data", "gone", false, NULL);
+    crosh_priv_vm_config_add_share(&config, "/data", "data", true, NULL);
+    assert_int_equal(crosh_priv_vm_config_add_share(&config, "/other", "data", true, NULL),
+                     -EEXIST);
+    assert_true(crosh_priv_vm_config_remove_share(&config, "gone"));
+    assert_false(crosh_priv_vm_config_remove_share(&config, "gone"));
+    crosh_priv_vm_config_add_port(&config, "one", NULL);
+    crosh_priv_vm_config_add_port(&config, "one", NULL);
+    config.huge_pages = config.shared_memory = true;
     assert_int_equal(crosh_priv_vm_create("a", &config, &err), 0);
     crosh_priv_vm_config_fini(&config);
 
     assert_int_equal(crosh_priv_vm_config_load("a", &config, &err), 0);
+    assert_int_equal(config.share_count, 2);
+    assert_string_equal(config.shares[0].path, "/home/me/s r c");
+    assert_string_equal(config.shares[0].name, "src");
+    assert_false(config.shares[0].read_only);
+    assert_string_equal(config.shares[1].name, "data");
+    assert_true(config.shares[1].read_only);
+    assert_string_equal(config.ports[0], "one");
+    assert_null(config.ports[1]);
+    assert_true(config.huge_pages);
+    assert_true(config.shared_memory);
     assert_int_equal(config.cpus, 3);
     assert_int_equal(config.memory_bytes, UINT64_C(768) << 20);
     assert_null(config.image);
@@ -119,6 +139,15 @@ static void damage_is_named(void **state)
         {"{\"forward_ports\": \"no\"}", "\"forward_ports\""},
         {"{\"kernel_params\": \"x\"}", "\"kernel_params\""},
         {"{\"kernel_params\": [1]}", "\"kernel_params\"[0]"},
+        {"{\"ports\": 3}", "\"ports\""},
+        {"{\"ports\": [\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\"]}", "\"ports\" has too many"},
+        {"{\"huge_pages\": 1}", "\"huge_pages\""},
+        {"{\"shares\": 3}", "\"shares\""},
+        {"{\"shares\": [{\"path\": \"/x\"}]}", "\"shares\"[0]"},
+        {"{\"shares\": [{\"path\": \"x\", \"name\": \"a\"}]}", "\"shares\"[0]"},
+        {"{\"shares\": [{\"path\": \"/x\", \"name\": \"../a\"}]}", "\"shares\"[0]"},
+        {"{\"shares\": [{\"path\": \"/x\", \"name\": \"a\"}, {\"path\": \"/y\", \"name\": \"a\"}]}",
+         "two of a name"},
         {"{\"disks\": {}}", "\"disks\""},
         {"{\"disks\": [\"/x\"]}", "\"disks\"[0]"},
         {"{\"disks\": [{}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}]}",
