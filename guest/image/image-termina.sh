@@ -16,32 +16,6 @@ termina_root_modules="btrfs fuse virtiofs bridge br_netfilter veth tun vhost_vso
 termina_packages="lxd lxd-client lxcfs btrfs-progs apparmor kmod mount iproute2 nftables
     ca-certificates dnsmasq-base procps iputils-ping less"
 
-# Sets $sources to the lines of a sources.list from which the image is made.
-find_sources() {
-    default_suite=bookworm default_mirror=http://deb.debian.org/debian
-    if [ -z "$mirror" ] && command -v apt-get >/dev/null 2>&1; then
-        # What apt knows of Debian's own, and no other vendor's.
-        # shellcheck disable=SC2016 # apt's own variables
-        apt-get indextargets --format '$(ORIGIN) $(COMPONENT) $(ARCHITECTURE) $(CODENAME) $(REPO_URI)' \
-            'Created-By: Packages' 2>/dev/null |
-            sed -n "s/^Debian main $arch \([^ ]*\) \([^ ]*\)\$/\1 \2/p" | sort -u >"$work/sources"
-        if [ -z "$suite" ]; then
-            suite=$(sed -n 's/^\([a-z]*\) .*/\1/p' "$work/sources" | head -n 1)
-            # Later releases have no LXD.
-            case $(apt-cache policy "lxd$foreign" 2>/dev/null) in
-            *"Candidate: (none)"* | '') suite=$default_suite ;;
-            esac
-        fi
-        sources=$(sed -n "s,^\($suite[-a-z]*\) \(.*\)\$,deb \2 \1 main,p" "$work/sources" |
-            grep -v backports || true)
-    fi
-    suite=${suite:-$default_suite}
-    case ${sources:-} in
-    *" $suite main"*) ;;
-    *) sources="deb ${mirror:-$default_mirror} $suite main" ;;
-    esac
-}
-
 # Puts the modules named and what they need into DIR/lib/modules. root_modules DIR MODULE...
 root_modules() {
     to=$1
@@ -75,70 +49,30 @@ add_root_files() {
     root_modules "$1/usr" $needed_modules $useful_modules $termina_boot_modules $termina_root_modules
 }
 
-# run_mmdebstrap: the root as a tar archive, $work/root.tar, and its packages, $work/packages.
-run_mmdebstrap() {
+# The root as a tar archive, $work/root.tar, and its packages, $work/packages.
+make_root() {
     tar -C "$work/root" --sort=name --owner=0 --group=0 --numeric-owner \
         --mtime="@$SOURCE_DATE_EPOCH" -cf "$work/ours.tar" .
     cp "$parts/termina/finish" "$work/finish"
-    packages=$(printf '%s' "$termina_packages" | tr -s ' \n' ,)
-    set -- --variant=essential --format=tar --architectures="$arch" --include="$packages" \
-        --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"'
-    # The way out is this system's.
-    for variable in http https; do
-        proxy=$(apt-config dump --format '%v' "Acquire::$variable::Proxy" 2>/dev/null || true)
-        [ -z "$proxy" ] || set -- "$@" --aptopt="Acquire::$variable::Proxy \"$proxy\""
-    done
     for path in '/usr/share/man/*' '/usr/share/locale/*' '/usr/share/info/*' '/usr/share/doc/*' \
         '/usr/share/lintian/*' /usr/bin/lxd-user; do
         set -- "$@" --dpkgopt="path-exclude=$path"
     done
-    set -- "$@" --dpkgopt='path-include=/usr/share/doc/*/copyright' \
-        --customize-hook="tar-in $work/ours.tar /" \
-        --customize-hook="upload $work/finish /tmp/finish" \
-        --customize-hook='chroot "$1" sh /tmp/finish' \
-        --customize-hook="download /usr/share/crosh/packages $work/packages"
-    status=0
-    printf '%s\n' "$sources" | mmdebstrap "$@" "$suite" "$work/root.tar" - >"$work/mmdebstrap.log" 2>&1 &
-    child=$!
-    # Whoever waits is told how far it is.
-    shown=
-    while kill -0 "$child" 2>/dev/null; do
-        case $(grep '^I: ' "$work/mmdebstrap.log" 2>/dev/null | tail -n 1) in
-        *apt-get\ update* | '') now=lists ;;
-        *downloading*) now=download ;;
-        *extracting*) now=unpack ;;
-        *installing*) now=install ;;
-        *) now=$shown ;;
-        esac
-        [ "$now" = "$shown" ] || stage "$now" "root: $now"
-        shown=$now
-        sleep 0.2
-    done
-    wait "$child" || status=$?
-    if [ "$status" -ne 0 ]; then
-        die "mmdebstrap failed: $(grep -e '^E: ' "$work/mmdebstrap.log" | head -n 1 | cut -c 4-)" \
-            "The last lines of what it said: $(tail -n 3 "$work/mmdebstrap.log" | tr '\n' ' ')"
-    fi
+    # shellcheck disable=SC2086 # a list of words
+    run_mmdebstrap essential "$(words $termina_packages)" "$@" \
+        --dpkgopt='path-include=/usr/share/doc/*/copyright'
 }
 
 build_root() {
-    need mmdebstrap mmdebstrap
-    need mksquashfs squashfs-tools
     find_sources
-    [ -n "$stages" ] || say "packages of Debian $suite from $(printf '%s\n' "$sources" | awk '{print $2}' | sort -u | paste -s -d ' ')"
     # The kernel's own date, so that the same packages give the same bytes.
     SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(stat -c %Y "$kernel")}
     export SOURCE_DATE_EPOCH
     mkdir "$work/root"
     add_root_files "$work/root"
-    run_mmdebstrap
+    make_root
     stage pack "packing the root"
-    # zstd 9: a tenth of 15's time for 7 % more bytes.
-    mksquashfs - "$new/root.squashfs" -tar -comp zstd -Xcompression-level 9 -b 128K -no-progress -quiet \
-        -root-mode 755 -root-uid 0 -root-gid 0 <"$work/root.tar" >"$work/mksquashfs.log" 2>&1 ||
-        die "the root cannot be packed: $(grep -v '^Empty' "$work/mksquashfs.log" | head -n 1)" \
-            "It needs some 600 MB free in $parent"
-    rm -f "$work/root.tar"
+    pack_root root.squashfs
 }
 
 # The part of the initramfs that is the kernel's: modules and what to load.

@@ -7,9 +7,19 @@ dist_pkglibexec_SCRIPTS = guest/image/crosh-mkimage
 imagepartsdir = $(pkglibexecdir)/image
 dist_imageparts_DATA = \
 	guest/image/image-common.sh \
+	guest/image/image-debian.sh \
 	guest/image/image-kernel.sh \
 	guest/image/image-micro.sh \
+	guest/image/image-penguin.sh \
 	guest/image/image-termina.sh
+penguinpartsdir = $(pkglibexecdir)/image/penguin
+dist_penguinparts_DATA = \
+	guest/image/penguin/eth0.network \
+	guest/image/penguin/finish \
+	guest/image/penguin/host-keys.conf \
+	guest/image/penguin/hostname.tpl \
+	guest/image/penguin/hosts.tpl \
+	guest/image/penguin/metadata.yaml
 terminapartsdir = $(pkglibexecdir)/image/termina
 dist_terminaparts_DATA = \
 	guest/image/termina/data \

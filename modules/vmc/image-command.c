@@ -18,7 +18,7 @@
 #include "modules/vmc/text.h"
 #include "modules/vmc/vmc.h"
 
-static const char *const buildable[] = {"termina", "micro", NULL};
+static const char *const buildable[] = {"termina", "penguin", "micro", NULL};
 
 static int build(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
 {
@@ -299,8 +299,9 @@ static const struct crosh_command build_command = {
     CROSH_COMMAND_HEADER,
     .name = "build",
     .summary = "Build an image on this machine",
-    .help = "termina is a small Debian with LXD, for containers; micro is a kernel with busybox, and "
-            "is built by itself when it is needed. Packages come from the mirror that this system "
+    .help = "termina is a small Debian with LXD, for containers; penguin is the Debian that containers "
+            "are made from by default; micro is a kernel with busybox. The last two are built by "
+            "themselves when they are needed. Packages come from the mirror that this system "
             "uses; root is not needed where users may have namespaces. VMs take a newer image "
             "when they start the next time, and keep their data.\n\n"
             "Ctrl-C ends the building, and leaves an image that was there before as it is.",

@@ -2,21 +2,19 @@
 /* Images for containers: sent to a VM's LXD as two files, and the default one, built here. */
 #include <errno.h>
 #include <fcntl.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
 #include "lib/base/sha256.h"
 #include "lib/vm/dirs.h"
+#include "modules/vmc/builder.h"
 #include "modules/vmc/container/container.h"
 
-#define BUILDER      CROSH_LIBEXECDIR "/crosh-mkcontainer"
 #define DEFAULT_NAME "penguin"
 #define CHUNK_SIZE   (256u * 1024u)
 
@@ -111,32 +109,19 @@ int container_image_upload(struct container_work *work, int rootfs, int metadata
     return container_wait(work, "image", reply.operation, NULL, err);
 }
 
-/* Runs the builder, which shows what it does by itself. */
-static int build(struct crosh_context *ctx, const char *directory, struct crosh_error *err)
+/* Builds the image on this host, if it is not there or what it is made of has changed. */
+static int build(struct container_work *work, const char *directory, struct crosh_error *err)
 {
-    const char *argv[] = {BUILDER, "--if-needed", "--output", directory, NULL};
-    posix_spawn_file_actions_t actions;
-    int status = 0;
-    pid_t pid;
-    int r;
+    const char *const argv[] = {BUILDER,    DEFAULT_NAME, "--stages", "--if-needed",
+                                "--output", directory,    NULL};
+    struct builder_words words = {0};
+    int r = builder_run(work->ctx, &work->progress, argv, &words, err);
 
-    (void)fflush(crosh_stderr(ctx));
-    if (posix_spawn_file_actions_init(&actions) != 0)
-        return crosh_error_set(err, -ENOMEM, "out of memory");
-    (void)posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    (void)posix_spawn_file_actions_adddup2(&actions, crosh_stderr_fd(ctx), STDOUT_FILENO);
-    (void)posix_spawn_file_actions_adddup2(&actions, crosh_stderr_fd(ctx), STDERR_FILENO);
-    r = posix_spawn(&pid, BUILDER, &actions, NULL, (char *const *)argv, environ);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    if (r != 0)
-        return crosh_error_set(err, -r, "cannot run %s: %s", BUILDER, strerror(r));
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        continue;
-    if (crosh_is_interrupted(ctx))
-        return crosh_error_set(err, -EINTR, "interrupted");
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        return crosh_error_set(err, -EIO, "the default image could not be built");
-    return 0;
+    if (r > 0) {
+        progress_fail(&work->progress);
+        return builder_failed(&words, err);
+    }
+    return r;
 }
 
 static int open_file(const char *directory, const char *name, struct crosh_error *err)
@@ -167,7 +152,7 @@ int container_image_default(struct container_work *work, struct container_image 
     }
     r = crosh_priv_make_dirs(images, err);
     if (r == 0)
-        r = build(work->ctx, directory, err);
+        r = build(work, directory, err);
     if (r == 0)
         r = rootfs = open_file(directory, "rootfs.squashfs", err);
     if (r >= 0)
