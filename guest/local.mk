@@ -13,6 +13,7 @@ agent_sources = \
 	guest/agent/guest-link.c guest/agent/guest-link.h \
 	guest/agent/handover.c guest/agent/handover.h \
 	guest/agent/kernel-params.c guest/agent/kernel-params.h \
+	guest/agent/inside.c guest/agent/inside.h \
 	guest/agent/log.c guest/agent/log.h \
 	guest/agent/lxd.c guest/agent/lxd.h \
 	guest/agent/main.c \

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ifaddrs.h>
 #include <inttypes.h>
 #include <linux/inet_diag.h>
@@ -11,6 +12,7 @@
 #include <linux/sock_diag.h>
 #include <net/if.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -189,4 +191,18 @@ int ports_list(struct listener_port ports[LISTENERS_MAX])
             ports[kept++] = ports[i];
     }
     return (int)drop_bridged(ports, kept);
+}
+
+int ports_list_in(int network, struct listener_port ports[LISTENERS_MAX])
+{
+    cleanup_close int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    int r;
+
+    if (own < 0 || setns(network, CLONE_NEWNET) < 0)
+        return -errno;
+    r = ports_list(ports);
+    /* Whoever cannot come back must not go on elsewhere. */
+    if (setns(own, CLONE_NEWNET) < 0)
+        _exit(1);
+    return r;
 }

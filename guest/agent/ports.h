@@ -20,4 +20,7 @@ struct listener_port {
  */
 int ports_list(struct listener_port ports[LISTENERS_MAX]);
 
+/* The same of another network namespace, by a descriptor of it; this process has one thread. */
+int ports_list_in(int network, struct listener_port ports[LISTENERS_MAX]);
+
 #endif

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "guest/agent/address.h"
+#include "guest/agent/inside.h"
 #include "guest/agent/log.h"
 #include "guest/agent/places.h"
 #include "guest/agent/ports.h"
@@ -30,12 +31,12 @@
 #include "lib/base/deadline.h"
 #include "lib/relay/pair.h"
 #include "lib/wire/frame.h"
-#include "lib/wire/ports.h"
 #include "lib/wire/streams.pb-c.h"
 
 #define REQUEST_MAX        4096u
 #define REQUEST_TIMEOUT_MS 15000
 #define CONNECT_TIMEOUT_MS 30000
+#define INSIDE_TIMEOUT_MS  70000 /* LXD is asked as well */
 /* How long one who has connected waits for the host, and how many do at once. */
 #define PENDING_TIMEOUT_MS 30000
 #define PENDING_MAX        128u
@@ -44,7 +45,14 @@
 #define LOOKUP_MAX   4096u
 #define EVENTS_LIMIT 65536u
 
-enum kind { REQUEST, LOOKUP, CONNECT, RELAY, LISTEN, WATCH, ENDING };
+/* INSIDE: a process of ours is in a container, and will hand a socket over. */
+enum kind { REQUEST, INSIDE, LOOKUP, CONNECT, RELAY, LISTEN, WATCH, ENDING };
+
+/* Whether the stream waits for something of the guest before it is answered. */
+static bool is_waiting(enum kind kind)
+{
+    return kind == INSIDE || kind == LOOKUP || kind == CONNECT;
+}
 
 struct stream {
     enum kind kind;
@@ -52,10 +60,13 @@ struct stream {
     int64_t deadline;
     struct frame_reader reader;
     struct byte_queue queue; /* towards the host */
-    int far;                 /* LOOKUP, CONNECT, LISTEN: a pipe or socket of the guest */
-    unsigned int port;       /* LOOKUP */
-    struct byte_queue text;  /* LOOKUP: what has come */
-    struct place place;      /* CONNECT */
+    /* INSIDE, LOOKUP, CONNECT, LISTEN: a pipe or socket of the guest. WATCH: a container's network.
+     */
+    int far;
+    bool is_watch;          /* INSIDE */
+    unsigned int port;      /* LOOKUP */
+    struct byte_queue text; /* LOOKUP: what has come */
+    struct place place;     /* CONNECT */
     size_t attempt;
     char *path;                                /* LISTEN: to be removed at its end */
     struct listener_port ports[LISTENERS_MAX]; /* WATCH: what was told last */
@@ -236,6 +247,15 @@ static void begin_connect(struct stream *stream, const Streams__Connect *request
         refuse(stream, err);
 }
 
+/* The far socket listens at that place, which is given away. */
+static void listening(struct stream *stream, Streams__Place *at)
+{
+    stream->kind = LISTEN;
+    stream->deadline = DEADLINE_NEVER;
+    answer(stream, 0, "", at);
+    streams__place__free_unpacked(at, NULL);
+}
+
 static void begin_listen(struct stream *stream, const Streams__Listen *request,
                          const struct user *user, struct crosh_error *err)
 {
@@ -246,12 +266,9 @@ static void begin_listen(struct stream *stream, const Streams__Listen *request,
         refuse(stream, err);
         return;
     }
-    stream->kind = LISTEN;
-    stream->deadline = DEADLINE_NEVER;
     if (at->where_case == STREAMS__PLACE__WHERE_PATH)
         stream->path = strdup((const char *)at->path.data);
-    answer(stream, 0, "", at);
-    streams__place__free_unpacked(at, NULL);
+    listening(stream, at);
 }
 
 static void begin_accept(struct service *service, struct stream *stream, uint64_t id,
@@ -281,7 +298,7 @@ static void tell_ports(struct stream *stream, bool is_first)
     int count;
 
     memset(ports, 0, sizeof(ports));
-    count = ports_list(ports);
+    count = stream->far >= 0 ? ports_list_in(stream->far, ports) : ports_list(ports);
     stream->deadline = deadline_in(WATCH_MS);
     if (count < 0 || byte_queue_size(&stream->queue) > 0 ||
         (!is_first && count == stream->port_count &&
@@ -302,6 +319,35 @@ static void tell_ports(struct stream *stream, bool is_first)
     flush(stream);
     memcpy(stream->ports, ports, sizeof(ports));
     stream->port_count = count;
+}
+
+static void begin_watch(struct stream *stream)
+{
+    stream->kind = WATCH;
+    answer(stream, 0, "", NULL);
+    tell_ports(stream, true);
+}
+
+/* The process in the container has done what it could. */
+static void finish_inside(struct stream *stream)
+{
+    struct crosh_error err = {0};
+    Streams__Place *at;
+    int fd = inside_take(stream->far, &at, &err);
+
+    (void)close(move_fd(stream->far));
+    if (fd < 0) {
+        refuse(stream, &err);
+    } else if (stream->is_watch) {
+        stream->far = fd;
+        begin_watch(stream);
+    } else if (at == NULL) {
+        begin_relay(stream, fd);
+    } else {
+        /* A path there is not ours to remove: it would be looked for in the VM. */
+        stream->far = fd;
+        listening(stream, at);
+    }
 }
 
 /* Does something as the user, on whose sockets alone it shall have an effect. */
@@ -336,8 +382,19 @@ static void begin(struct service *service, struct stream *stream, const Streams_
     if (request->version != 1)
         r = crosh_error_set(&err, -EPROTONOSUPPORT, "version %u of the protocol is not known",
                             request->version);
-    if (r == 0 && *request->target != '\0' && strcmp(request->target, VSH_TARGET_VM) != 0)
-        r = crosh_error_set(&err, -ENOENT, "no such container '%s'", request->target);
+    /* Who has connected waits here, whatever place that was at. */
+    if (r == 0 && request->op_case == STREAMS__REQUEST__OP_ACCEPT) {
+        begin_accept(service, stream, request->accept->id, &err);
+        return;
+    }
+    if (r == 0 && inside_is_wanted(request)) {
+        stream->far = r = inside_begin(request, &err);
+        stream->kind = INSIDE;
+        stream->is_watch = request->op_case == STREAMS__REQUEST__OP_WATCH;
+        stream->deadline = deadline_in(INSIDE_TIMEOUT_MS);
+        if (r >= 0)
+            return;
+    }
     if (r == 0)
         r = user_lookup(&user, request->user, USERS_PASSWD_FILE, USERS_GROUP_FILE, &err);
     if (r == 0)
@@ -352,12 +409,8 @@ static void begin(struct service *service, struct stream *stream, const Streams_
             request->listen->at->where_case == STREAMS__PLACE__WHERE_NAME)
             become_root_again();
         begin_listen(stream, request->listen, &user, &err);
-    } else if (request->op_case == STREAMS__REQUEST__OP_ACCEPT) {
-        begin_accept(service, stream, request->accept->id, &err);
     } else if (request->op_case == STREAMS__REQUEST__OP_WATCH) {
-        stream->kind = WATCH;
-        answer(stream, 0, "", NULL);
-        tell_ports(stream, true);
+        begin_watch(stream);
     } else {
         (void)crosh_error_set(&err, -ENOSYS, "an unknown request");
         refuse(stream, &err);
@@ -439,10 +492,12 @@ static size_t prepare(const struct service *service, const struct stream *stream
     if (byte_queue_size(&stream->queue) > 0)
         polls[0].events |= POLLOUT;
     /* While it waits for another, the host's data stays where it is. */
-    if (stream->kind == LOOKUP || stream->kind == CONNECT)
+    if (is_waiting(stream->kind))
         polls[0].events = POLLRDHUP;
     polls[1] =
         (struct pollfd){.fd = stream->far, .events = stream->kind == CONNECT ? POLLOUT : POLLIN};
+    if (stream->kind == WATCH)
+        polls[1].fd = -1;
     if (stream->kind == LISTEN &&
         (byte_queue_size(&stream->queue) > EVENTS_LIMIT || service->pending_count == PENDING_MAX))
         polls[1].fd = -1;
@@ -457,9 +512,11 @@ static void handle(struct service *service, struct stream *stream, const struct 
     }
     if ((polls[0].revents & POLLOUT) != 0)
         flush(stream);
-    if (stream->kind == LOOKUP || stream->kind == CONNECT) {
+    if (is_waiting(stream->kind)) {
         if ((polls[0].revents & ~POLLOUT) != 0)
             stream->is_over = true;
+        else if (polls[1].revents != 0 && stream->kind == INSIDE)
+            finish_inside(stream);
         else if (polls[1].revents != 0 && stream->kind == LOOKUP)
             read_lookup(stream);
         else if (polls[1].revents != 0)
@@ -482,7 +539,7 @@ static void expire(struct stream *stream)
 
     if (stream->kind == WATCH) {
         tell_ports(stream, false);
-    } else if (stream->kind == LOOKUP || stream->kind == CONNECT) {
+    } else if (is_waiting(stream->kind)) {
         (void)crosh_error_set(&err, -ETIMEDOUT, "cannot connect: %s", strerror(ETIMEDOUT));
         refuse(stream, &err);
     } else {

@@ -248,6 +248,16 @@ int target_terminals(const struct target *target, struct crosh_error *err)
     return (int)fd;
 }
 
+int target_network(const struct target *target, struct crosh_error *err)
+{
+    char path[64];
+    int fd;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)target->init);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd >= 0 ? fd : crosh_error_errno(err, "cannot look at the container's network");
+}
+
 pid_t target_pid(const struct target *target, pid_t pid)
 {
     char text[8192];

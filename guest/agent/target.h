@@ -45,6 +45,9 @@ int target_enter(const struct target *target, struct crosh_error *err);
 /* The directory of terminals of the target, to be given to pty_open(); -1 for our own. */
 int target_terminals(const struct target *target, struct crosh_error *err);
 
+/* A descriptor of the container's network namespace, or negative. */
+int target_network(const struct target *target, struct crosh_error *err);
+
 /* The process's number as the target's own processes see it. */
 pid_t target_pid(const struct target *target, pid_t pid);
 

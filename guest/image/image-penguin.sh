@@ -12,7 +12,7 @@ penguin_packages="systemd systemd-sysv systemd-resolved libpam-systemd dbus
 release_date() {
     newest=0
     printf '%s\n' "$sources" | while read -r _ url name _; do
-        /usr/lib/apt/apt-helper download-file "$url/dists/$name/Release" "$work/Release" \
+        /usr/lib/apt/apt-helper download-file "${url%/}/dists/$name/Release" "$work/Release" \
             >/dev/null 2>&1 || continue
         date=$(date -d "$(sed -n 's/^Date: //p' "$work/Release")" +%s)
         [ "$date" -le "$newest" ] || newest=$date

@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import re
+import socket
 import stat
 import subprocess
 import time
@@ -199,6 +200,41 @@ def files():
     equal(crosh("vsh", "alpha", "c1", "--", "stat", "-c", "%U", "/home/jdoe/copied"), "jdoe\n")
     crosh("vsh", "cp", "alpha/c1:/home/jdoe/copied", str(home.path / "back"))
     equal((home.path / "back").read_text(), "what is in it\n")
+
+
+@case
+def streams():
+    """Streams to ports and sockets of a container, and from them."""
+    server = subprocess.Popen([CROSH, "--", "vsh", "alpha", "c1", "--", "nc", "-l", "-p", "7070",
+                               "-e", "/bin/cat"], env=home.env)
+    listening = "grep -q :1B9E /proc/net/tcp /proc/net/tcp6"
+    wait_for(lambda: home.run("--", "vsh", "alpha", "c1", "--", "sh", "-c", listening)
+             .returncode == 0, 60, "the container's server")
+    done = home.run("--", "vsh", "proxy", "alpha/c1", "7070", data="there and back\n")
+    equal((done.returncode, done.stdout), (0, "there and back\n"), done.stderr)
+    server.wait(60)
+    # Nobody listens there in the container, though somebody does in the VM.
+    refused("vsh", "proxy", "alpha/c1", "7070", status=1, text="cannot connect: Connection refused")
+    refused("vsh", "proxy", "alpha/none", "7070", status=1, text="no such container 'none'")
+    # The other way: what listens in the container leads to a socket of the host.
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(home.path / "host.sock"))
+        listener.listen()
+        listener.settimeout(60)
+        forward = subprocess.Popen([CROSH, "--", "vsh", "forward", "-R",
+                                    f"7171:{home.path}/host.sock", "alpha", "c1"],
+                                   env=home.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        listening = "grep -q :1C03 /proc/net/tcp /proc/net/tcp6"
+        wait_for(lambda: home.run("--", "vsh", "alpha", "c1", "--", "sh", "-c", listening)
+                 .returncode == 0, 60, "the forwarding")
+        client = subprocess.Popen([CROSH, "--", "vsh", "alpha", "c1", "--", "nc", "127.0.0.1",
+                                   "7171"], env=home.env, stdout=subprocess.PIPE)
+        stream, _ = listener.accept()
+        stream.sendall(b"from the host\n")
+        stream.close()
+        equal(client.communicate(timeout=60)[0], b"from the host\n")
+        forward.terminate()
+        forward.communicate(timeout=60)
 
 
 @case
