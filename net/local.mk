@@ -3,6 +3,7 @@
 noinst_LTLIBRARIES += net/libkeeper.la
 net_libkeeper_la_SOURCES = \
 	kvm/event-loop.c kvm/event-loop.h \
+	net/dns.c net/dns.h \
 	net/dns-message.c net/dns-message.h \
 	net/filter.c net/filter.h \
 	net/keeper.c net/keeper.h \

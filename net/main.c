@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
+#include "net/dns.h"
 #include "net/keeper.h"
 #include "net/links.h"
 #include "net/server.h"
@@ -31,6 +32,7 @@ struct program {
     struct event_loop *loop;
     struct keeper keeper;
     struct server *server;
+    struct dns *dns;
     int links, signals;
     struct event_source *linger;
 };
@@ -41,6 +43,16 @@ static int report(int fd, const struct crosh_error *err)
         dprintf(fd, "%d\n%s\n%s\n", err->code, err->message, err->hint);
     fprintf(stderr, "crosh-net: %s\n", err->message);
     return 1;
+}
+
+static void on_change(void *opaque, struct keeper_vm *vm, bool is_there)
+{
+    struct program *program = opaque;
+
+    if (is_there)
+        dns_add(program->dns, vm);
+    else
+        dns_remove(program->dns, vm);
 }
 
 static void on_linger(void *opaque)
@@ -96,6 +108,11 @@ static int begin(struct program *program, enum place_kind kind, const char *dire
     code = keeper_init(&program->keeper, program->loop, kind, directory, err);
     if (code < 0)
         return code;
+    program->dns = dns_new(&program->keeper);
+    if (program->dns == NULL)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    program->keeper.on_change = on_change;
+    program->keeper.opaque = program;
     program->signals = watch_signals();
     program->links = links_watch(err);
     if (program->links < 0)
@@ -130,6 +147,7 @@ static int run(enum place_kind kind, const char *directory, int ready)
     server_free(program.server);
     if (program.keeper.sock != NULL)
         keeper_fini(&program.keeper);
+    dns_free(program.dns);
     event_loop_free(program.loop);
     return code < 0 ? report(ready, &err) : 0;
 }

@@ -30,9 +30,7 @@
 #define MTU_USUAL  1500u
 #define MTU_MIN    1280u
 
-static void notice(struct place *place, const char *fmt, ...) CROSH_PRINTF(2, 3);
-
-static void notice(struct place *place, const char *fmt, ...)
+void place_notice(struct place *place, const char *fmt, ...)
 {
     va_list ap;
 
@@ -198,11 +196,12 @@ static void start_uplink(struct place *place)
         if (child > 0 && await_uplink(place, child) == 0)
             place->uplink = programs[i][0];
         else
-            notice(place, "%s did not connect the VMs' network with the host's (see keeper.log)",
-                   programs[i][0]);
+            place_notice(place,
+                         "%s did not connect the VMs' network with the host's (see keeper.log)",
+                         programs[i][0]);
     }
     if (!was_found)
-        notice(place, "there is no way out for VMs: install slirp4netns (or passt)");
+        place_notice(place, "there is no way out for VMs: install slirp4netns (or passt)");
     place->mtu = UPLINK_MTU;
 }
 
@@ -281,8 +280,8 @@ static void turn_forwarding6_on(struct place *place, const struct links_uplink *
     if (read_sysctl("ipv6/conf/all/forwarding") != '0')
         return;
     if (uplink->is_ipv6_advertised)
-        notice(place, "IPv6 of VMs ends at this host, whose own route comes by router "
-                      "advertisements: see net doctor");
+        place_notice(place, "IPv6 of VMs ends at this host, whose own route comes by router "
+                            "advertisements: see net doctor");
     else
         (void)place_sysctl("ipv6/conf/all/forwarding", "1");
 }
@@ -303,7 +302,7 @@ static int enter_host(struct place *place, struct crosh_error *err)
     place->uplink = uplink.name[0] != '\0' ? "host" : NULL;
     place->mtu = uplink.mtu >= MTU_MIN && uplink.mtu <= UPLINK_MTU ? uplink.mtu : MTU_USUAL;
     if (place->uplink == NULL)
-        notice(place, "the host has no default route");
+        place_notice(place, "the host has no default route");
     turn_forwarding6_on(place, &uplink);
     return turn_forwarding_on(place, err);
 }

@@ -29,6 +29,9 @@ struct place {
  */
 int place_enter(struct place *place, enum place_kind kind, struct crosh_error *err);
 
+/* Notes what is not as it should be, for people to read; those that are too many are lost. */
+void place_notice(struct place *place, const char *fmt, ...) CROSH_PRINTF(2, 3);
+
 /* Takes back what was changed. */
 void place_leave(struct place *place);
 

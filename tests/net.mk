@@ -5,9 +5,13 @@ TESTS += $(net_tests)
 EXTRA_DIST += $(net_tests) tests/net/world.py
 
 if HAVE_CMOCKA
-keeper_unit_tests = tests/unit/test-net-plan tests/unit/test-net-publish
+keeper_unit_tests = tests/unit/test-dns-message tests/unit/test-net-plan \
+	tests/unit/test-net-publish
 check_PROGRAMS += tests/unit/test-ping $(keeper_unit_tests)
 TESTS += tests/unit/test-ping $(keeper_unit_tests)
+tests_unit_test_dns_message_SOURCES = tests/unit/test-dns-message.c
+tests_unit_test_dns_message_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_dns_message_LDADD = net/libkeeper.la lib/libbase.la $(CMOCKA_LIBS)
 tests_unit_test_net_plan_SOURCES = tests/unit/test-net-plan.c
 tests_unit_test_net_plan_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_net_plan_LDADD = net/libkeeper.la lib/libbase.la $(CMOCKA_LIBS)
@@ -20,7 +24,13 @@ tests_unit_test_ping_LDADD = modules/net/libnet.la $(CMOCKA_LIBS)
 endif
 
 if ENABLE_FUZZING
-noinst_PROGRAMS += tests/fuzz/fuzz-icmp
+noinst_PROGRAMS += tests/fuzz/fuzz-icmp tests/fuzz/fuzz-dns tests/fuzz/fuzz-publish
+tests_fuzz_fuzz_dns_SOURCES = tests/fuzz/fuzz-dns.c net/dns-message.c
+tests_fuzz_fuzz_dns_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_publish_SOURCES = tests/fuzz/fuzz-publish.c guest/agent/log.c \
+	guest/agent/network.c lib/net/publish.c
+tests_fuzz_fuzz_publish_LDADD = lib/libbase.la
+tests_fuzz_fuzz_publish_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_icmp_SOURCES = tests/fuzz/fuzz-icmp.c
 tests_fuzz_fuzz_icmp_LDADD = modules/net/libnet.la
 tests_fuzz_fuzz_icmp_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer

@@ -10,6 +10,7 @@
 #include <crosh/vm.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/net/client.h"
 #include "modules/net/ping.h"
 
 enum {
@@ -94,16 +95,17 @@ static void keep(void *text)
 
 /* Resolves one more target; a second name of the same address is left out. seen is a tree
    (tsearch(3)) of the addresses so far. */
-static int add_target(struct ping_target *targets, size_t *count, void **seen, const char *name,
-                      int family, struct crosh_error *err)
+static int add_target(const Net__Listing *vms, struct ping_target *targets, size_t *count,
+                      void **seen, const char *name, int family, struct crosh_error *err)
 {
     struct ping_target *target = &targets[*count];
     const void *found;
-    int code = net_resolve(name, family, &target->address, err);
+    int code = net_resolve(vms, name, family, &target->address, err);
 
     if (code < 0)
         return code;
     target->name = name;
+    target->is_inside = net_is_inside(vms, &target->address);
     (void)net_address_text(&target->address, target->text, sizeof(target->text));
     found = tsearch(target->text, seen, compare_texts);
     if (found == NULL)
@@ -123,6 +125,7 @@ static int run_ping(struct crosh_context *ctx, const struct crosh_args *args,
     char **guests = NULL;
     void *seen = NULL;
     cleanup_free struct ping_target *targets = NULL;
+    Net__Response *response = NULL;
     struct ping_options options;
     int code = read_options(args, &options, err);
 
@@ -143,12 +146,14 @@ static int run_ping(struct crosh_context *ctx, const struct crosh_args *args,
         while (names[wanted] != NULL)
             wanted++;
     }
+    response = crosh_priv_net_list(NULL);
     targets = calloc(wanted + 1, sizeof(*targets));
     code = targets != NULL ? 0 : crosh_error_set(err, -ENOMEM, "out of memory");
     for (size_t i = 0; i < wanted && code == 0; i++) {
         struct crosh_error why = {0};
 
-        if (add_target(targets, &count, &seen, names[i], family, &why) == 0)
+        if (add_target(response != NULL ? response->listing : NULL, targets, &count, &seen,
+                       names[i], family, &why) == 0)
             continue;
         if (!options.is_sweep)
             code = unknown_target(ctx, &why);
@@ -160,6 +165,7 @@ static int run_ping(struct crosh_context *ctx, const struct crosh_args *args,
         code = ping_run(ctx, &options, targets, count, err);
     if (code == 0 && (failed > 0 || count == 0))
         code = 1;
+    crosh_priv_net_response_free(response);
     tdestroy(seen, keep);
     crosh_strv_free(guests);
     return code;
@@ -203,7 +209,7 @@ static const struct crosh_param params[] = {
     {.name = "json", .type = CROSH_TYPE_FLAG, .summary = "Print JSON at the end, for programs"},
     {.name = "target", .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REPEATED,
      .type = CROSH_TYPE_STRING, .value_name = "TARGET",
-     .summary = "An address, a VM, a host name, or gw", .complete = complete_target},
+     .summary = "An address, a VM, a container (penguin, penguin.termina), a host name, or gw", .complete = complete_target},
     {.name = NULL},
 };
 /* clang-format on */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/net/client.h"
 
 static int set_int(int fd, int level, int option, int value)
 {
@@ -61,7 +62,7 @@ static int use_interface(const struct ping_socket *sock, const char *interface,
             return crosh_error_errno(err, "-I %s", interface);
         return 0;
     }
-    if (net_resolve(interface, sock->is_ipv6 ? AF_INET6 : AF_INET, &own, NULL) < 0)
+    if (net_resolve(NULL, interface, sock->is_ipv6 ? AF_INET6 : AF_INET, &own, NULL) < 0)
         return crosh_error_set(err, -ENODEV, "-I %s: neither a link nor an address of this host",
                                interface);
     if (bind(sock->fd, &own.any, net_address_size(&own)) < 0)
@@ -69,7 +70,7 @@ static int use_interface(const struct ping_socket *sock, const char *interface,
     return 0;
 }
 
-int ping_socket_open(struct ping_socket *sock, bool is_ipv6,
+int ping_socket_open(struct ping_socket *sock, bool is_ipv6, bool is_inside,
                      const struct ping_socket_options *options, struct crosh_error *err)
 {
     int family = is_ipv6 ? AF_INET6 : AF_INET;
@@ -77,7 +78,10 @@ int ping_socket_open(struct ping_socket *sock, bool is_ipv6,
     int flags = SOCK_CLOEXEC | SOCK_NONBLOCK;
 
     *sock = (struct ping_socket){.is_ipv6 = is_ipv6};
-    sock->fd = socket(family, SOCK_DGRAM | flags, protocol);
+    sock->fd = is_inside ? crosh_priv_net_ping_socket(is_ipv6, &sock->is_raw, err)
+                         : socket(family, SOCK_DGRAM | flags, protocol);
+    if (sock->fd < 0 && is_inside)
+        return sock->fd;
     if (sock->fd < 0 && (errno == EACCES || errno == EPERM)) {
         sock->is_raw = true;
         sock->fd = socket(family, SOCK_RAW | flags, protocol);

@@ -35,8 +35,9 @@ struct ping_message {
     union net_address error_target; /* whom the request was for */
 };
 
-/* 0, or negative with err filled: -EPERM with a hint where neither kind is allowed. */
-int ping_socket_open(struct ping_socket *sock, bool is_ipv6,
+/* is_inside: in the VMs' network, by their keeper. 0, or negative with err filled: -EPERM with a
+ * hint where neither kind is allowed. */
+int ping_socket_open(struct ping_socket *sock, bool is_ipv6, bool is_inside,
                      const struct ping_socket_options *options, struct crosh_error *err);
 void ping_socket_close(struct ping_socket *sock);
 

@@ -26,14 +26,16 @@
 /* Messages taken and requests sent in one turn, so that neither keeps the other from its turn. */
 #define TURN 256
 
+#define SOCKETS 4
+
 struct ping {
     struct crosh_context *ctx;
     const struct ping_options *options;
     struct ping_target *targets;
     struct ping_target **by_address; /* sorted */
     size_t count;
-    struct ping_socket sock[2]; /* IPv4, IPv6 */
-    int64_t start_ns, next_ns;  /* CLOCK_MONOTONIC */
+    struct ping_socket sock[SOCKETS]; /* IPv4, IPv6, and both in the VMs' network */
+    int64_t start_ns, next_ns;        /* CLOCK_MONOTONIC */
     int64_t last_sent_ns;
     uint64_t round; /* completed ones */
     size_t turn;    /* whose request is next in this round */
@@ -243,7 +245,7 @@ static size_t print_end(const struct ping *ping)
 
 static struct ping_socket *socket_for(struct ping *ping, const struct ping_target *target)
 {
-    return &ping->sock[target->address.any.sa_family == AF_INET6];
+    return &ping->sock[(target->address.any.sa_family == AF_INET6) + 2 * target->is_inside];
 }
 
 /* Sends the request that is due; false when the socket is full: later, then. */
@@ -377,9 +379,11 @@ static int64_t end_ns(const struct ping *ping)
 
 static void run(struct ping *ping)
 {
-    struct pollfd fds[3] = {{.fd = ping->sock[0].fd, .events = POLLIN},
-                            {.fd = ping->sock[1].fd, .events = POLLIN},
-                            {.fd = crosh_interrupt_fd(ping->ctx), .events = POLLIN}};
+    struct pollfd fds[SOCKETS + 1] = {{.fd = ping->sock[0].fd, .events = POLLIN},
+                                      {.fd = ping->sock[1].fd, .events = POLLIN},
+                                      {.fd = ping->sock[2].fd, .events = POLLIN},
+                                      {.fd = ping->sock[3].fd, .events = POLLIN},
+                                      {.fd = crosh_interrupt_fd(ping->ctx), .events = POLLIN}};
 
     ping->start_ns = ping->next_ns = clock_ns(CLOCK_MONOTONIC);
     while (!crosh_is_interrupted(ping->ctx)) {
@@ -399,9 +403,9 @@ static void run(struct ping *ping)
         if (until > 3600 * SECOND_NS)
             until = 3600 * SECOND_NS;
         sleep = (struct timespec){.tv_sec = until / SECOND_NS, .tv_nsec = until % SECOND_NS};
-        (void)ppoll(fds, 3, &sleep, NULL);
-        receive(ping, &ping->sock[0]);
-        receive(ping, &ping->sock[1]);
+        (void)ppoll(fds, SOCKETS + 1, &sleep, NULL);
+        for (int i = 0; i < SOCKETS; i++)
+            receive(ping, &ping->sock[i]);
     }
 }
 
@@ -413,7 +417,8 @@ static int open_sockets(struct ping *ping, struct crosh_error *err)
 
         if (sock->fd >= 0)
             continue;
-        code = ping_socket_open(sock, sock == &ping->sock[1], &ping->options->socket, err);
+        code = ping_socket_open(sock, (sock - ping->sock) % 2 == 1, ping->targets[i].is_inside,
+                                &ping->options->socket, err);
         if (code < 0)
             return code;
     }
@@ -431,7 +436,7 @@ int ping_run(struct crosh_context *ctx, const struct ping_options *options,
                         .targets = targets,
                         .by_address = by_address,
                         .count = count,
-                        .sock = {{.fd = -1}, {.fd = -1}}};
+                        .sock = {{.fd = -1}, {.fd = -1}, {.fd = -1}, {.fd = -1}}};
     int code;
 
     if (by_address == NULL || windows == NULL)
@@ -453,7 +458,7 @@ int ping_run(struct crosh_context *ctx, const struct ping_options *options,
         code = silent > 0 || (options->count != 0 && options->deadline_ns != 0 &&
                               targets[0].stats.received < options->count);
     }
-    ping_socket_close(&ping.sock[0]);
-    ping_socket_close(&ping.sock[1]);
+    for (int i = 0; i < SOCKETS; i++)
+        ping_socket_close(&ping.sock[i]);
     return code;
 }

@@ -14,6 +14,7 @@
 struct ping_target {
     const char *name; /* as the user gave it; not owned */
     union net_address address;
+    bool is_inside;  /* in the VMs' own network */
     char text[64];   /* the address in digits */
     bool is_settled; /* of a sweep: its line was printed */
     struct ping_stats stats;

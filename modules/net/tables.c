@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Shows the kernel's network tables, for people and as JSON. */
 
-/*
- * Each command fills rows of one shape: the columns that people see, by which the JSON
- * keys are named, too. A row's cells are text or numbers; what is missing is "-", or null.
- */
 #include "modules/net/tables.h"
 
 #include <errno.h>
@@ -20,122 +16,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "modules/net/listing.h"
 #include "modules/net/netlink.h"
-
-#define COLUMNS_MAX 12
-#define CELL_MAX    128
-
-struct listing {
-    const char *const *headers; /* NULL-terminated */
-    struct crosh_table *table;  /* for people, else NULL */
-    json_t *json;               /* for programs, else NULL */
-    json_t *row;
-    char cell[COLUMNS_MAX][CELL_MAX];
-    const char *cells[COLUMNS_MAX + 1];
-    unsigned int column;
-    bool failed;
-};
-
-static void listing_begin(struct listing *l, const struct crosh_args *args,
-                          const char *const *headers)
-{
-    *l = (struct listing){.headers = headers};
-    if (crosh_args_has(args, "json"))
-        l->json = json_array();
-    else
-        l->table = crosh_table_new(headers);
-    l->failed = l->json == NULL && l->table == NULL;
-}
-
-/* The JSON key of a header: in small letters, with _ for blanks. */
-static const char *key(const char *header, char *buf, size_t size)
-{
-    size_t i;
-
-    for (i = 0; header[i] != '\0' && i + 1 < size; i++)
-        buf[i] = header[i] == ' ' || header[i] == '-'   ? '_'
-                 : header[i] >= 'A' && header[i] <= 'Z' ? (char)(header[i] - 'A' + 'a')
-                                                        : header[i];
-    buf[i] = '\0';
-    return buf;
-}
-
-static void put(struct listing *l, const char *text, json_t *value)
-{
-    char name[32];
-    unsigned int column = l->column++;
-
-    if (column >= COLUMNS_MAX || l->headers[column] == NULL)
-        return;
-    if (l->json != NULL) {
-        if (l->row == NULL)
-            l->row = json_object();
-        if (json_object_set_new(l->row, key(l->headers[column], name, sizeof(name)), value) < 0)
-            l->failed = true;
-        return;
-    }
-    json_decref(value);
-    (void)snprintf(l->cell[column], CELL_MAX, "%s", text);
-    l->cells[column] = l->cell[column];
-}
-
-/* A text; NULL or empty: there is none. */
-static void put_text(struct listing *l, const char *text)
-{
-    bool has = text != NULL && *text != '\0';
-
-    put(l, has ? text : "-", l->json == NULL ? NULL : has ? json_string(text) : json_null());
-}
-
-static void put_number(struct listing *l, uint64_t number)
-{
-    char text[32];
-
-    (void)snprintf(text, sizeof(text), "%" PRIu64, number);
-    put(l, text, l->json == NULL ? NULL : json_integer((json_int_t)number));
-}
 
 static void put_address(struct listing *l, struct nl_addr *address)
 {
-    char text[CELL_MAX];
+    char text[LISTING_CELL_MAX];
 
-    put_text(l, address != NULL && nl_addr_get_len(address) > 0
-                    ? nl_addr2str(address, text, sizeof(text))
-                    : NULL);
+    listing_text(l, address != NULL && nl_addr_get_len(address) > 0
+                        ? nl_addr2str(address, text, sizeof(text))
+                        : NULL);
 }
 
 static void put_link(struct listing *l, struct nl_cache *links, int index)
 {
     char name[IFNAMSIZ];
 
-    put_text(l, index > 0 ? rtnl_link_i2name(links, index, name, sizeof(name)) : NULL);
-}
-
-static void row_end(struct listing *l)
-{
-    l->column = 0;
-    if (l->table != NULL)
-        crosh_table_row(l->table, l->cells);
-    else if (l->row != NULL && json_array_append_new(l->json, l->row) < 0)
-        l->failed = true;
-    l->row = NULL;
-}
-
-/* Shows the rows, or frees them when code says that something failed. */
-static int listing_end(struct listing *l, struct crosh_context *ctx, int code,
-                       struct crosh_error *err)
-{
-    if (code == 0 && l->failed)
-        code = crosh_error_set(err, -ENOMEM, "out of memory");
-    if (code == 0 && l->table != NULL) {
-        crosh_table_print(l->table, ctx);
-    } else if (code == 0) {
-        (void)json_dumpf(l->json, crosh_stdout(ctx), JSON_INDENT(2));
-        fputc('\n', crosh_stdout(ctx));
-    }
-    crosh_table_free(l->table);
-    json_decref(l->json);
-    return code;
+    listing_text(l, index > 0 ? rtnl_link_i2name(links, index, name, sizeof(name)) : NULL);
 }
 
 /* ---- The tables ---- */
@@ -181,14 +78,16 @@ static void link_row(struct listing *l, struct nl_object *object, struct nl_cach
     const char *kind = rtnl_link_get_type(link);
     char state[32];
 
-    put_text(l, rtnl_link_get_name(link));
-    put_text(l, (flags & IFF_UP) == 0 ? "down" : (flags & IFF_RUNNING) == 0 ? "no carrier" : "up");
-    put_text(l, kind != NULL ? kind : (flags & IFF_LOOPBACK) != 0 ? "loopback" : NULL);
-    put_number(l, rtnl_link_get_mtu(link));
+    listing_text(l, rtnl_link_get_name(link));
+    listing_text(l, (flags & IFF_UP) == 0        ? "down"
+                    : (flags & IFF_RUNNING) == 0 ? "no carrier"
+                                                 : "up");
+    listing_text(l, kind != NULL ? kind : (flags & IFF_LOOPBACK) != 0 ? "loopback" : NULL);
+    listing_number(l, rtnl_link_get_mtu(link));
     put_address(l, rtnl_link_get_addr(link));
     put_link(l, links, rtnl_link_get_master(link));
-    put_text(l, rtnl_link_operstate2str(rtnl_link_get_operstate(link), state, sizeof(state)));
-    row_end(l);
+    listing_text(l, rtnl_link_operstate2str(rtnl_link_get_operstate(link), state, sizeof(state)));
+    listing_row_end(l);
 }
 
 int net_run_links(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
@@ -207,10 +106,10 @@ static void stats_row(struct listing *l, struct nl_object *object, struct nl_cac
     struct rtnl_link *link = (struct rtnl_link *)object;
 
     (void)links;
-    put_text(l, rtnl_link_get_name(link));
+    listing_text(l, rtnl_link_get_name(link));
     for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
-        put_number(l, rtnl_link_get_stat(link, ids[i]));
-    row_end(l);
+        listing_number(l, rtnl_link_get_stat(link, ids[i]));
+    listing_row_end(l);
 }
 
 int net_run_stats(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
@@ -228,11 +127,11 @@ static void addr_row(struct listing *l, struct nl_object *object, struct nl_cach
     char text[64];
 
     put_link(l, links, rtnl_addr_get_ifindex(addr));
-    put_text(l, rtnl_addr_get_family(addr) == AF_INET6 ? "inet6" : "inet");
+    listing_text(l, rtnl_addr_get_family(addr) == AF_INET6 ? "inet6" : "inet");
     put_address(l, rtnl_addr_get_local(addr));
     put_address(l, rtnl_addr_get_peer(addr));
-    put_text(l, rtnl_scope2str(rtnl_addr_get_scope(addr), text, sizeof(text)));
-    row_end(l);
+    listing_text(l, rtnl_scope2str(rtnl_addr_get_scope(addr), text, sizeof(text)));
+    listing_row_end(l);
 }
 
 int net_run_addrs(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
@@ -261,16 +160,16 @@ static void route_row(struct listing *l, struct nl_object *object, struct nl_cac
         struct nl_addr *to = rtnl_route_get_dst(route);
 
         if (to == NULL || nl_addr_get_len(to) == 0)
-            put_text(l, "default");
+            listing_text(l, "default");
         else
             put_address(l, to);
         put_address(l, hop != NULL ? rtnl_route_nh_get_gateway(hop) : NULL);
         put_link(l, links, hop != NULL ? rtnl_route_nh_get_ifindex(hop) : 0);
         put_address(l, rtnl_route_get_pref_src(route));
-        put_number(l, rtnl_route_get_priority(route));
-        put_text(l, rtnl_route_table2str((int)rtnl_route_get_table(route), text, sizeof(text)));
-        put_text(l, rtnl_route_get_family(route) == AF_INET6 ? "inet6" : "inet");
-        row_end(l);
+        listing_number(l, rtnl_route_get_priority(route));
+        listing_text(l, rtnl_route_table2str((int)rtnl_route_get_table(route), text, sizeof(text)));
+        listing_text(l, rtnl_route_get_family(route) == AF_INET6 ? "inet6" : "inet");
+        listing_row_end(l);
     }
 }
 
@@ -293,8 +192,8 @@ static void neigh_row(struct listing *l, struct nl_object *object, struct nl_cac
     put_address(l, rtnl_neigh_get_dst(neigh));
     put_link(l, links, rtnl_neigh_get_ifindex(neigh));
     put_address(l, rtnl_neigh_get_lladdr(neigh));
-    put_text(l, rtnl_neigh_state2str(rtnl_neigh_get_state(neigh), text, sizeof(text)));
-    row_end(l);
+    listing_text(l, rtnl_neigh_state2str(rtnl_neigh_get_state(neigh), text, sizeof(text)));
+    listing_row_end(l);
 }
 
 int net_run_neigh(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)

@@ -4,11 +4,14 @@
 The VMs are real ones; the host and its internet are namespaces of this script (world.py).
 """
 
+import json
 import os
 import signal
+import socket
+import subprocess
 import sys
 
-from harness import Skip, case, contains, equal, main, wait_for
+from harness import CROSH, Skip, case, contains, equal, main, wait_for
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -120,6 +123,246 @@ def vms_reach_each_other_unless_isolated(user):
     user.guest("left", f"ip addr add {alone}/32 dev eth0")
     contains(user.guest("left", f"ping -q -c 2 -W 2 -I {alone} {gateway}"), " 0 packets received")
     user.stop("left", "right", "alone")
+    gone(user)
+
+
+def inside(user, source):
+    """Runs Python in the network that the VMs are in; what it prints."""
+    done = run(*user.inside(), sys.executable, "-c", source, check=False)
+    return done.stdout + done.stderr
+
+
+TCP_QUERY = """
+import socket, struct
+def ask(name, kind):
+    query = struct.pack(">HHHHHH", 7, 0x100, 1, 0, 0, 0)
+    for label in name.split("."):
+        query += bytes([len(label)]) + label.encode()
+    query += struct.pack(">BHH", 0, kind, 1)
+    with socket.create_connection(("{gateway}", 53), 60) as s:
+        s.sendall(struct.pack(">H", len(query)) + query)
+        size = struct.unpack(">H", s.recv(2, socket.MSG_WAITALL))[0]
+        answer = s.recv(size, socket.MSG_WAITALL)
+    return answer
+print(socket.inet_ntoa(ask("www.example", 1)[-4:]))
+print(socket.inet_ntoa(ask("alpha.linux.test", 1)[-4:]))
+print(ask("nobody.linux.test", 1)[3] & 15)
+print(len(ask("big.example", 16)) > 1500)
+"""
+
+
+@for_both
+def names_are_known_in_guests_and_to_crosh(user):
+    user.start("alpha")
+    user.start("beta")
+    alpha, beta = facts(user, "alpha"), facts(user, "beta")
+    address4, address6 = (alpha[f"CROSH_NET_ADDRESS{n}"].split("/")[0] for n in ("", "6"))
+    gateway = beta["CROSH_NET_GATEWAY"]
+    # The internet's names by the host's name server; ours by the keeper's own word.
+    said = user.guest("beta", f"nslookup www.example {gateway}")
+    contains(said, f"Address: {SERVER}\n")
+    contains(said, f"Address: {SERVER6}\n")
+    for name in ("alpha", "alpha.linux.test"):
+        said = user.guest("beta", f"nslookup {name} {beta['CROSH_NET_GATEWAY6']}")
+        contains(said, f"Address: {address4}\n", name)
+        contains(said, f"Address: {address6}\n", name)
+    contains(user.guest("beta", f"nslookup {address4} {gateway}"), "name = alpha.linux.test\n")
+    contains(user.guest("beta", f"nslookup nobody.linux.test {gateway}"), "NXDOMAIN")
+    equal(inside(user, TCP_QUERY.format(gateway=gateway)), f"{SERVER}\n{address4}\n3\nTrue\n")
+    # crosh's commands.
+    done = user.crosh("ping", "-c", "2", "-i", "0.2", "alpha")
+    equal(done.returncode, 0, done.stderr)
+    contains(done.stdout, f"PING alpha ({address4}) ")
+    contains(done.stdout, "2 packets transmitted, 2 received, 0% packet loss")
+    for target in (address4, address6, "alpha.linux.test"):
+        equal(user.crosh("ping", "-c", "1", target).returncode, 0, target)
+    done = user.crosh("ping", "-6", "-c", "1", "alpha.linux.test")
+    contains(done.stdout, f"({address6})", done.stderr)
+    done = user.crosh("ping", "-a")
+    equal((done.returncode, sorted(line.split()[0] for line in done.stdout.splitlines()[:2])),
+          (0, ["alpha", "beta"]), done.stdout)
+    names = json.loads(user.crosh("net", "names", "--json").stdout)
+    equal([(n["address"], n["vm"]) for n in names if n["name"] == "alpha.linux.test"],
+          [(address4, "alpha"), (address6, "alpha")])
+    user.stop("alpha")
+    done = user.crosh("ping", "-c", "1", "alpha")
+    equal((done.returncode, done.stderr), (2, "ping: the VM alpha is stopped\n"
+                                              "hint: start it with \"vmc start alpha\"\n"))
+    user.stop("beta")
+    gone(user)
+
+
+@for_both
+def links_are_shown_cut_and_captured(user):
+    user.start("gamma")
+    gamma = facts(user, "gamma")
+    address4 = gamma["CROSH_NET_ADDRESS"].split("/")[0]
+    shown = json.loads(user.crosh("net", "list", "--json").stdout)
+    equal([(vm["vm"], vm["state"], vm["kind"], vm["address"], vm["containers"]) for vm in shown],
+          [("gamma", "up", "nat", gamma["CROSH_NET_ADDRESS"], gamma["CROSH_NET_BRIDGE_ADDRESS"])])
+    path = user.home.path / "frames.pcapng"
+    capture = subprocess.Popen([*user.before, str(CROSH), "net", "capture", "-c", "4", "gamma",
+                                str(path)], env=user.home.env, stderr=subprocess.PIPE, text=True)
+    world.children.append(capture)
+    wait_for(lambda: path.exists() and path.stat().st_size > 0, WAIT, "the capture's begin")
+    while capture.poll() is None:
+        equal(user.crosh("ping", "-c", "1", "gamma").returncode, 0)
+    equal((capture.returncode, capture.stderr.read()), (0, "4 frames captured, 0 lost\n"))
+    frames = run("tcpdump", "-nr", str(path))
+    contains(frames.stdout, f" > {address4}: ICMP echo request")
+    contains(frames.stdout, f" IP {address4} > ")
+    rates = json.loads(user.crosh("net", "list", "--rates", "1", "--json").stdout)
+    equal([sorted(vm) for vm in rates if vm["rx_rate"] >= 0 and vm["tx_rate"] >= 0][0][-2:],
+          ["tx_rate", "vm"])
+    equal(user.crosh("net", "down", "gamma").returncode, 0)
+    equal(json.loads(user.crosh("net", "list", "--json").stdout)[0]["state"], "down")
+    equal(user.crosh("ping", "-c", "1", "-W", "1", "gamma").returncode, 1)
+    equal(user.crosh("net", "up", "gamma").returncode, 0)
+    equal(user.crosh("ping", "-c", "1", "gamma").returncode, 0)
+    equal(user.guest("gamma", get(SERVER)), PAGE)
+    # A program of the host's, in there.
+    done = user.crosh("net", "exec", "ping", "-q", "-c", "1", address4)
+    contains(done.stdout, "1 packets transmitted, 1 received", done.stderr)
+    equal(user.crosh("net", "exec", "sh", "-c", "exit 7").returncode, 7)
+    equal(user.crosh("net", "down", "nobody").returncode, 3)
+    user.stop("gamma")
+    gone(user)
+
+
+def fetch(port):
+    """The page at a port of the host's; empty: nobody answers."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 60) as stream:
+            stream.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            with stream.makefile("rb") as answer:
+                return answer.read().decode().split("\r\n\r\n")[-1]
+    except OSError:
+        return ""
+
+
+# busybox has no server of datagrams.
+ECHO = """
+#include <arpa/inet.h>
+#include <unistd.h>
+int main(void)
+{
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_port = htons(5353)}, peer;
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    char data[100];
+
+    if (bind(fd, (struct sockaddr *)&own, sizeof(own)) < 0 || daemon(0, 0) < 0)
+        return 1;
+    for (;;) {
+        socklen_t size = sizeof(peer);
+        ssize_t n = recvfrom(fd, data, sizeof(data), 0, (struct sockaddr *)&peer, &size);
+
+        if (n >= 0)
+            sendto(fd, data, n, 0, (struct sockaddr *)&peer, size);
+    }
+}
+"""
+
+
+def exchange_datagram(port, text):
+    """What comes back for a datagram; asked again, as datagrams are."""
+    answers = []
+
+    def once():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.settimeout(2)
+            s.sendto(text, ("127.0.0.1", port))
+            try:
+                answers.append(s.recv(100))
+            except OSError:
+                return False
+            return True
+
+    wait_for(once, WAIT, "an answer")
+    return answers[-1]
+
+
+@for_both
+def ports_are_published_and_kept(user):
+    serve = "mkdir -p /www; echo from the guest >/www/index.html; httpd -h /www -p 80"
+    user.start("web")
+    user.guest("web", serve)
+    equal(user.crosh("net", "publish", "web", "18080:80").returncode, 0)
+    equal(user.crosh("net", "publish", "web", "15353:5353/udp").returncode, 0)
+    equal(fetch(18080), "from the guest\n")
+    echo = user.home.path / "echo"
+    subprocess.run(["cc", "-static", "-x", "c", "-o", str(echo), "-"], input=ECHO, text=True,
+                   check=True)
+    done = user.crosh("vsh", "cp", str(echo), "web:/tmp/echo")
+    equal(done.returncode, 0, done.stderr)
+    user.guest("web", "/tmp/echo")
+    equal(exchange_datagram(15353, b"there and back"), b"there and back")
+    shown = json.loads(user.crosh("net", "publish", "list", "--json").stdout)
+    equal([(p["vm"], p["address"], p["host_port"], p["guest_port"], p["protocol"], p["state"])
+           for p in shown], [("web", "127.0.0.1", 18080, 80, "tcp", "served"),
+                             ("web", "127.0.0.1", 15353, 5353, "udp", "served")])
+    done = user.crosh("net", "publish", "web", "18080:81")
+    equal((done.returncode, done.stderr.split("\n")[0]),
+          (4, "net publish: port 18080 is published already: 18080:80"))
+    # A port that another program has is not noted.
+    with socket.create_server(("127.0.0.1", 18081)):
+        done = user.crosh("net", "publish", "web", "18081:80")
+        contains(done.stderr, "cannot listen on port 18081 of 127.0.0.1: Address already in use")
+    user.stop("web")
+    equal(fetch(18080), "")
+    equal([p["state"] for p in json.loads(user.crosh("net", "publish", "list", "--json").stdout)],
+          ["stopped", "stopped"])
+    # It is there again with the VM, until it is removed.
+    user.start("web")
+    user.guest("web", serve)
+    equal(fetch(18080), "from the guest\n")
+    equal(user.crosh("net", "publish", "remove", "web", "18080:80").returncode, 0)
+    equal(fetch(18080), "")
+    equal(user.crosh("net", "publish", "remove", "web", "18080:80").returncode, 3)
+    equal(len(json.loads(user.crosh("net", "publish", "list", "--json").stdout)), 1)
+    user.stop("web")
+    gone(user)
+
+
+def findings(user):
+    """What the doctor calls a problem: check, finding, what would mend it; and its status."""
+    done = user.crosh("net", "doctor", "--json")
+    return [(f["check"], f["found"], f["mend"]) for f in json.loads(done.stdout)
+            if f["state"] == "PROBLEM"], done.returncode
+
+
+@case
+def the_doctor_finds_what_is_in_the_way():
+    user = session(False)
+    user.start("patient")
+    patient = facts(user, "patient")
+    equal(findings(user), ([], 0))
+    # As Docker leaves a host.
+    run("nft", "add table ip filter; add chain ip filter FORWARD { type filter hook forward "
+               "priority 0; policy drop; }; add chain ip filter DOCKER-USER")
+    rules = run("nft", "list", "ruleset").stdout
+    found, status = findings(user)
+    equal((found, status), ([("firewall", "chain FORWARD of table ip filter drops what no rule "
+                              "accepts", "iptables -I DOCKER-USER -i crosh+ -j ACCEPT; iptables -I "
+                              "DOCKER-USER -o crosh+ -j ACCEPT")], 1))
+    equal(user.guest("patient", get(SERVER)), "")
+    equal(run("nft", "list", "ruleset").stdout, rules)
+    # What it advises helps.
+    run("nft", "delete chain ip filter DOCKER-USER")
+    mend = findings(user)[0][0][2]
+    contains(mend, "nft 'insert rule ip filter FORWARD iifname")
+    run("sh", "-c", mend)
+    equal(user.guest("patient", get(SERVER)), PAGE)
+    run("nft", "delete", "table", "ip", "filter")
+    network = ".".join(patient["CROSH_NET_ADDRESS"].split(".")[:3]) + ".0/24"
+    run("ip", "route", "add", network, "dev", "up0")
+    run("sysctl", "-qw", "net.ipv4.ip_forward=0")
+    found, status = findings(user)
+    equal(([(check, mend) for check, _, mend in found], status),
+          ([("forwarding", "sysctl -w net.ipv4.ip_forward=1"),
+            ("routes", "start it again, it moves: vmc stop patient; vmc start patient")], 1))
+    equal(found[1][1], f"{network} on up0 overlaps {patient['CROSH_NET_ADDRESS']} of VM patient")
+    run("ip", "route", "del", network)
+    user.stop("patient")
     gone(user)
 
 
