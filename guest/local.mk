@@ -10,6 +10,7 @@ agent_sources = \
 	guest/agent/address.c guest/agent/address.h \
 	guest/agent/clock-sync.c guest/agent/clock-sync.h \
 	guest/agent/command.c guest/agent/command.h \
+	guest/agent/companion.c guest/agent/companion.h \
 	guest/agent/guest-link.c guest/agent/guest-link.h \
 	guest/agent/handover.c guest/agent/handover.h \
 	guest/agent/kernel-params.c guest/agent/kernel-params.h \

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "guest/agent/command.h"
+#include "guest/agent/companion.h"
 #include "guest/agent/files.h"
 #include "guest/agent/guest-link.h"
 #include "guest/agent/handover.h"
@@ -97,7 +98,8 @@ struct pid1 {
     struct guest_link link;
     struct service services[SERVICE_COUNT];
     struct startup startup;
-    pid_t trial; /* another agent on trial; 0: none */
+    bool is_companion; /* the image has an init of its own, whose child we are */
+    pid_t trial;       /* another agent on trial; 0: none */
     int64_t trial_deadline;
 };
 
@@ -423,6 +425,8 @@ static _Noreturn void end_system(struct pid1 *pid1, enum power_kind kind)
     if (pid1->has_link)
         guest_link_end(&pid1->link, kind == POWER_REBOOT ? GUEST__ENDING__KIND__REBOOT
                                                          : GUEST__ENDING__KIND__POWEROFF);
+    if (pid1->is_companion)
+        _exit(0);
     startup_stop(&pid1->startup, STOP_WAIT_MS);
     power_end(kind);
 }
@@ -438,6 +442,8 @@ static void take_signals(struct pid1 *pid1)
             break;
         case SIGINT:  /* Ctrl-Alt-Del */
         case SIGTERM: /* busybox reboot */
+            if (pid1->is_companion && companion_ending() == GUEST__ENDING__KIND__POWEROFF)
+                end_system(pid1, POWER_OFF);
             end_system(pid1, POWER_REBOOT);
         case SIGUSR1: /* busybox halt: a VM that stands still is of no use to anybody */
         case SIGUSR2: /* busybox poweroff */
@@ -563,9 +569,12 @@ static void watch(struct pid1 *pid1)
     if (pid1->has_link) {
         enum guest_link_wish wish = guest_link_handle(&pid1->link, polls[POLL_LINK].revents);
 
-        if (wish == GUEST_LINK_SHUTDOWN)
+        if (wish == GUEST_LINK_SHUTDOWN && pid1->is_companion)
+            companion_power_off();
+        else if (wish == GUEST_LINK_SHUTDOWN)
             end_system(pid1, POWER_OFF);
-        if (wish == GUEST_LINK_UPGRADE)
+        /* One whose parent is another's init cannot be watched by its successor as we watch it. */
+        if (wish == GUEST_LINK_UPGRADE && !pid1->is_companion)
             begin_trial(pid1);
     }
     if (polls[POLL_BUTTON].revents != 0 && power_button_was_pressed(pid1->button))
@@ -573,10 +582,22 @@ static void watch(struct pid1 *pid1)
 }
 
 /* What a boot takes. */
+/* The image's init becomes process 1; this process goes on, as its child, with services alone. */
+static int hand_over_to_init(struct pid1 *pid1, const char *init, struct crosh_error *err)
+{
+    int r = companion_begin(init, err);
+
+    if (r < 0)
+        return r;
+    pid1->is_companion = true;
+    return 0;
+}
+
 static void set_up(struct pid1 *pid1)
 {
     const struct rlimit files = {.rlim_cur = FILES_SOFT, .rlim_max = FILES_HARD};
-    struct crosh_error err;
+    struct crosh_error err = {0};
+    char init[ROOT_INIT_MAX] = "";
 
     mounts_make();
     open_console();
@@ -584,7 +605,7 @@ static void set_up(struct pid1 *pid1)
     (void)setrlimit(RLIMIT_NOFILE, &files);
     set_hostname();
     modules_load(MODULES_LIST);
-    if (root_enter(&err) < 0) {
+    if (root_enter(init, &err) < 0 || (*init != '\0' && hand_over_to_init(pid1, init, &err) < 0)) {
         agent_log("%s", err.message);
         startup_fail(&pid1->startup, "root", err.message);
     } else {
@@ -630,9 +651,10 @@ _Noreturn void pid1_run(const struct pid1_options *options)
     } else {
         set_up(&pid1);
     }
-    pid1.button = power_button_open(&err);
+    /* An init of the image's own minds the button. */
+    pid1.button = pid1.is_companion ? -1 : power_button_open(&err);
     /* Where there is no ACPI (arm64), nothing is amiss. */
-    if (pid1.button < 0 && access("/sys/firmware/acpi", F_OK) == 0)
+    if (pid1.button < 0 && !pid1.is_companion && access("/sys/firmware/acpi", F_OK) == 0)
         agent_log("%s", err.message);
     if (kernel_param("crosh.console_shell", value, sizeof(value)) == 1 && value[0] == '1')
         pid1.services[SERVICE_CONSOLE].is_wanted = true;

@@ -21,6 +21,7 @@
 
 #define ROOT_FILE    "/etc/crosh/root"
 #define DEFAULT_DISK "/dev/vda"
+#define DEFAULT_DATA "/dev/vdb"
 #define AGENT        "/sbin/crosh-agent"
 
 /* A disk's driver is there already; its device may take a moment. */
@@ -35,15 +36,37 @@
 /* What was mounted before the root was, in the order in which it moves. */
 static const char *const views[] = {"/dev", "/proc", "/sys", "/run", "/tmp"};
 
-/* The file system's type that the initramfs asks for; false when it asks for none. */
-static bool read_type(char *type, size_t size)
+/* What the initramfs says of the root: "TYPE [partition=N] [layer=TYPE] [init=PATH]". */
+struct wish {
+    char type[32];
+    char partition[8];
+    char layer[32]; /* of the VM's own disk; empty: a layer in memory */
+    char init[ROOT_INIT_MAX];
+};
+
+/* Whether there is a root; what of its words fits nowhere is left out. */
+static bool read_wish(struct wish *wish)
 {
     cleanup_fclose FILE *f = fopen(ROOT_FILE, "re");
+    char line[256];
+    char *cursor = NULL;
+    const char *word;
 
-    if (f == NULL || fgets(type, (int)size, f) == NULL)
+    *wish = (struct wish){.type = ""};
+    if (f == NULL || fgets(line, sizeof(line), f) == NULL)
         return false;
-    type[strcspn(type, " \n")] = '\0';
-    return *type != '\0';
+    for (word = strtok_r(line, " \n", &cursor); word != NULL;
+         word = strtok_r(NULL, " \n", &cursor)) {
+        if (strncmp(word, "partition=", 10) == 0)
+            (void)snprintf(wish->partition, sizeof(wish->partition), "%.7s", word + 10);
+        else if (strncmp(word, "layer=", 6) == 0)
+            (void)snprintf(wish->layer, sizeof(wish->layer), "%.31s", word + 6);
+        else if (strncmp(word, "init=", 5) == 0)
+            (void)snprintf(wish->init, sizeof(wish->init), "%.63s", word + 5);
+        else if (wish->type[0] == '\0')
+            (void)snprintf(wish->type, sizeof(wish->type), "%.31s", word);
+    }
+    return wish->type[0] != '\0';
 }
 
 static int wait_for_disk(const char *disk, struct crosh_error *err)
@@ -59,16 +82,61 @@ static int wait_for_disk(const char *disk, struct crosh_error *err)
     return S_ISBLK(st.st_mode) ? 0 : crosh_error_set(err, -ENOTBLK, "%s is no disk", disk);
 }
 
-static int mount_layers(const char *disk, const char *type, struct crosh_error *err)
+/* Where what is written goes: memory, or the VM's own disk, which its maker formatted. */
+static int mount_layer(const struct wish *wish, struct crosh_error *err)
 {
+    char disk[64] = DEFAULT_DATA;
+    int r;
+
+    if (wish->layer[0] == '\0') {
+        r = mount("tmpfs", LAYER, "tmpfs", MS_NODEV, "mode=755");
+        return r < 0 ? crosh_error_errno(err, "cannot mount memory for what is written") : 0;
+    }
+    (void)kernel_param("crosh.data", disk, sizeof(disk));
+    r = wait_for_disk(disk, err);
+    if (r < 0)
+        return r;
+    if (mount(disk, LAYER, wish->layer, MS_NOATIME, NULL) < 0)
+        return crosh_error_errno(err, "cannot mount the VM's disk %s as %s", disk, wish->layer);
+    return 0;
+}
+
+/*
+ * The disks that a foreign image's fstab names are not there: its own file system lies beneath
+ * the layer. A file that the user makes later stays.
+ */
+static void hide_fstab(void)
+{
+    int fd;
+
+    if (access(IMAGE "/etc/fstab", F_OK) < 0)
+        return;
+    (void)mkdir(LAYER "/upper/etc", 0755);
+    fd = open(LAYER "/upper/etc/fstab", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+static int mount_layers(const char *disk, const struct wish *wish, struct crosh_error *err)
+{
+    bool is_new;
+
     if ((mkdir(IMAGE, 0755) < 0 && errno != EEXIST) ||
         (mkdir(LAYER, 0755) < 0 && errno != EEXIST) || (mkdir(NEW, 0755) < 0 && errno != EEXIST))
         return crosh_error_errno(err, "cannot make a place for the root");
-    if (mount(disk, IMAGE, type, MS_RDONLY | MS_NODEV, NULL) < 0)
-        return crosh_error_errno(err, "cannot mount the image's root %s as %s", disk, type);
-    if (mount("tmpfs", LAYER, "tmpfs", MS_NODEV, "mode=755") < 0 ||
-        mkdir(LAYER "/upper", 0755) < 0 || mkdir(LAYER "/work", 0700) < 0 ||
-        mount("overlay", NEW, "overlay", MS_NODEV, LAYERED) < 0) {
+    if (mount(disk, IMAGE, wish->type, MS_RDONLY | MS_NODEV,
+              strcmp(wish->type, "ext4") == 0 ? "noload" : NULL) < 0)
+        return crosh_error_errno(err, "cannot mount the image's root %s as %s", disk, wish->type);
+    if (mount_layer(wish, err) < 0) {
+        (void)umount2(IMAGE, MNT_DETACH);
+        return err->code;
+    }
+    is_new = mkdir(LAYER "/upper", 0755) == 0;
+    if (is_new)
+        (void)mkdir(LAYER "/work", 0700);
+    if (is_new && wish->init[0] != '\0')
+        hide_fstab();
+    if (mount("overlay", NEW, "overlay", wish->init[0] != '\0' ? 0 : MS_NODEV, LAYERED) < 0) {
         (void)crosh_error_errno(err, "cannot put a writable layer onto the image's root");
         (void)umount2(LAYER, MNT_DETACH);
         (void)umount2(IMAGE, MNT_DETACH);
@@ -144,21 +212,26 @@ static int move_in(struct crosh_error *err)
     return 0;
 }
 
-int root_enter(struct crosh_error *err)
+int root_enter(char init[ROOT_INIT_MAX], struct crosh_error *err)
 {
-    char type[32];
+    struct wish wish;
     char disk[64] = DEFAULT_DISK;
+    char partition[80];
     int r;
 
-    if (!read_type(type, sizeof(type)))
+    if (!read_wish(&wish))
         return 0;
     (void)kernel_param("crosh.root", disk, sizeof(disk));
-    r = wait_for_disk(disk, err);
+    (void)snprintf(partition, sizeof(partition), "%s%s", disk, wish.partition);
+    r = wait_for_disk(partition, err);
     if (r == 0)
-        r = mount_layers(disk, type, err);
+        r = mount_layers(partition, &wish, err);
     if (r < 0)
         return r;
     keep_agent();
     r = move_in(err);
-    return r < 0 ? r : 1;
+    if (r < 0)
+        return r;
+    (void)snprintf(init, ROOT_INIT_MAX, "%s", wish.init);
+    return 1;
 }

@@ -5,7 +5,10 @@
 
 #include <stdint.h>
 
+#include <crosh/command.h>
 #include <crosh/error.h>
+
+#include "modules/vmc/progress.h"
 
 /* Sparse: it takes what is written to it. */
 #define DATA_DISK_DEFAULT_BYTES (UINT64_C(32) << 30)
@@ -17,5 +20,12 @@
  * *path is the caller's. The VM is locked and does not run.
  */
 int data_disk_prepare(const char *name, uint64_t bytes, char **path, struct crosh_error *err);
+
+/*
+ * The same for a disk that is to hold ext4 when the guest boots: it is formatted, and its file
+ * system grown, here, by e2fsprogs. -EINTR when the user ended it.
+ */
+int data_disk_prepare_ext4(struct crosh_context *ctx, struct progress *progress, const char *name,
+                           uint64_t bytes, char **path, struct crosh_error *err);
 
 #endif

@@ -20,30 +20,18 @@
 
 static const char *const buildable[] = {"termina", "penguin", "micro", NULL};
 
-static int build(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
+/* Runs the builder, and shows how far it is. */
+static int make(struct crosh_context *ctx, const char *name, const char *const *argv,
+                const char *done, struct crosh_error *err)
 {
-    const char *name = crosh_args_string(args, "name");
-    const char *mirror = crosh_args_string(args, "mirror");
-    const char *suite = crosh_args_string(args, "suite");
     cleanup_free char *images = crosh_priv_images_dir();
-    cleanup_free char *dir = image_dir(name);
-    const char *argv[10] = {BUILDER, name, "--stages", "--output", dir};
     struct builder_words words = {0};
     struct progress progress;
     const int64_t began = deadline_now();
-    size_t count = 5;
     int rc;
 
-    if (images == NULL || dir == NULL)
+    if (images == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");
-    if (mirror != NULL) {
-        argv[count++] = "--mirror";
-        argv[count++] = mirror;
-    }
-    if (suite != NULL) {
-        argv[count++] = "--suite";
-        argv[count++] = suite;
-    }
     rc = crosh_priv_make_dirs(images, err);
     if (rc < 0)
         return rc;
@@ -54,9 +42,61 @@ static int build(struct crosh_context *ctx, const struct crosh_args *args, struc
         return builder_failed(&words, err);
     }
     if (rc == 0)
-        (void)fprintf(crosh_stderr(ctx), "the image %s is built (%.1f s)\n", name,
+        (void)fprintf(crosh_stderr(ctx), "the image %s is %s (%.1f s)\n", name, done,
                       (double)(deadline_now() - began) / 1000.0);
     return rc;
+}
+
+static int build(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
+{
+    const char *name = crosh_args_string(args, "name");
+    const char *mirror = crosh_args_string(args, "mirror");
+    const char *suite = crosh_args_string(args, "suite");
+    cleanup_free char *dir = image_dir(name);
+    const char *argv[10] = {BUILDER, name, "--stages", "--output", dir};
+    size_t count = 5;
+
+    if (mirror != NULL) {
+        argv[count++] = "--mirror";
+        argv[count++] = mirror;
+    }
+    if (suite != NULL) {
+        argv[count++] = "--suite";
+        argv[count++] = suite;
+    }
+    return make(ctx, name, argv, "built", err);
+}
+
+static int import(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
+{
+    const char *name = crosh_args_string(args, "name");
+    const char *const options[] = {"kernel", "modules"};
+    cleanup_free char *dir = image_dir(name);
+    const char *argv[14] = {BUILDER,
+                            "import",
+                            "--stages",
+                            "--output",
+                            dir,
+                            "--source",
+                            crosh_args_string(args, "source")};
+    size_t count = 7;
+    int rc = image_check_name(name, err);
+
+    if (rc < 0)
+        return rc;
+    if (strcmp(name, IMAGE_MICRO) == 0 || strcmp(name, IMAGE_TERMINA) == 0)
+        return crosh_error_set(err, CROSH_EUSAGE, "%s is the name of an image that is built", name);
+    if (image_is_there(name)) {
+        crosh_error_set(err, -EEXIST, "there is an image named %s already", name);
+        return crosh_error_hint(err, "remove it first: vmc image remove %s", name);
+    }
+    for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++) {
+        if (crosh_args_string(args, options[i]) == NULL)
+            continue;
+        argv[count++] = i == 0 ? "--kernel" : "--modules";
+        argv[count++] = crosh_args_string(args, options[i]);
+    }
+    return make(ctx, name, argv, "imported", err);
 }
 
 /* How many VMs have the image, and one that runs; running is the caller's, or NULL. */
@@ -274,6 +314,19 @@ static const struct crosh_param build_params[] = {
     {.name = NULL},
 };
 
+static const struct crosh_param import_params[] = {
+    {.name = "kernel", .type = CROSH_TYPE_PATH, .value_name = "FILE",
+     .summary = "Boot this kernel (the image's own, or the distribution's)"},
+    {.name = "modules", .type = CROSH_TYPE_PATH, .value_name = "DIR",
+     .summary = "The modules of that kernel (/lib/modules/RELEASE)"},
+    {.name = "name", .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED,
+     .type = CROSH_TYPE_STRING, .value_name = "NAME", .summary = "The new image's name"},
+    {.name = "source", .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED,
+     .type = CROSH_TYPE_PATH, .value_name = "SOURCE",
+     .summary = "A directory, a tar archive, or a disk image"},
+    {.name = NULL},
+};
+
 static const struct crosh_param list_params[] = {
     {.name = "json", .type = CROSH_TYPE_FLAG, .summary = "Print JSON, for programs"},
     {.name = NULL},
@@ -310,6 +363,22 @@ static const struct crosh_command build_command = {
     .run = build,
 };
 
+static const struct crosh_command import_command = {
+    CROSH_COMMAND_HEADER,
+    .name = "import",
+    .summary = "Make an image of a root file system that others made",
+    .help = "SOURCE is a directory, a tar archive (gzip, xz, zstd, bzip2), or a disk image, raw or "
+            "qcow2, that is ext4 or has a partition with it, as the cloud images of Debian have. It "
+            "is only read. Its own kernel is booted when it has one with its modules.\n\n"
+            "VMs get the root with a layer of their own over it, on their data disk; the disks that "
+            "its fstab names are not there. If it has an init, that is process 1, and the agent "
+            "runs beside it.",
+    .examples = "vmc image import debian debian-12-genericcloud-amd64.qcow2\ta cloud image\n"
+                "vmc start --image debian web\ta VM of it\n",
+    .params = import_params,
+    .run = import,
+};
+
 static const struct crosh_command list_command = {
     CROSH_COMMAND_HEADER,
     .name = "list",
@@ -338,7 +407,7 @@ static const struct crosh_command remove_command = {
 /* clang-format on */
 
 static const struct crosh_command *const subcommands[] = {
-    &build_command, &list_command, &info_command, &remove_command, NULL,
+    &build_command, &import_command, &list_command, &info_command, &remove_command, NULL,
 };
 
 const struct crosh_command vmc_image_command = {

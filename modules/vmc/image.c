@@ -61,6 +61,7 @@ static void read_manifest(const char *dir, struct image_files *files)
         if (name != NULL && strcmp(name, "/virtio_mmio.ko") == 0)
             files->has_mmio = true;
     }
+    files->has_layer = json_object_get(json_object_get(manifest, "root"), "layer") != NULL;
     root = json_string_value(json_object_get(json_object_get(manifest, "root"), "file"));
     if (root != NULL && strchr(root, '/') == NULL && asprintf(&files->root, "%s/%s", dir, root) < 0)
         files->root = NULL;

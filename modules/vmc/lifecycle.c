@@ -328,7 +328,10 @@ static int boot(struct start *start, struct crosh_error *err)
     if (rc == 0 && start->files.root == NULL && crosh_args_has(start->args, "size"))
         crosh_warn(start->ctx, "the image %s has no data, and a VM of it no disk for it",
                    image_name(&start->config));
-    if (rc == 0 && start->files.root != NULL)
+    if (rc == 0 && start->files.has_layer)
+        rc = data_disk_prepare_ext4(start->ctx, &start->progress, start->name,
+                                    start->config.data_bytes, &start->data_disk, err);
+    else if (rc == 0 && start->files.root != NULL)
         rc = data_disk_prepare(start->name, start->config.data_bytes, &start->data_disk, err);
     if (rc < 0 || (rc = cid_reserve(start->name, &how.cid, err)) < 0)
         return rc;
