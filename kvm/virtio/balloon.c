@@ -266,7 +266,11 @@ bool virtio_balloon_ask_stats(struct virtio_device *dev)
 
 static int balloon_start(struct virtio_device *dev)
 {
-    balloon_of(dev)->stats_asked = false;
+    struct virtio_balloon *balloon = balloon_of(dev);
+
+    balloon->stats_asked = false;
+    /* A driver that begins anew has all of its memory, whatever was written without one. */
+    atomic_store(&balloon->actual, 0);
     return 0;
 }
 
@@ -274,8 +278,6 @@ static void balloon_stop(struct virtio_device *dev)
 {
     struct virtio_balloon *balloon = balloon_of(dev);
 
-    /* A driver that begins anew has all of its memory. */
-    atomic_store(&balloon->actual, 0);
     balloon->stats_known = 0;
     balloon->stats_asked = false;
 }
@@ -395,7 +397,7 @@ void virtio_balloon_get_info(struct virtio_device *dev, struct virtio_balloon_in
         .has_driver = dev->started,
         .can_report = dev->started && virtio_device_has_feature(dev, VIRTIO_BALLOON_F_REPORTING),
         .target_bytes = (uint64_t)atomic_load(&balloon->target) << PAGE_SHIFT,
-        .actual_bytes = (uint64_t)atomic_load(&balloon->actual) << PAGE_SHIFT,
+        .actual_bytes = dev->started ? (uint64_t)atomic_load(&balloon->actual) << PAGE_SHIFT : 0,
         .reported_bytes = balloon->reported_bytes,
         .stats_known = balloon->stats_known,
     };
