@@ -3,6 +3,7 @@
 # host.
 lxd_tests = \
 	tests/lxd/containers.py \
+	tests/lxd/notes.py \
 	tests/lxd/remotes.py
 TESTS += $(lxd_tests)
 EXTRA_DIST += $(lxd_tests) tests/lxd/lxdhost.py tests/lxd/simplestreams.py

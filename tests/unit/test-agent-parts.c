@@ -10,6 +10,7 @@
 
 #include "guest/agent/address.h"
 #include "guest/agent/kernel-params.h"
+#include "guest/agent/lxd.h"
 #include "guest/agent/network.h"
 #include "guest/agent/users.h"
 #include "lib/base/cleanup.h"
@@ -207,12 +208,41 @@ static void networks_that_make_no_sense(void **state)
     assert_false(network_parse(&network, text));
 }
 
+/* LXD's answer of HTTP 1.0 about a container's state. */
+static void container_states(void **state)
+{
+#define STATE(status, body) "HTTP/1.0 " status "\r\nContent-Type: application/json\r\n\r\n" body
+    static const struct {
+        const char *answer;
+        pid_t pid;
+    } cases[] = {
+        {STATE("200 OK", "{\"metadata\":{\"network\":{},\"pid\":4711,\"processes\":5}}"), 4711},
+        /* A name cannot pass for the member: its quotes have backslashes. */
+        {STATE("200 OK", "{\"metadata\":{\"network\":{\"\\\"pid\\\":1\":{}},\"pid\":22}}"), 22},
+        {STATE("200 OK", "{\"metadata\":{\"pid\":0}}"), -ENOTCONN},
+        {STATE("200 OK", "{\"metadata\":{\"pid\":-1}}"), -ENOTCONN},
+        {STATE("200 OK", "{\"metadata\":{\"pid\":1}}"), -ENOTCONN},
+        {STATE("200 OK", "{\"metadata\":{\"pid\":99999999999999999999}}"), -EBADMSG},
+        {STATE("200 OK", "{\"metadata\":{\"pid\":\"7\"}}"), -EBADMSG},
+        {STATE("200 OK", "{\"metadata\":{}}"), -EBADMSG},
+        {STATE("404 Not Found", "{\"type\":\"error\"}"), -ENOENT},
+        {STATE("500 Internal Server Error", "{\"pid\":4711}"), -EBADMSG},
+        {"{\"pid\":4711}", -EBADMSG},
+        {"", -EBADMSG},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+        assert_int_equal(lxd_parse_state("c1", cases[i].answer, NULL), cases[i].pid);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(kernel_parameters),
         cmocka_unit_test(kernel_parameters_that_are_too_long),
         cmocka_unit_test(addresses),
+        cmocka_unit_test(container_states),
         cmocka_unit_test(users),
         cmocka_unit_test(networks),
         cmocka_unit_test(networks_that_make_no_sense),

@@ -86,6 +86,8 @@ static const char script[] =
     "    locale-gen >/dev/null 2>&1 && lang=$CROSH_LANG\n"
     "fi\n"
     "[ ! -d /etc/default ] || echo \"LANG=$lang\" >/etc/default/locale\n"
+    "[ ! -d /etc/profile.d ] || echo \"export LANG=\\${LANG:-$lang}\" "
+    ">/etc/profile.d/crosh-locale.sh\n"
     "exit 0\n";
 
 int container_user_choose(struct container_user *user, const char *option, struct crosh_error *err)
