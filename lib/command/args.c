@@ -17,6 +17,7 @@ struct parser {
     const struct command *command;
     size_t argument; /* index of the parameter that the next positional word fills */
     bool no_options; /* "--" was seen */
+    bool is_tail;    /* and led to the verbatim tail */
     bool is_partial; /* completion: wrong words are skipped */
     struct crosh_error *err;
 };
@@ -232,6 +233,15 @@ static int parse_argument(struct parser *parser, const char *word)
     return 0;
 }
 
+/* Whether something must still be said before a verbatim tail can begin. */
+static bool is_required_due(const struct parser *parser)
+{
+    const struct crosh_param *argument = current_argument(parser);
+
+    return argument != NULL && (argument->flags & CROSH_PARAM_REQUIRED) != 0 &&
+           parser->args->params[parser->argument].count == 0;
+}
+
 /* Whether the word is an option at this point of the line. */
 static bool is_option(const struct parser *parser, const char *word)
 {
@@ -249,19 +259,32 @@ static bool is_option(const struct parser *parser, const char *word)
 /*
  * A "--" leads straight to a verbatim tail, over the optional arguments in front
  * of it that were not given: "vsh VM -- COMMAND", where a container may follow
- * the VM.
+ * the VM. In front of a required argument it only ends the options, and the next one
+ * leads on: "vsh -- cp -- ls", where the VM is called like a sub-command. Whether the word
+ * was such a "--".
  */
-static void skip_to_verbatim(struct parser *parser)
+static bool take_dashes(struct parser *parser, const char *word)
 {
-    size_t index = parser->argument;
+    if (strcmp(word, "--") != 0 || parser->is_tail)
+        return false;
+    if (is_required_due(parser)) {
+        bool is_first = !parser->no_options;
 
-    while (index < parser->command->param_count) {
+        parser->no_options = true;
+        return is_first;
+    }
+    for (size_t index = parser->argument; index < parser->command->param_count;
+         index = next_argument(parser->command, index + 1)) {
         if ((parser->command->params[index].flags & CROSH_PARAM_VERBATIM) != 0) {
             parser->argument = index;
-            return;
+            parser->no_options = parser->is_tail = true;
+            return true;
         }
-        index = next_argument(parser->command, index + 1);
     }
+    if (parser->no_options)
+        return false;
+    parser->no_options = true;
+    return true;
 }
 
 static int parse_words(struct parser *parser, const char *const *words,
@@ -271,18 +294,15 @@ static int parse_words(struct parser *parser, const char *const *words,
         const struct crosh_param *argument = current_argument(parser);
         int r;
 
-        if (!parser->no_options && strcmp(*words, "--") == 0) {
-            parser->no_options = true;
-            skip_to_verbatim(parser);
+        if (take_dashes(parser, *words))
             continue;
-        }
         if (is_option(parser, *words)) {
             r = (*words)[1] == '-' ? parse_long(parser, &words, position)
                                    : parse_short(parser, &words, position);
         } else {
             /* The first word of a verbatim tail ends the options; a "--" in it is its own. */
             if (argument != NULL && (argument->flags & CROSH_PARAM_VERBATIM) != 0)
-                parser->no_options = true;
+                parser->no_options = parser->is_tail = true;
             r = parse_argument(parser, *words);
         }
         if (r < 0)

@@ -16,9 +16,9 @@ modules_vsh_libvsh_la_SOURCES = \
 	modules/vsh/vsh-signals.c modules/vsh/vsh-signals.h \
 	modules/vsh/vsh-terminal.c modules/vsh/vsh-terminal.h \
 	modules/vsh/vsh.c
-modules_vsh_libvsh_la_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
+modules_vsh_libvsh_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(PROTOBUF_C_CFLAGS)
 modules_vsh_libvsh_la_LIBADD = lib/libcrosh.la lib/libfiles.la lib/librelay.la lib/libstreams.la \
-	lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS)
+	lib/libwire.la lib/libbase.la $(JANSSON_LIBS) $(PROTOBUF_C_LIBS)
 
 pkgmodule_LTLIBRARIES += modules/vsh/vsh.la
 modules_vsh_vsh_la_SOURCES =

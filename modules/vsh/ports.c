@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* "vsh ports": the ports that a VM's programs listen on, and where they are on this host. */
 #include <errno.h>
+#include <jansson.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,6 +74,40 @@ static Streams__Event *ask(const char *vm, struct crosh_error *err)
     return event;
 }
 
+/* Where a port of the guest is on this host, or 0. */
+static unsigned int find_here(uint32_t port, const struct auto_port *recorded, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (recorded[i].guest == port)
+            return recorded[i].host;
+    }
+    return 0;
+}
+
+static int print_json(struct crosh_context *ctx, const Streams__Ports *ports,
+                      const struct auto_port *recorded, size_t count, struct crosh_error *err)
+{
+    json_t *list = json_array();
+    int r = list != NULL ? 0 : -1;
+
+    for (size_t i = 0; r == 0 && i < ports->n_ports; i++) {
+        unsigned int here = find_here(ports->ports[i]->port, recorded, count);
+        char address[64];
+
+        text_sanitize(address, sizeof(address), ports->ports[i]->address);
+        r = json_array_append_new(
+            list, json_pack("{s:I, s:s, s:o}", "port", (json_int_t)ports->ports[i]->port, "address",
+                            address, "here",
+                            here != 0 ? json_sprintf("127.0.0.1:%u", here) : json_null()));
+    }
+    if (r == 0)
+        r = json_dumpf(list, crosh_stdout(ctx), JSON_INDENT(2));
+    json_decref(list);
+    if (r < 0 || fputc('\n', crosh_stdout(ctx)) == EOF)
+        return crosh_error_set(err, -EIO, "the list cannot be printed");
+    return 0;
+}
+
 static void print(struct crosh_context *ctx, const Streams__Ports *ports,
                   const struct auto_port *recorded, size_t count)
 {
@@ -86,10 +121,9 @@ static void print(struct crosh_context *ctx, const Streams__Ports *ports,
 
         (void)snprintf(port, sizeof(port), "%u", ports->ports[i]->port);
         text_sanitize(address, sizeof(address), ports->ports[i]->address);
-        for (size_t j = 0; j < count; j++) {
-            if (recorded[j].guest == ports->ports[i]->port && recorded[j].host != 0)
-                (void)snprintf(here, sizeof(here), "127.0.0.1:%u", recorded[j].host);
-        }
+        if (find_here(ports->ports[i]->port, recorded, count) != 0)
+            (void)snprintf(here, sizeof(here), "127.0.0.1:%u",
+                           find_here(ports->ports[i]->port, recorded, count));
         crosh_table_row(table, (const char *const[]){port, address, here});
     }
     crosh_table_print(table, ctx);
@@ -102,16 +136,23 @@ static int run_ports(struct crosh_context *ctx, const struct crosh_args *args,
     const char *vm = crosh_args_string(args, "vm");
     struct auto_port recorded[AUTO_FORWARD_MAX];
     Streams__Event *event = ask(vm, err);
+    size_t count;
+    int r = 0;
 
     if (event == NULL)
         return err->code;
-    print(ctx, event->ports, recorded, auto_forward_recorded(vm, recorded));
+    count = auto_forward_recorded(vm, recorded);
+    if (crosh_args_has(args, "json"))
+        r = print_json(ctx, event->ports, recorded, count, err);
+    else
+        print(ctx, event->ports, recorded, count);
     streams__event__free_unpacked(event, NULL);
-    return 0;
+    return r;
 }
 
 /* clang-format off */
 static const struct crosh_param ports_params[] = {
+    {.name = "json", .type = CROSH_TYPE_FLAG, .summary = "Print JSON, for programs"},
     {.name = "vm", .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED,
      .type = CROSH_TYPE_STRING, .value_name = "VM", .summary = "The VM",
      .complete = crosh_complete_vm_running},
@@ -129,7 +170,9 @@ const struct crosh_command vsh_ports_command = {
         "the same port of 127.0.0.1, or at the next one that is free; ports below 1024 that "
         "users may not have are looked for from 8000 above on. \"vmc create "
         "--forward-ports=no\" makes a VM without that.",
-    .examples = "vsh ports termina\twhat there is\n",
+    .examples = "vsh ports termina\twhat there is\n"
+                "vsh ports --json termina\tthe same for programs; \"here\" is null where it is not "
+                "forwarded\n",
     .params = ports_params,
     .run = run_ports,
 };

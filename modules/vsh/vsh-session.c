@@ -140,7 +140,7 @@ static void take_typed(struct session *s, const uint8_t *typed, size_t size)
         if (count > 0)
             queue_input(s, data, count);
         if (escape == VSH_ESCAPE_END)
-            leave(s, 0);
+            leave(s, CROSH_EXIT_LOST);
         else if (escape == VSH_ESCAPE_HELP)
             show_escapes(s);
         typed += taken;

@@ -199,15 +199,17 @@ static const struct crosh_command vsh_command = {
             "are passed on as they are, so that it can stand in pipes and redirections.\n\n"
             "The exit status is the command's: 128+N when signal N ended it, 127 when there is no "
             "such command, 126 when it cannot be executed, 1 when the session could not be set "
-            "up, 123 when the connection was lost.\n\n"
+            "up, 123 when the connection was lost or ended by \"~.\".\n\n"
             "On a terminal, typed right after a newline: \"~.\" ends the session, \"~?\" shows "
             "what else there is, \"~~\" is a tilde. Another character than the tilde, or none, "
             "is chosen by -e.\n\n"
+            "A VM that is called like a sub-command goes behind \"--\".\n\n"
             "Without a terminal, signals sent to vsh are sent on to the command, except those "
             "that cannot be caught or that tell of an error of vsh's own.",
     .examples = "vsh termina\topen a shell\n"
                 "vsh termina -- uname -a\trun a command\n"
                 "vsh termina -- tar c /etc > etc.tar\tkeep its output\n"
+                "vsh -- cp -- ls\ta command in a VM that is called cp\n"
                 "vsh --user nobody --cwd /tmp termina\tbe somebody else, somewhere else\n",
     .params = vsh_params,
     .run = run_vsh,

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Automatic forwarding, vsh ports and vsh -A, against an agent in a network namespace of its own."""
 
+import json
 import os
 import shutil
 import signal
@@ -103,12 +104,21 @@ def ports_come_and_go():
     first, second, six = free_port(), free_port(), free_port()
     servers = Servers(f"0.0.0.0:{first}", f"127.0.0.1:{second}", f"::1:{six}")
     equal(listed(), {port: "-" for port in (first, second, six)})
+    equal({entry["port"]: entry["here"]
+           for entry in json.loads(home.run("vsh", "ports", "--json", "alpha").stdout)},
+          {port: None for port in (first, second, six)})
     done = home.run("vsh", "forward", "--auto", "--background", "alpha")
     equal((done.returncode, done.stderr), (0, ""))
     wait_for(lambda: set(listed().values()) ==
              {f"127.0.0.1:{port}" for port in (first, second, six)}, 20, "the forwardings")
     for port in (first, second, six):
         equal(said(port), f"port {port}")
+    done = home.run("vsh", "ports", "--json", "alpha")
+    equal((done.returncode, done.stderr), (0, ""))
+    equal(sorted(json.loads(done.stdout), key=lambda entry: entry["port"]),
+          sorted([{"port": port, "address": address, "here": f"127.0.0.1:{port}"}
+                  for port, address in ((first, "0.0.0.0"), (second, "127.0.0.1"), (six, "::1"))],
+                 key=lambda entry: entry["port"]))
     # Only one at a time does it.
     done = home.run("vsh", "forward", "--auto", "alpha")
     equal((done.returncode, done.stderr),

@@ -350,7 +350,24 @@ def escapes():
     terminal.send("~~tilde\r")
     terminal.wait(lambda t: "~tilde" in t.text() and "~~tilde" not in t.text(), 10, "one tilde")
     terminal.send("~.")
-    terminal.end(10)
+    # How the command would have ended is not known.
+    equal(terminal.end(10), 123)
+
+
+@case
+def a_vm_may_be_called_like_a_sub_command():
+    other = Launcher(home, "cp")
+    try:
+        for argv in (["--", "cp", "--", "echo", "--", "ls"], ["-T", "cp", "--", "echo", "--", "ls"]):
+            done = home.run("vsh", *argv)
+            equal((done.returncode, done.stdout), (0, "-- ls\n"), done.stderr)
+        done = home.run("vsh", "cp")
+        equal((done.returncode, done.stderr),
+              (2, "vsh cp: [VM:]PATH is missing\nhint: see \"help vsh cp\"\n"))
+    finally:
+        other.close()
+    equal(home.run("vsh", "--", "ls").stderr.split("\n")[0], "vsh: there is no VM named ls")
+    equal(home.run("vsh", "--").stderr.split("\n")[0], "vsh: VM is missing")
 
 
 @case

@@ -144,6 +144,10 @@ static void test_shorts_and_dashes(void **state)
     assert_int_equal(crosh_args_number(args, "cpus", -1), 5);
     assert_string_equal(crosh_args_string(args, "vm"), "-vm");
     crosh_priv_args_free(args);
+    args = parse("start", WORDS("--", "--", "-7"));
+    assert_string_equal(crosh_args_string(args, "vm"), "--");
+    assert_int_equal(crosh_args_number(args, "offset", 0), -7);
+    crosh_priv_args_free(args);
     args = parse("start", WORDS("-c", "6", "-", "-7"));
     assert_int_equal(crosh_args_number(args, "cpus", -1), 6);
     assert_string_equal(crosh_args_string(args, "vm"), "-");
@@ -168,6 +172,13 @@ static void test_verbatim(void **state)
     crosh_priv_args_free(args);
     args = parse("exec", WORDS("vm", "--", "-x", "--", "y"));
     assert_int_equal(crosh_args_count(args, "argv"), 3);
+    assert_string_equal(crosh_args_nth(args, "argv", 0), "-x");
+    assert_string_equal(crosh_args_nth(args, "argv", 1), "--");
+    crosh_priv_args_free(args);
+    /* In front of what is required it ends the options, and another leads on. */
+    args = parse("exec", WORDS("--", "-vm", "--", "-x", "--"));
+    assert_string_equal(crosh_args_string(args, "vm"), "-vm");
+    assert_int_equal(crosh_args_count(args, "argv"), 2);
     assert_string_equal(crosh_args_nth(args, "argv", 0), "-x");
     assert_string_equal(crosh_args_nth(args, "argv", 1), "--");
     crosh_priv_args_free(args);
