@@ -40,6 +40,7 @@ agent_sources = \
 	guest/agent/files.c guest/agent/files.h \
 	guest/agent/places.c guest/agent/places.h \
 	guest/agent/ports.c guest/agent/ports.h \
+	guest/agent/stream.c guest/agent/stream.h \
 	guest/agent/streams.c guest/agent/streams.h \
 	$(files_sources) $(relay_sources) \
 	lib/base/build-id.c lib/base/build-id.h \

@@ -27,6 +27,13 @@ size_t byte_queue_size(const struct byte_queue *queue)
     return queue->used - queue->start;
 }
 
+const uint8_t *byte_queue_front(const struct byte_queue *queue)
+{
+    static const uint8_t nothing[1];
+
+    return queue->data != NULL ? queue->data + queue->start : nothing;
+}
+
 bool byte_queue_is_full(const struct byte_queue *queue)
 {
     return byte_queue_size(queue) >= queue->limit;

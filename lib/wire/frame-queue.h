@@ -34,6 +34,9 @@ int byte_queue_add(struct byte_queue *queue, const void *data, size_t size);
 /* Adds a framed message. 0, -ENOMEM, or -EMSGSIZE beyond FRAME_MAX. */
 int byte_queue_add_message(struct byte_queue *queue, const ProtobufCMessage *message);
 
+/* What waits, byte_queue_size() bytes of it; valid until the next call. Never NULL. */
+const uint8_t *byte_queue_front(const struct byte_queue *queue);
+
 /* Forgets what waits. */
 void byte_queue_clear(struct byte_queue *queue);
 

@@ -266,7 +266,7 @@ static void begin_relay(struct conn *conn)
         say(conn, reply, socks_reply(&conn->socks, true, reply));
     relay_pair_init(&conn->pair, conn->near, conn->near, conn->far, conn->far);
     if (byte_queue_add(&conn->pair.sides[0].queue, rest, size) < 0 ||
-        byte_queue_add(&conn->pair.sides[1].queue, conn->said.data + conn->said.start,
+        byte_queue_add(&conn->pair.sides[1].queue, byte_queue_front(&conn->said),
                        byte_queue_size(&conn->said)) < 0)
         conn->is_over = true;
     conn->near = conn->far = -1;
@@ -306,8 +306,8 @@ static void read_socks(struct forwarder *forwarder, struct conn *conn)
         return;
     }
     do {
-        r = socks_take(&conn->socks, conn->said.data + conn->said.start,
-                       byte_queue_size(&conn->said), &taken, reply, &reply_size);
+        r = socks_take(&conn->socks, byte_queue_front(&conn->said), byte_queue_size(&conn->said),
+                       &taken, reply, &reply_size);
         conn->said.start += taken;
         say(conn, reply, reply_size);
     } while (r == 0 && taken > 0 && !conn->is_over);
@@ -474,8 +474,12 @@ static int begin_watch(struct forwarder *forwarder, struct crosh_error *err)
     if (forwarder->standing < 0)
         return forwarder->standing;
     r = stream_await_answer(forwarder->standing, &forwarder->reader, NULL, err);
+    if (r < 0)
+        return r;
     /* The first list may have come along. */
-    return r < 0 ? r : read_events(forwarder, -1, &forwarder->reader, NULL);
+    if (read_events(forwarder, -1, &forwarder->reader, NULL) < 0)
+        forwarder->is_lost = true;
+    return 0;
 }
 
 int forwarder_run(struct forwarder *forwarder, int stop_fd, struct crosh_error *err)
@@ -486,8 +490,9 @@ int forwarder_run(struct forwarder *forwarder, int stop_fd, struct crosh_error *
         struct rule *rule = &forwarder->rules[i];
 
         /* As may those who have connected already. */
-        if (rule->is_used && rule->kind == FORWARDER_REMOTE)
-            r = read_events(forwarder, -1, &rule->reader, rule);
+        if (rule->is_used && rule->kind == FORWARDER_REMOTE &&
+            read_events(forwarder, -1, &rule->reader, rule) < 0)
+            forwarder->is_lost = true;
     }
     while (r == 0 && !forwarder->is_lost)
         r = turn(forwarder, stop_fd);

@@ -9,7 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from harness import LIBEXEC, Home, case, contains, equal, images, main, wait_for
+from harness import CROSH, LIBEXEC, Home, case, contains, equal, images, main, wait_for
 
 BOOT = 300
 BUILT = Path(os.environ.get("CROSH_TEST_BUILT", Path(os.environ.get("top_builddir", ".")) / "tests"))
@@ -242,6 +242,33 @@ def a_clock_that_stood_still_is_set_on():
     equal(home.run("-c", "vmc resume clock").returncode, 0)
     wait_for(is_right, 120, "the clock")
     stop("clock")
+
+
+def forwarder_runs(name):
+    return (home.runtime / "crosh" / name / "ports.lock").exists()
+
+
+@case
+def ports_stay_in_a_vm_that_was_made_so():
+    start("quiet", "--forward-ports=no")
+    for _ in range(2):
+        server = subprocess.Popen([str(CROSH), "vsh", "quiet", "--", "nc", "-l", "-p", "7171"],
+                                  env=home.env, stdin=subprocess.DEVNULL)
+        def ports():
+            return json.loads(home.run("vsh", "ports", "--json", "quiet").stdout)
+
+        wait_for(lambda: [entry for entry in ports() if entry["port"] == 7171], 60, "the server")
+        equal([entry["here"] for entry in ports()], [None])
+        equal(forwarder_runs("quiet"), False)
+        server.kill()
+        server.wait()
+        stop("quiet")
+        # It is the VM's, not that start's.
+        start("quiet")
+    stop("quiet")
+    start("open")
+    wait_for(lambda: forwarder_runs("open"), 60, "the forwarder of another VM")
+    stop("open")
 
 
 if __name__ == "__main__":
