@@ -3,7 +3,8 @@
  * Fuzzes the agent's stream service: a host that opens streams, says anything on them and
  * leaves, and programs of the guest that connect and talk. The input is a list of steps,
  * two bytes and perhaps data each. Places are not those of this machine: connecting gives
- * one end of a socket pair, and listening an unnamed socket (--wrap of places.c's functions); there is no container.
+ * one end of a socket pair, and listening an unnamed socket (--wrap of places.c's functions); there
+ * is no container.
  */
 #include <errno.h>
 #include <fcntl.h>
