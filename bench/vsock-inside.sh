@@ -41,6 +41,7 @@ END
 echo "sshd:x:74:74::/var/empty:/bin/false" >>$guest/etc/passwd
 cat >$guest/bench-init <<END
 #!/bin/sh
+mount -t devtmpfs dev /dev # what runs in the background has its input from there
 (
     while [ ! -e /sys/class/net/eth0 ] || [ ! -e /dev/vsock ]; do usleep 20000; done
     ip link set lo up
@@ -82,7 +83,7 @@ cat $image/vmlinux initramfs ssh "$crosh_vm" >/dev/null
 load() { # load LABEL vsock-load's arguments...: its results under the label
     label=$1
     shift
-    if timeout 300 vsock-load "$@" >load.out 2>load.err; then
+    if timeout 60 vsock-load "$@" >load.out 2>load.err; then
         sed -n "s/^RESULT /$label /p" load.out
     else
         echo "$label $1 failed: $(cat load.err)"
