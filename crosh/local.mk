@@ -70,7 +70,7 @@ crosh_crosh_LDADD = crosh/libfront.la
 noinst_PROGRAMS += crosh/crosh-preloaded
 crosh_crosh_preloaded_SOURCES = crosh/preloaded.h crosh/with-preloaded.c
 crosh_crosh_preloaded_LDADD = crosh/libfront.la modules/vmc/libvmc.la modules/vsh/libvsh.la \
-	modules/net/libnet.la
+	modules/net/libnet.la modules/sftp/libsftp.la
 
 dist_man_MANS += doc/man/crosh.1
 EXTRA_DIST += doc/module-api.md

@@ -6,10 +6,10 @@ noinst_PROGRAMS += doc/make-man
 doc_make_man_SOURCES = doc/make-man.c
 doc_make_man_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 doc_make_man_LDADD = crosh/libshell.la modules/vmc/libvmc.la modules/vsh/libvsh.la \
-	modules/net/libnet.la lib/libcrosh.la
+	modules/net/libnet.la modules/sftp/libsftp.la lib/libcrosh.la
 
 generated_mans = doc/man/crosh-builtins.1 doc/man/crosh-net.1 doc/man/crosh-ping.1 \
-	doc/man/crosh-vmc.1 doc/man/crosh-vsh.1
+	doc/man/crosh-sftp.1 doc/man/crosh-vmc.1 doc/man/crosh-vsh.1
 nodist_man_MANS = $(generated_mans)
 CLEANFILES += $(generated_mans)
 

@@ -13,9 +13,10 @@
 extern const struct crosh_module vmc_LTX_crosh_module;
 extern const struct crosh_module vsh_LTX_crosh_module;
 extern const struct crosh_module net_LTX_crosh_module;
+extern const struct crosh_module sftp_LTX_crosh_module;
 
 static const struct crosh_module *const modules[] = {&vmc_LTX_crosh_module, &vsh_LTX_crosh_module,
-                                                     &net_LTX_crosh_module};
+                                                     &net_LTX_crosh_module, &sftp_LTX_crosh_module};
 
 static const struct crosh_command *find(const char *name)
 {

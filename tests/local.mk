@@ -14,6 +14,7 @@ include tests/unit/shell.mk
 include tests/unit/vm.mk
 include tests/lab.mk
 include tests/net.mk
+include tests/sftp.mk
 include tests/e2e/local.mk
 include tests/agent.mk
 include tests/shell.mk

@@ -20,6 +20,7 @@
 #include "guest/agent/target.h"
 #include "guest/agent/users.h"
 #include "lib/base/cleanup.h"
+#include "lib/wire/frame.h"
 
 #define PATH_OF_ROOT  "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define PATH_OF_USERS "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
@@ -122,6 +123,19 @@ static int exec_words(const Vsh__SetupConnectionRequest *request, struct crosh_e
     return crosh_error_errno(err, "cannot run '%s'", argv[0]);
 }
 
+/* A plain command's stream is its own from now on. */
+static int say_ready(struct crosh_error *err)
+{
+    Vsh__SetupConnectionResponse response = VSH__SETUP_CONNECTION_RESPONSE__INIT;
+    int r;
+
+    response.status = VSH__CONNECTION_STATUS__READY;
+    response.pid = getpid();
+    response.is_plain = 1;
+    r = frame_send(STDOUT_FILENO, &response.base);
+    return r < 0 ? crosh_error_set(err, r, "the client is gone") : 0;
+}
+
 int command_exec(const Vsh__SetupConnectionRequest *request, const struct target *target,
                  int terminal, int *failure_status, struct crosh_error *err)
 {
@@ -145,7 +159,11 @@ int command_exec(const Vsh__SetupConnectionRequest *request, const struct target
         (void)umask(022);
         reset_signals();
         (void)close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
-        if (request->n_argv > 0)
+        if (request->plain)
+            r = say_ready(err);
+        if (r < 0)
+            ;
+        else if (request->n_argv > 0)
             r = exec_words(request, err);
         else if (*request->command != '\0') {
             (void)execl(user.shell, user.shell, "-c", request->command, (char *)NULL);
@@ -195,9 +213,23 @@ static int plumb_terminal(struct plumbing *plumbing, const Vsh__SetupConnectionR
     return r;
 }
 
-static int plumb(struct plumbing *plumbing, const Vsh__SetupConnectionRequest *request,
+/* Errors that a plain command writes have nowhere to go. */
+static int plumb_plain(struct plumbing *plumbing, int stream, struct crosh_error *err)
+{
+    plumbing->theirs[0] = fcntl(stream, F_DUPFD_CLOEXEC, 3);
+    plumbing->theirs[1] = fcntl(stream, F_DUPFD_CLOEXEC, 3);
+    plumbing->theirs[2] = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (plumbing->theirs[0] < 0 || plumbing->theirs[1] < 0 || plumbing->theirs[2] < 0 ||
+        fcntl(stream, F_SETFL, 0) < 0)
+        return crosh_error_errno(err, "cannot give the stream to the command");
+    return 0;
+}
+
+static int plumb(struct plumbing *plumbing, const Vsh__SetupConnectionRequest *request, int stream,
                  const struct target *target, struct crosh_error *err)
 {
+    if (request->plain)
+        return plumb_plain(plumbing, stream, err);
     if (!request->nopty)
         return plumb_terminal(plumbing, request, target, err);
     for (int i = 0; i < 3; i++) {
@@ -281,7 +313,7 @@ static int adopt(struct command *command, struct plumbing *plumbing, struct cros
     return 0;
 }
 
-int command_start(struct command *command, const Vsh__SetupConnectionRequest *request,
+int command_start(struct command *command, const Vsh__SetupConnectionRequest *request, int stream,
                   struct crosh_error *err)
 {
     cleanup(plumbing_fini) struct plumbing plumbing = {
@@ -294,8 +326,9 @@ int command_start(struct command *command, const Vsh__SetupConnectionRequest *re
 
     *command = (struct command){
         .pidfd = -1, .input = -1, .output = -1, .error_output = -1, .terminal = -1};
+    command->is_plain = request->plain != 0;
     if (r == 0)
-        r = plumb(&plumbing, request, &target, err);
+        r = plumb(&plumbing, request, stream, &target, err);
     if (r == 0)
         r = target_adopt_children(&target, err);
     if (r < 0)

@@ -13,6 +13,7 @@
 
 /* A running command and our ends of its descriptors, all non-blocking; -1: none. */
 struct command {
+    bool is_plain;   /* the stream is its input and output: there is nothing to relay */
     pid_t pid;       /* leads a session and a process group of its own */
     pid_t shown_pid; /* its number among the target's processes */
     int pidfd;       /* readable once it has ended */
@@ -27,9 +28,11 @@ struct command {
 /*
  * Starts what the request asks for. 0 once it is executing; negative with the
  * reason when anything on the way there failed, to the exec itself. For a container, all
- * later children of this process are the container's as well.
+ * later children of this process are the container's as well. stream: what becomes the input
+ * and output of a plain command, which says READY there itself, so that nothing that it
+ * writes can come before; it stays the caller's.
  */
-int command_start(struct command *command, const Vsh__SetupConnectionRequest *request,
+int command_start(struct command *command, const Vsh__SetupConnectionRequest *request, int stream,
                   struct crosh_error *err);
 
 /* Closes the descriptors; the process goes on and its pid is left to be reaped. */

@@ -505,7 +505,7 @@ static int set_up(struct session *s)
     else if (r < 0)
         r = crosh_error_set(&err, r, "malformed request: %s", strerror(-r));
     else
-        r = command_start(&s->command, request, &err);
+        r = command_start(&s->command, request, s->socket, &err);
     s->has_credit = request != NULL && request->stdin_credit;
     if (request != NULL)
         vsh__setup_connection_request__free_unpacked(request, NULL);
@@ -514,9 +514,26 @@ static int set_up(struct session *s)
             linger(s->socket);
         return r;
     }
+    if (s->command.is_plain)
+        return 0;
     if (send_ready(s->socket, s->command.shown_pid, s->has_credit ? INPUT_WINDOW : 0) < 0)
         s->is_lost = true;
     return 0;
+}
+
+/* The command has the stream to itself: its end is awaited, or ours. */
+static void await_plain(struct session *s)
+{
+    struct pollfd polls[2] = {{.fd = s->command.pidfd, .events = POLLIN},
+                              {.fd = s->signals, .events = POLLIN}};
+
+    while (poll(polls, 2, -1) < 0 && errno == EINTR)
+        ;
+    if (polls[0].revents == 0) {
+        hang_up(s);
+        (void)wait_ready(s->command.pidfd, POLLIN, HANGUP_WAIT_MS);
+    }
+    (void)waitpid(s->command.pid, NULL, WNOHANG);
 }
 
 void session_run(int fd)
@@ -533,8 +550,12 @@ void session_run(int fd)
     byte_queue_init(&s.to_peer, QUEUE_LIMIT);
     byte_queue_init(&s.to_command, INPUT_LIMIT);
     if (set_up(&s) == 0) {
-        relay(&s);
-        finish(&s);
+        if (s.command.is_plain) {
+            await_plain(&s);
+        } else {
+            relay(&s);
+            finish(&s);
+        }
         command_fini(&s.command);
     }
     byte_queue_fini(&s.to_peer);

@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: MIT */
+/* A mount's operations on files: attributes, opening, reading and writing. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/base/deadline.h"
+#include "modules/sftp/fs-file.h"
+#include "modules/sftp/fs-ops.h"
+
+int fs_errno(int error)
+{
+    /* A program knows nothing of our connection. */
+    return error == -ECONNRESET || error == -EBADMSG ? EIO : -error;
+}
+
+void fs_fill_stat(struct fs *fs, const struct node *node, struct stat *st)
+{
+    sftp_attrs_to_stat(&node->attrs, st);
+    st->st_ino = fs_ino(fs, node);
+    if (st->st_uid == fs->remote_uid)
+        st->st_uid = fs->uid;
+    if (st->st_gid == fs->remote_gid)
+        st->st_gid = fs->gid;
+}
+
+void fs_forget(struct fs *fs, struct node *node, uint64_t count)
+{
+    pthread_mutex_lock(&fs->nodes.lock);
+    node->lookups -= count < node->lookups ? count : node->lookups;
+    nodes_release(&fs->nodes, node);
+    pthread_mutex_unlock(&fs->nodes.lock);
+}
+
+void fs_mend_mode(struct fs *fs, const char *path, int r, mode_t mode, struct sftp_attrs *attrs)
+{
+    const struct sftp_attrs wanted = {.flags = SFTP_ATTR_MODE, .mode = mode & 07777};
+
+    if (r < 0 || attrs->flags == 0 || (attrs->mode & 07777) == wanted.mode)
+        return;
+    ON_SERVER(fs, true, r, sftp_setstat(client, path, &wanted));
+    if (r == 0)
+        attrs->mode = (attrs->mode & S_IFMT) | wanted.mode;
+}
+
+/* ---- Attributes ---- */
+
+/* Asks the server, by the open file where there is one: its name may be gone. */
+static int ask_attrs(struct fs *fs, struct node *node, struct file *file, struct sftp_attrs *attrs)
+{
+    cleanup_free char *path = NULL;
+    int r;
+
+    if (file != NULL)
+        return file_getattr(file, attrs);
+    path = nodes_path(&fs->nodes, fs->prefix, node, NULL);
+    if (path == NULL)
+        return -errno;
+    ON_SERVER(fs, true, r,
+              node == &fs->nodes.root ? sftp_stat(client, path, attrs)
+                                      : sftp_lstat(client, path, attrs));
+    return r;
+}
+
+static void reply_attr(fuse_req_t req, struct node *node)
+{
+    struct fs *fs = fuse_req_userdata(req);
+    struct stat st;
+    double left;
+
+    pthread_mutex_lock(&fs->nodes.lock);
+    fs_fill_stat(fs, node, &st);
+    left = (double)(node->attrs_until_ms - deadline_now()) / 1000.0;
+    pthread_mutex_unlock(&fs->nodes.lock);
+    (void)fuse_reply_attr(req, &st, left > 0 ? left : 0);
+}
+
+static void fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct fs *fs = fuse_req_userdata(req);
+    struct node *node = fs_node(fs, ino);
+    struct sftp_attrs attrs = {0};
+    bool is_fresh;
+    int r = 0;
+
+    pthread_mutex_lock(&fs->nodes.lock);
+    is_fresh = deadline_now() < node->attrs_until_ms;
+    pthread_mutex_unlock(&fs->nodes.lock);
+    if (!is_fresh) {
+        struct file *file = file_find(fs, node, 0);
+
+        (void)fi;
+        if (file != NULL)
+            file_settle(file);
+        r = ask_attrs(fs, node, file, &attrs);
+        if (file != NULL)
+            file_put(file);
+        pthread_mutex_lock(&fs->nodes.lock);
+        if (r == 0)
+            node_set_attrs(node, &attrs, deadline_now() + fs->options.cache_ms);
+        pthread_mutex_unlock(&fs->nodes.lock);
+    }
+    if (r < 0)
+        (void)fuse_reply_err(req, fs_errno(r));
+    else
+        reply_attr(req, node);
+}
+
+static uint32_t seconds(const struct timespec *ts, bool is_now)
+{
+    time_t s = is_now ? time(NULL) : ts->tv_sec;
+
+    return s < 0 ? 0 : s > UINT32_MAX ? UINT32_MAX : (uint32_t)s;
+}
+
+/* What the kernel wants set, as the protocol has it: both of a pair, or none. */
+static void wanted_attrs(struct fs *fs, const struct sftp_attrs *now, const struct stat *st,
+                         int to_set, struct sftp_attrs *attrs)
+{
+    *attrs = *now;
+    attrs->flags = 0;
+    if ((to_set & FUSE_SET_ATTR_SIZE) != 0) {
+        attrs->flags |= SFTP_ATTR_SIZE;
+        attrs->size = (uint64_t)st->st_size;
+    }
+    if ((to_set & FUSE_SET_ATTR_MODE) != 0) {
+        attrs->flags |= SFTP_ATTR_MODE;
+        attrs->mode = st->st_mode & 07777;
+    }
+    if ((to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) != 0) {
+        attrs->flags |= SFTP_ATTR_OWNER;
+        if ((to_set & FUSE_SET_ATTR_UID) != 0)
+            attrs->uid = st->st_uid == fs->uid ? fs->remote_uid : st->st_uid;
+        if ((to_set & FUSE_SET_ATTR_GID) != 0)
+            attrs->gid = st->st_gid == fs->gid ? fs->remote_gid : st->st_gid;
+    }
+    if ((to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME)) != 0) {
+        attrs->flags |= SFTP_ATTR_TIMES;
+        if ((to_set & FUSE_SET_ATTR_ATIME) != 0)
+            attrs->atime = seconds(&st->st_atim, (to_set & FUSE_SET_ATTR_ATIME_NOW) != 0);
+        if ((to_set & FUSE_SET_ATTR_MTIME) != 0)
+            attrs->mtime = seconds(&st->st_mtim, (to_set & FUSE_SET_ATTR_MTIME_NOW) != 0);
+    }
+}
+
+/* Sets them at the server. */
+static int set_attrs(struct fs *fs, struct node *node, struct file *file,
+                     const struct sftp_attrs *attrs)
+{
+    cleanup_free char *path = NULL;
+    int r;
+
+    if (file != NULL)
+        return attrs->flags == SFTP_ATTR_TIMES ? file_set_times(file, attrs)
+                                               : file_setattr(file, attrs);
+    path = nodes_path(&fs->nodes, fs->prefix, node, NULL);
+    if (path == NULL)
+        return -errno;
+    if (S_ISLNK(node->attrs.mode)) {
+        ON_SERVER(fs, true, r, sftp_lsetstat(client, path, attrs));
+    } else {
+        ON_SERVER(fs, true, r, sftp_setstat(client, path, attrs));
+    }
+    return r;
+}
+
+/* With the nodes' lock: what was set is known. */
+static void note_set(struct fs *fs, struct node *node, const struct sftp_attrs *attrs)
+{
+    struct sftp_attrs now = node->attrs;
+
+    if ((attrs->flags & SFTP_ATTR_SIZE) != 0)
+        now.size = attrs->size;
+    if ((attrs->flags & SFTP_ATTR_MODE) != 0)
+        now.mode = (now.mode & S_IFMT) | attrs->mode;
+    if ((attrs->flags & SFTP_ATTR_TIMES) != 0) {
+        now.atime = attrs->atime;
+        now.mtime = attrs->mtime;
+    } else if ((attrs->flags & SFTP_ATTR_SIZE) != 0) {
+        now.mtime = (uint32_t)time(NULL);
+    }
+    /* The server may take bits of the mode away when the owner changes. */
+    if ((attrs->flags & SFTP_ATTR_OWNER) != 0)
+        node->attrs_until_ms = 0;
+    else
+        node_set_attrs(node, &now, deadline_now() + fs->options.cache_ms);
+    if (node->parent != NULL)
+        fs_dir_add(node->parent, node->name, (attrs->flags & SFTP_ATTR_OWNER) != 0 ? NULL : &now);
+}
+
+static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
+                       struct fuse_file_info *fi)
+{
+    struct fs *fs = fuse_req_userdata(req);
+    struct node *node = fs_node(fs, ino);
+    /* By the handle of a writer, so that it comes behind what is being written. */
+    struct file *file = file_find(fs, node, SFTP_OPEN_WRITE);
+    struct sftp_attrs now = {0}, attrs;
+    bool is_fresh;
+    int r = 0;
+
+    (void)fi;
+    pthread_mutex_lock(&fs->nodes.lock);
+    is_fresh = deadline_now() < node->attrs_until_ms;
+    now = node->attrs;
+    pthread_mutex_unlock(&fs->nodes.lock);
+    if (!is_fresh)
+        r = ask_attrs(fs, node, file, &now);
+    if (r == 0) {
+        wanted_attrs(fs, &now, st, to_set, &attrs);
+        if (attrs.flags != 0)
+            r = set_attrs(fs, node, file, &attrs);
+    }
+    pthread_mutex_lock(&fs->nodes.lock);
+    if (!is_fresh && r == 0)
+        node->attrs = now;
+    if (r == 0)
+        note_set(fs, node, &attrs);
+    else
+        node->attrs_until_ms = 0;
+    is_fresh = deadline_now() < node->attrs_until_ms;
+    pthread_mutex_unlock(&fs->nodes.lock);
+    if (r == 0 && !is_fresh) {
+        r = ask_attrs(fs, node, file, &now);
+        pthread_mutex_lock(&fs->nodes.lock);
+        if (r == 0)
+            node_set_attrs(node, &now, deadline_now() + fs->options.cache_ms);
+        pthread_mutex_unlock(&fs->nodes.lock);
+    }
+    if (file != NULL)
+        file_put(file);
+    if (r < 0)
+        (void)fuse_reply_err(req, fs_errno(r));
+    else
+        reply_attr(req, node);
+}
+
+static void fs_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+    struct fs *fs = fuse_req_userdata(req);
+    cleanup_free char *path = nodes_path(&fs->nodes, fs->prefix, fs_node(fs, ino), NULL);
+    struct statvfs vfs;
+    int r;
+
+    if (path == NULL) {
+        (void)fuse_reply_err(req, errno);
+        return;
+    }
+    ON_SERVER(fs, true, r, sftp_statvfs(client, path, &vfs));
+    if (r == -EOPNOTSUPP) {
+        /* Nothing is known: room, so that programs go on. */
+        memset(&vfs, 0, sizeof(vfs));
+        vfs.f_bsize = vfs.f_frsize = 4096;
+        vfs.f_blocks = vfs.f_bfree = vfs.f_bavail = UINT32_MAX;
+        vfs.f_namemax = NAME_MAX;
+        r = 0;
+    }
+    if (r < 0)
+        (void)fuse_reply_err(req, fs_errno(r));
+    else
+        (void)fuse_reply_statfs(req, &vfs);
+}
+
+/* ---- Opening ---- */
+
+static uint32_t open_flags(int flags)
+{
+    uint32_t out = (flags & O_ACCMODE) == O_RDONLY   ? SFTP_OPEN_READ
+                   : (flags & O_ACCMODE) == O_WRONLY ? SFTP_OPEN_WRITE
+                                                     : SFTP_OPEN_READ | SFTP_OPEN_WRITE;
+
+    return out;
+}
+
+/* On one connection: the file, and attributes when they are wanted. */
+static int open_once(struct fs *fs, struct node *node, const char *path, int flags,
+                     bool wants_attrs, struct sftp_attrs *attrs, struct file **file)
+{
+    struct connection *connection = remote_get(fs->remote);
+    uint32_t wire = open_flags(flags) | ((flags & O_TRUNC) != 0 ? SFTP_OPEN_TRUNCATE : 0);
+    struct sftp_handle handle;
+    int r = -ETIMEDOUT;
+
+    if (connection == NULL)
+        return r;
+    r = sftp_open(connection->client, path, wire, 0, &handle);
+    if (r == 0 && wants_attrs)
+        r = sftp_fstat(connection->client, &handle, attrs);
+    if (r == 0) {
+        pthread_mutex_lock(&fs->nodes.lock);
+        if (wants_attrs)
+            node_set_attrs(node, attrs, deadline_now() + fs->options.cache_ms);
+        pthread_mutex_unlock(&fs->nodes.lock);
+        *file = file_new(fs, node, open_flags(flags), connection, &handle);
+        if (*file != NULL)
+            return 0;
+        r = -ENOMEM;
+    }
+    remote_put(fs->remote, connection);
+    return r;
+}
+
+static void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct fs *fs = fuse_req_userdata(req);
+    struct node *node = fs_node(fs, ino);
+    cleanup_free char *path = nodes_path(&fs->nodes, fs->prefix, node, NULL);
+    struct sftp_attrs before, attrs = {0};
+    struct file *file = NULL;
+    bool is_fresh;
+    int r = 0;
+
+    if (path == NULL) {
+        (void)fuse_reply_err(req, errno);
+        return;
+    }
+    pthread_mutex_lock(&fs->nodes.lock);
+    before = node->attrs;
+    is_fresh = deadline_now() < node->attrs_until_ms && (fi->flags & O_TRUNC) == 0;
+    pthread_mutex_unlock(&fs->nodes.lock);
+    for (int i = 0; i < FS_TRIES; i++) {
+        r = open_once(fs, node, path, fi->flags, !is_fresh, &attrs, &file);
+        if (!remote_is_lost(r))
+            break;
+    }
+    if (r < 0) {
+        (void)fuse_reply_err(req, fs_errno(r));
+        return;
+    }
+    fi->fh = (uint64_t)(uintptr_t)file;
+    /* What the kernel has of it is good if it did not change since. */
+    fi->keep_cache = is_fresh || (before.size == attrs.size && before.mtime == attrs.mtime);
+    if (fuse_reply_open(req, fi) != 0)
+        file_close(file);
+}
+
+static void fs_create(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t mode,
+                      struct fuse_file_info *fi)
+{
+    struct fs *fs = fuse_req_userdata(req);
+    struct node *parent = fs_node(fs, ino), *node = NULL;
+    cleanup_free char *path = nodes_path(&fs->nodes, fs->prefix, parent, name);
+    uint32_t flags = open_flags(fi->flags);
+    struct connection *connection;
+    struct fuse_entry_param entry;
+    struct sftp_handle handle;
+    struct sftp_attrs attrs = {0};
+    struct file *file = NULL;
+    int r;
+
+    if (path == NULL) {
+        (void)fuse_reply_err(req, errno);
+        return;
+    }
+    connection = remote_get(fs->remote);
+    if (connection == NULL) {
+        (void)fuse_reply_err(req, ETIMEDOUT);
+        return;
+    }
+    r = sftp_create(connection->client, path,
+                    flags | ((fi->flags & O_EXCL) != 0 ? SFTP_OPEN_EXCLUSIVE : 0) |
+                        ((fi->flags & O_TRUNC) != 0 ? SFTP_OPEN_TRUNCATE : 0),
+                    mode, &handle, &attrs);
+    if (r == 0 && attrs.flags == 0)
+        r = sftp_fstat(connection->client, &handle, &attrs);
+    if (attrs.size == 0 && (attrs.mode & 07777) != (mode & 07777))
+        fs_mend_mode(fs, path, r, mode, &attrs);
+    if (r == 0) {
+        pthread_mutex_lock(&fs->nodes.lock);
+        node = nodes_find(&fs->nodes, parent, name);
+        if (node != NULL && !S_ISREG(node->attrs.mode)) {
+            nodes_unname(&fs->nodes, node);
+            nodes_release(&fs->nodes, node);
+        }
+        node = nodes_get(&fs->nodes, parent, name);
+        if (node != NULL) {
+            node_set_attrs(node, &attrs, deadline_now() + fs->options.cache_ms);
+            node->lookups++;
+            fs_fill_entry(fs, node, &entry);
+        }
+        fs_dir_add(parent, name, &attrs);
+        parent->attrs_until_ms = 0;
+        pthread_mutex_unlock(&fs->nodes.lock);
+        if (node != NULL)
+            file = file_new(fs, node, flags, connection, &handle);
+        if (node != NULL && file == NULL)
+            fs_forget(fs, node, 1);
+        if (file == NULL)
+            r = -ENOMEM;
+    }
+    if (r < 0) {
+        remote_put(fs->remote, connection);
+        (void)fuse_reply_err(req, fs_errno(r));
+        return;
+    }
+    fi->fh = (uint64_t)(uintptr_t)file;
+    if (fuse_reply_create(req, &entry, fi) != 0) {
+        file_close(file);
+        fs_forget(fs, node, 1);
+    }
+}
+
+/* ---- Reading and writing ---- */
+
+static void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+                    struct fuse_file_info *fi)
+{
+    struct fs *fs = fuse_req_userdata(req);
+    struct node *node = fs_node(fs, ino);
+    cleanup_free char *buf = malloc(size);
+    struct file *writer;
+    ssize_t n;
+
+    if (buf == NULL) {
+        (void)fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    /* What was written through another handle comes first. */
+    writer = file_find(fs, node, SFTP_OPEN_WRITE);
+    if (writer != NULL) {
+        file_settle(writer);
+        file_put(writer);
+    }
+    n = file_read((struct file *)(uintptr_t)fi->fh, (uint64_t)off, buf, size);
+    if (n < 0)
+        (void)fuse_reply_err(req, fs_errno((int)n));
+    else
+        (void)fuse_reply_buf(req, buf, (size_t)n);
+}
+
+static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+                     struct fuse_file_info *fi)
+{
+    struct fs *fs = fuse_req_userdata(req);
+    struct node *node = fs_node(fs, ino);
+    int r = file_write((struct file *)(uintptr_t)fi->fh, (uint64_t)off, buf, size);
+
+    if (r < 0) {
+        (void)fuse_reply_err(req, fs_errno(r));
+        return;
+    }
+    pthread_mutex_lock(&fs->nodes.lock);
+    if ((uint64_t)off + size > node->attrs.size)
+        node->attrs.size = (uint64_t)off + size;
+    node->attrs.mtime = (uint32_t)time(NULL);
+    /* What the server would say now is older than what we know. */
+    node->attrs_until_ms = deadline_now() + fs->options.cache_ms;
+    pthread_mutex_unlock(&fs->nodes.lock);
+    (void)fuse_reply_write(req, size);
+}
+
+/* The listing knows it as it was; the server's own time for it is asked for when wanted. */
+static void note_written(struct fs *fs, struct node *node)
+{
+    pthread_mutex_lock(&fs->nodes.lock);
+    if (node->parent != NULL)
+        fs_dir_add(node->parent, node->name, &node->attrs);
+    pthread_mutex_unlock(&fs->nodes.lock);
+}
+
+static void fs_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct fs *fs = fuse_req_userdata(req);
+    struct file *file = (struct file *)(uintptr_t)fi->fh;
+    int r = (file->flags & SFTP_OPEN_WRITE) != 0 ? file_flush(file) : 0;
+
+    if ((file->flags & SFTP_OPEN_WRITE) != 0)
+        note_written(fs, fs_node(fs, ino));
+    (void)fuse_reply_err(req, fs_errno(r));
+}
+
+static void fs_fsync(fuse_req_t req, fuse_ino_t ino, int is_data_only, struct fuse_file_info *fi)
+{
+    (void)ino, (void)is_data_only;
+    (void)fuse_reply_err(req, fs_errno(file_fsync((struct file *)(uintptr_t)fi->fh)));
+}
+
+static void fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct file *file = (struct file *)(uintptr_t)fi->fh;
+
+    (void)ino;
+    /* What a process that was killed had written still goes to the server. */
+    if ((file->flags & SFTP_OPEN_WRITE) != 0)
+        (void)file_flush(file);
+    file_close(file);
+    (void)fuse_reply_err(req, 0);
+}
+
+void fs_add_data_ops(struct fuse_lowlevel_ops *ops)
+{
+    ops->getattr = fs_getattr;
+    ops->setattr = fs_setattr;
+    ops->statfs = fs_statfs;
+    ops->open = fs_open;
+    ops->create = fs_create;
+    ops->read = fs_read;
+    ops->write = fs_write;
+    ops->flush = fs_flush;
+    ops->fsync = fs_fsync;
+    ops->release = fs_release;
+}

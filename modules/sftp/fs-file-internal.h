@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* What reading and writing an open file of a mount share. */
+#ifndef SFTP_FS_FILE_INTERNAL_H
+#define SFTP_FS_FILE_INTERNAL_H
+
+#include "modules/sftp/fs-file.h"
+#include "modules/sftp/fs.h"
+
+/* Connections tried for one operation. */
+#define FILE_TRIES 3
+
+/*
+ * With the file's lock: the connection that the handle is good for, opened anew if it has to
+ * be. To be put back by remote_put(). NULL with *error.
+ */
+struct connection *file_connected(struct file *file, int *error);
+
+/* With the file's lock, which is given up: as file_put(). */
+void file_put_unlock(struct file *file);
+
+/* With the file's lock: forgets what was read ahead. */
+void file_drop_pieces(struct file *file);
+
+#endif

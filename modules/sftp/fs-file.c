@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/* Opens the files of a mount, anew after a lost connection, and closes them. */
+
+/*
+ * Theory of operation
+ *
+ * What is read comes in pieces, each the answer to one request. A reader that goes on in
+ * order has more and more pieces asked for before it (so many that the server's answers
+ * fill the way to it), one that jumps has only what it wants. Pieces are dropped once the
+ * reader is behind them, and whenever the file is written to.
+ *
+ * What is written is copied into chunks and sent while the program goes on. While nothing
+ * is under way a write is sent at once; otherwise small ones are put together first. Close
+ * and fsync wait until the server has taken them all, and tell of those that it has not:
+ * so what a program is told by them is true.
+ *
+ * A handle is good for one connection. When that is lost, the next operation opens the
+ * file anew by its path, and what was not confirmed is asked or written again: both do
+ * the same when done twice. A file that is read only must be as it was when it was
+ * opened, or the operation fails with ESTALE: a mixture of two files is none of them.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/cleanup.h"
+#include "modules/sftp/fs-file-internal.h"
+
+/* ---- Opening and closing ---- */
+
+struct file *file_new(struct fs *fs, struct node *node, uint32_t flags,
+                      struct connection *connection, const struct sftp_handle *handle)
+{
+    struct file *file = calloc(1, sizeof(*file));
+
+    if (file == NULL)
+        return NULL;
+    file->fs = fs;
+    file->node = node;
+    file->flags = flags;
+    file->connection = connection;
+    file->handle = *handle;
+    file->users = 1;
+    file->dirty_end = &file->dirty;
+    file->writes_seen = atomic_load(&node->writes);
+    (void)pthread_mutex_init(&file->lock, NULL);
+    (void)pthread_cond_init(&file->changed, NULL);
+    pthread_mutex_lock(&fs->nodes.lock);
+    node->users++;
+    file->seen = node->attrs;
+    file->next = node->files;
+    node->files = file;
+    pthread_mutex_unlock(&fs->nodes.lock);
+    return file;
+}
+
+static void on_closed(void *opaque, const struct sftp_reply *reply)
+{
+    (void)opaque, (void)reply;
+}
+
+/* Nobody has the file any more: gives the handle back, if its connection still lives. */
+static void file_free(struct file *file)
+{
+    struct connection *connection = file->connection;
+    struct sftp_packet packet;
+
+    if (connection != NULL && sftp_client_state(connection->client) == 0) {
+        sftp_packet_begin(&packet, SFTP_CLOSE);
+        sftp_packet_string(&packet, file->handle.bytes, file->handle.size);
+        sftp_client_send(connection->client, &packet, NULL, 0, on_closed, NULL);
+        sftp_client_flush(connection->client);
+    }
+    if (connection != NULL)
+        remote_put(file->fs->remote, connection);
+    (void)pthread_mutex_destroy(&file->lock);
+    (void)pthread_cond_destroy(&file->changed);
+    free(file);
+}
+
+void file_put(struct file *file)
+{
+    if (atomic_fetch_sub(&file->users, 1) == 1)
+        file_free(file);
+}
+
+void file_put_unlock(struct file *file)
+{
+    pthread_mutex_unlock(&file->lock);
+    file_put(file);
+}
+
+struct file *file_find(struct fs *fs, struct node *node, uint32_t flags)
+{
+    struct file *file;
+
+    pthread_mutex_lock(&fs->nodes.lock);
+    for (file = node->files; file != NULL; file = file->next) {
+        if ((file->flags & flags) == flags) {
+            atomic_fetch_add(&file->users, 1);
+            break;
+        }
+    }
+    pthread_mutex_unlock(&fs->nodes.lock);
+    return file;
+}
+
+struct connection *file_connected(struct file *file, int *error)
+{
+    struct sftp_attrs now;
+    cleanup_free char *path = NULL;
+
+    if (file->connection != NULL && sftp_client_state(file->connection->client) == 0) {
+        remote_hold(file->fs->remote, file->connection);
+        return file->connection;
+    }
+    if (file->connection != NULL)
+        remote_put(file->fs->remote, move_ptr(file->connection));
+    path = nodes_path(&file->fs->nodes, file->fs->prefix, file->node, NULL);
+    if (path == NULL) {
+        *error = -errno;
+        return NULL;
+    }
+    file->connection = remote_get(file->fs->remote);
+    *error = -ETIMEDOUT;
+    if (file->connection == NULL)
+        return NULL;
+    *error = sftp_open(file->connection->client, path, file->flags, 0, &file->handle);
+    if (*error == 0 && (file->flags & SFTP_OPEN_WRITE) == 0) {
+        *error = sftp_fstat(file->connection->client, &file->handle, &now);
+        if (*error == 0 && (now.size != file->seen.size || now.mtime != file->seen.mtime))
+            *error = -ESTALE;
+    }
+    if (*error != 0) {
+        remote_put(file->fs->remote, move_ptr(file->connection));
+        return NULL;
+    }
+    remote_hold(file->fs->remote, file->connection);
+    return file->connection;
+}
+
+void file_close(struct file *file)
+{
+    struct fs *fs = file->fs;
+    struct file **at = &file->node->files;
+
+    pthread_mutex_lock(&file->lock);
+    file_drop_pieces(file);
+    pthread_mutex_unlock(&file->lock);
+    pthread_mutex_lock(&fs->nodes.lock);
+    while (*at != file)
+        at = &(*at)->next;
+    *at = file->next;
+    file->node->users--;
+    nodes_release(&fs->nodes, file->node);
+    pthread_mutex_unlock(&fs->nodes.lock);
+    file_put(file);
+}
+
+/* ---- Everything else ---- */
+
+/* Does something with the handle, over several connections if need be. */
+static int with_handle(struct file *file,
+                       int (*fn)(struct sftp_client *client, const struct sftp_handle *handle,
+                                 void *opaque),
+                       void *opaque)
+{
+    int r = 0;
+
+    for (int i = 0; i < FILE_TRIES; i++) {
+        struct connection *connection;
+        struct sftp_handle handle;
+
+        pthread_mutex_lock(&file->lock);
+        connection = file_connected(file, &r);
+        handle = file->handle;
+        pthread_mutex_unlock(&file->lock);
+        if (connection == NULL)
+            return r;
+        r = fn(connection->client, &handle, opaque);
+        remote_put(file->fs->remote, connection);
+        if (!remote_is_lost(r))
+            break;
+    }
+    return r;
+}
+
+static int do_fsync(struct sftp_client *client, const struct sftp_handle *handle, void *opaque)
+{
+    int r = sftp_fsync(client, handle);
+
+    (void)opaque;
+    /* A server that cannot has at least taken all that was written. */
+    return r == -EOPNOTSUPP ? 0 : r;
+}
+
+int file_fsync(struct file *file)
+{
+    int r = file_flush(file);
+
+    return r < 0 ? r : with_handle(file, do_fsync, NULL);
+}
+
+static int do_setattr(struct sftp_client *client, const struct sftp_handle *handle, void *opaque)
+{
+    return sftp_fsetstat(client, handle, opaque);
+}
+
+int file_setattr(struct file *file, const struct sftp_attrs *attrs)
+{
+    int r = file_flush(file);
+
+    atomic_fetch_add(&file->node->writes, 1);
+    return r < 0 ? r : with_handle(file, do_setattr, (void *)attrs);
+}
+
+static int do_getattr(struct sftp_client *client, const struct sftp_handle *handle, void *opaque)
+{
+    return sftp_fstat(client, handle, opaque);
+}
+
+int file_getattr(struct file *file, struct sftp_attrs *attrs)
+{
+    return with_handle(file, do_getattr, attrs);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* Open files of a mount: reading ahead, writing, and opening anew after a lost connection. */
+#ifndef SFTP_FS_FILE_H
+#define SFTP_FS_FILE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "modules/sftp/calls.h"
+#include "modules/sftp/fs-remote.h"
+
+struct fs;
+struct node;
+struct piece;
+struct chunk;
+
+struct file {
+    struct fs *fs;
+    struct node *node;
+    struct file *next; /* of the node's; the nodes' lock */
+    uint32_t flags;    /* SFTP_OPEN_READ, SFTP_OPEN_WRITE */
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    atomic_uint users;             /* the kernel, requests under way, who works with it */
+    struct connection *connection; /* that the handle belongs to; NULL: none */
+    struct sftp_handle handle;
+    struct sftp_attrs seen;           /* when it was opened, to know it again */
+    struct piece *pieces;             /* read ahead, in no order */
+    uint64_t expected;                /* where the next read begins if they go on in order */
+    unsigned int ahead;               /* pieces to be kept before the reader */
+    unsigned int in_a_row;            /* reads that did */
+    unsigned int writes_seen;         /* the node's count when the pieces were asked for */
+    struct chunk *dirty, **dirty_end; /* written, and not confirmed yet, in order */
+    size_t dirty_bytes;
+    unsigned int under_way; /* requests of them, and of attributes */
+    bool has_to_resend;     /* the connection was lost under some of them */
+    int write_error;        /* to be told by the next write, flush or fsync */
+};
+
+/*
+ * A file that is open on the connection, which is taken over: it belongs to the node from now
+ * on. NULL: no memory, with everything left as it was.
+ */
+struct file *file_new(struct fs *fs, struct node *node, uint32_t flags,
+                      struct connection *connection, const struct sftp_handle *handle);
+/* Closes it, without waiting for the server, once nobody works with it any more. */
+void file_close(struct file *file);
+/* An open file of the node with these flags at least, kept until it is put; NULL: none. */
+struct file *file_find(struct fs *fs, struct node *node, uint32_t flags);
+void file_put(struct file *file);
+
+/* 0 or the count of bytes, or negative errno. */
+
+/* Fewer bytes than asked for only at the end of the file. Waits. */
+ssize_t file_read(struct file *file, uint64_t offset, void *buf, size_t size);
+/*
+ * Takes the bytes over; they are sent while others are written, which waits only when there
+ * are too many. An error that comes to light later is told by the next call, and by
+ * file_flush() in any case.
+ */
+int file_write(struct file *file, uint64_t offset, const void *buf, size_t size);
+/*
+ * Waits until the server has all that was written, over several connections if need be. What
+ * it never took is counted in the fs.
+ */
+int file_flush(struct file *file);
+/* As file_flush(), for somebody else: an error is left to be told. */
+void file_settle(struct file *file);
+/* As file_flush(), and has the server put it on its disk. */
+int file_fsync(struct file *file);
+/* Waits, for what was written as well. */
+int file_setattr(struct file *file, const struct sftp_attrs *attrs);
+/* Does not wait: an error is told as a write's. */
+int file_set_times(struct file *file, const struct sftp_attrs *attrs);
+int file_getattr(struct file *file, struct sftp_attrs *attrs);
+
+#endif

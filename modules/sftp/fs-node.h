@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* The files that the kernel knows of a mount: names, paths, and attributes that are still fresh. */
+#ifndef SFTP_FS_NODE_H
+#define SFTP_FS_NODE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "modules/sftp/calls.h"
+
+/*
+ * A file by its place: SFTP 3 tells of no inode numbers. The number that the kernel has for
+ * it is its address. Nodes live as long as the kernel counts lookups of them, their
+ * children's do, or files of them are open.
+ */
+struct node {
+    struct node *parent; /* counted; NULL: the root, or a name that is gone */
+    char *name;
+    uint64_t lookups;   /* of the kernel's */
+    unsigned int users; /* children and open files */
+    struct node *next;  /* in the chain of the table */
+    bool is_named;      /* in the table: not removed meanwhile */
+
+    struct sftp_attrs attrs;
+    int64_t attrs_until_ms;
+    struct listing *listing; /* of a directory: fs-dir.c's, as are the next three */
+    unsigned int misses;     /* names looked up one by one since */
+    int64_t opened_ms;       /* by a reader */
+    bool is_held;            /* counted among those whose listings are kept */
+    struct file *files;      /* open: fs-file.c's */
+    atomic_uint writes;      /* counts them, so that what was read before is known to be old */
+};
+
+/* All nodes of a mount. One lock for them all: what is done under it is short. */
+struct nodes {
+    pthread_mutex_t lock;
+    struct node root;
+    struct node **chain;
+    size_t chains, count;
+};
+
+int nodes_init(struct nodes *nodes);
+void nodes_fini(struct nodes *nodes);
+
+/* What follows is to be called with the lock, but for nodes_path(). */
+
+/* The child of that name; NULL: not known. */
+struct node *nodes_find(struct nodes *nodes, const struct node *parent, const char *name);
+/* The same; makes it when it is not known. NULL: no memory. */
+struct node *nodes_get(struct nodes *nodes, struct node *parent, const char *name);
+/* Forgets the name: another file may come to have it. */
+void nodes_unname(struct nodes *nodes, struct node *node);
+/* Gives it another; what had that one loses it. */
+int nodes_rename(struct nodes *nodes, struct node *node, struct node *parent, const char *name);
+/* Frees it if nobody needs it. */
+void nodes_release(struct nodes *nodes, struct node *node);
+
+void node_set_attrs(struct node *node, const struct sftp_attrs *attrs, int64_t until_ms);
+
+/*
+ * The path of the node, or of a name in it (may be NULL), below the mount's directory prefix; on
+ * the heap. NULL: no memory, or the node has no name any more (errno ENOMEM, ESTALE).
+ */
+char *nodes_path(struct nodes *nodes, const char *prefix, const struct node *node,
+                 const char *name);
+/* The same, with the lock. */
+char *nodes_path_locked(struct nodes *nodes, const char *prefix, const struct node *node,
+                        const char *name);
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* How a mount is, told to whoever connects to its status socket. */
+#ifndef SFTP_FS_STATUS_H
+#define SFTP_FS_STATUS_H
+
+#include <crosh/error.h>
+
+struct fs;
+struct fs_status;
+
+/*
+ * Listens at path; each who connects gets one JSON object: state ("connected" or "lost"),
+ * reason, connections, sent_bytes, received_bytes, cached_names, cached_listings,
+ * lost_write_bytes. NULL with err.
+ */
+struct fs_status *fs_status_start(struct fs *fs, const char *path, struct crosh_error *err);
+void fs_status_stop(struct fs_status *status);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* A mount: what its parts share. */
+#ifndef SFTP_FS_H
+#define SFTP_FS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "modules/sftp/fs-dir.h"
+#include "modules/sftp/fs-node.h"
+#include "modules/sftp/fs-remote.h"
+
+struct fs_options {
+    int cache_ms;   /* how long attributes, names and listings are believed */
+    int timeout_ms; /* how long an operation waits for the server */
+    bool is_read_only;
+};
+
+struct fs {
+    struct fs_options options;
+    struct remote *remote;
+    char *prefix; /* the mounted directory's path there, without a "/" at the end */
+    struct nodes nodes;
+    struct dirs dirs;
+    /* The user there whose files are shown as those of the user here. */
+    uint32_t remote_uid, remote_gid;
+    uid_t uid;
+    gid_t gid;
+    atomic_uint_fast64_t lost_writes; /* bytes that a program wrote and the server never took */
+};
+
+#endif

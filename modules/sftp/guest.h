@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* SFTP to our own guests: a server started by the agent, on a stream without encryption. */
+#ifndef SFTP_GUEST_H
+#define SFTP_GUEST_H
+
+#include <crosh/error.h>
+
+#include "modules/sftp/link.h"
+
+/*
+ * Starts the SFTP server of the VM, or of a container in it (NULL: the VM itself), as a user
+ * (NULL: the agent's default) and connects with it. NULL with err. The stream never
+ * leaves this machine, so there is nothing to encrypt and nobody to be mistaken for.
+ */
+struct sftp_link *sftp_guest_open(const char *vm, const char *container, const char *user,
+                                  struct crosh_error *err);
+
+#endif

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+# The sftp module, and the program that serves a mount. What they share is a library.
+noinst_LTLIBRARIES += modules/sftp/libsftpio.la modules/sftp/libsftp.la modules/sftp/libsftpfs.la
+modules_sftp_libsftpio_la_SOURCES = \
+	modules/sftp/calls.c modules/sftp/calls.h \
+	modules/sftp/client.c modules/sftp/client.h \
+	modules/sftp/guest.c modules/sftp/guest.h \
+	modules/sftp/link.c modules/sftp/link.h \
+	modules/sftp/packet.c modules/sftp/packet.h \
+	modules/sftp/ssh.c modules/sftp/ssh.h \
+	modules/sftp/where.c modules/sftp/where.h
+modules_sftp_libsftpio_la_CPPFLAGS = $(AM_CPPFLAGS) $(LIBSSH_CFLAGS) $(PROTOBUF_C_CFLAGS)
+modules_sftp_libsftpio_la_LIBADD = lib/libcrosh.la lib/libwire.la lib/libbase.la $(LIBSSH_LIBS)
+
+modules_sftp_libsftp_la_SOURCES = \
+	modules/sftp/commands.h \
+	modules/sftp/list-files.c \
+	modules/sftp/mount-command.c \
+	modules/sftp/mounts.c modules/sftp/mounts.h \
+	modules/sftp/sftp.c
+modules_sftp_libsftp_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+modules_sftp_libsftp_la_LIBADD = modules/sftp/libsftpio.la $(JANSSON_LIBS)
+
+pkgmodule_LTLIBRARIES += modules/sftp/sftp.la
+modules_sftp_sftp_la_SOURCES =
+modules_sftp_sftp_la_LDFLAGS = -module $(MODULE_LDFLAGS)
+modules_sftp_sftp_la_LIBADD = modules/sftp/libsftp.la
+
+modules_sftp_libsftpfs_la_SOURCES = \
+	modules/sftp/fs.h \
+	modules/sftp/fs-data.c \
+	modules/sftp/fs-dir.c modules/sftp/fs-dir.h \
+	modules/sftp/fs-file.c modules/sftp/fs-file.h modules/sftp/fs-file-internal.h \
+	modules/sftp/fs-names.c \
+	modules/sftp/fs-node.c modules/sftp/fs-node.h \
+	modules/sftp/fs-ops.h \
+	modules/sftp/fs-remote.c modules/sftp/fs-remote.h \
+	modules/sftp/fs-read.c \
+	modules/sftp/fs-write.c \
+	modules/sftp/fs-status.c modules/sftp/fs-status.h
+modules_sftp_libsftpfs_la_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS) $(JANSSON_CFLAGS)
+modules_sftp_libsftpfs_la_LIBADD = modules/sftp/libsftpio.la $(FUSE_LIBS) $(JANSSON_LIBS)
+
+pkglibexec_PROGRAMS += crosh-sftpfs
+crosh_sftpfs_SOURCES = modules/sftp/sftpfs.c
+crosh_sftpfs_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)
+crosh_sftpfs_LDADD = modules/sftp/libsftpfs.la

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/* Keeps track of mounts in the runtime directory. */
+#include "modules/sftp/mounts.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <mntent.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include <crosh/vm.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/vm/dirs.h"
+
+extern char **environ;
+
+static char *mounts_dir(struct crosh_error *err)
+{
+    cleanup_free char *runtime = crosh_runtime_dir(err);
+    char *path = NULL;
+
+    if (runtime == NULL)
+        return NULL;
+    if (asprintf(&path, "%s/mounts", runtime) < 0) {
+        (void)crosh_error_set(err, -ENOMEM, "out of memory");
+        return NULL;
+    }
+    return path;
+}
+
+/* ---- Unmounting ---- */
+
+/* fusermount3 may what we may not; root does without it as well, but it knows the rest. */
+static int run_fusermount(const char *directory, bool is_lazy)
+{
+    const char *argv[] = {"fusermount3", "-u", "-q", "-z", "--", directory, NULL};
+    const char *argv_plain[] = {"fusermount3", "-u", "-q", "--", directory, NULL};
+    int status;
+    pid_t pid;
+    int r = posix_spawnp(&pid, "fusermount3", NULL, NULL,
+                         (char *const *)(is_lazy ? argv : argv_plain), environ);
+
+    if (r != 0)
+        return -r;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EBUSY;
+}
+
+int mounts_unmount(const char *directory, struct crosh_error *err)
+{
+    int busy = 0, r = run_fusermount(directory, false);
+
+    if (r == -EBUSY) {
+        r = run_fusermount(directory, true);
+        busy = 1;
+    }
+    if (r == -ENOENT) {
+        (void)crosh_error_set(err, r, "fusermount3 is not installed");
+        return crosh_error_hint(err, "Debian, Ubuntu: sudo apt-get install fuse3");
+    }
+    return r < 0 ? crosh_error_set(err, r, "cannot unmount %s", directory) : busy;
+}
+
+/* Whether something of ours is mounted there: a dead mount is no directory to stat(2). */
+static bool is_mounted(const char *directory)
+{
+    FILE *table = setmntent("/proc/self/mounts", "r");
+    struct mntent *entry;
+    bool found = false;
+
+    if (table == NULL)
+        return false;
+    while (!found && (entry = getmntent(table)) != NULL)
+        found = strcmp(entry->mnt_dir, directory) == 0 &&
+                strcmp(entry->mnt_type, "fuse.crosh-sftp") == 0;
+    (void)endmntent(table);
+    return found;
+}
+
+/* ---- Their directories ---- */
+
+void mounts_remove(const char *state)
+{
+    (void)crosh_priv_remove_tree(state, NULL);
+}
+
+static char *path_of(const char *state, const char *name)
+{
+    char *path;
+
+    return asprintf(&path, "%s/%s", state, name) < 0 ? NULL : path;
+}
+
+static char *copy_text(const json_t *json, const char *key)
+{
+    const char *text = json_string_value(json_object_get(json, key));
+
+    return text != NULL ? strdup(text) : NULL;
+}
+
+/* 1: *mount is one that is served; 0: it was a dead one, and is gone; negative. */
+static int read_one(const char *state, struct mount *mount)
+{
+    cleanup_free char *lock_path = path_of(state, "lock");
+    cleanup_free char *info_path = path_of(state, "info.json");
+    cleanup_close int lock = -1;
+    bool is_served;
+    json_t *info;
+
+    if (lock_path == NULL || info_path == NULL)
+        return -ENOMEM;
+    info = json_load_file(info_path, 0, NULL);
+    *mount = (struct mount){.state = strdup(state),
+                            .target = copy_text(info, "target"),
+                            .directory = copy_text(info, "directory")};
+    json_decref(info);
+    lock = open(lock_path, O_RDWR | O_CLOEXEC);
+    is_served = lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+    mount->is_mounted = mount->directory != NULL && is_mounted(mount->directory);
+    if (is_served && mount->target != NULL && mount->directory != NULL)
+        return 1;
+    if (is_served)
+        return 0; /* just being made */
+    if (mount->is_mounted)
+        (void)run_fusermount(mount->directory, true);
+    mounts_remove(state);
+    return 0;
+}
+
+static void mount_fini(struct mount *mount)
+{
+    free(mount->state);
+    free(mount->target);
+    free(mount->directory);
+}
+
+void mounts_fini(struct mounts *mounts)
+{
+    for (size_t i = 0; i < mounts->count; i++)
+        mount_fini(&mounts->mount[i]);
+    free(mounts->mount);
+    *mounts = (struct mounts){0};
+}
+
+static int by_directory(const void *a, const void *b)
+{
+    return strcmp(((const struct mount *)a)->directory, ((const struct mount *)b)->directory);
+}
+
+int mounts_read(struct mounts *mounts, struct crosh_error *err)
+{
+    cleanup_free char *path = mounts_dir(err);
+    struct dirent *entry;
+    DIR *dir;
+    int r = 0;
+
+    *mounts = (struct mounts){0};
+    if (path == NULL)
+        return err->code;
+    dir = opendir(path);
+    if (dir == NULL)
+        return errno == ENOENT ? 0 : crosh_error_errno(err, "cannot read %s", path);
+    while (r >= 0 && (entry = readdir(dir)) != NULL) {
+        cleanup_free char *state = NULL;
+        struct mount *more;
+        struct mount one;
+
+        if (entry->d_name[0] == '.')
+            continue;
+        state = path_of(path, entry->d_name);
+        more = reallocarray(mounts->mount, mounts->count + 1, sizeof(*more));
+        r = -ENOMEM;
+        if (more == NULL)
+            break;
+        mounts->mount = more;
+        if (state == NULL || (r = read_one(state, &one)) < 0)
+            break;
+        if (r == 1)
+            mounts->mount[mounts->count++] = one;
+        else
+            mount_fini(&one);
+    }
+    (void)closedir(dir);
+    if (r < 0) {
+        mounts_fini(mounts);
+        return crosh_error_set(err, r, "cannot read %s: %s", path, strerror(-r));
+    }
+    if (mounts->count > 1)
+        qsort(mounts->mount, mounts->count, sizeof(*mounts->mount), by_directory);
+    return 0;
+}
+
+char *mounts_new(const char *target, const char *directory, int *lock, struct crosh_error *err)
+{
+    cleanup_free char *path = mounts_dir(err);
+    cleanup_free char *lock_path = NULL;
+    cleanup_free char *info_path = NULL;
+    char *state = NULL;
+    json_t *info;
+    int r;
+
+    if (path == NULL || crosh_priv_make_dirs(path, err) < 0)
+        return NULL;
+    if (asprintf(&state, "%s/XXXXXX", path) < 0 || mkdtemp(state) == NULL) {
+        (void)crosh_error_errno(err, "cannot make a directory in %s", path);
+        free(state);
+        return NULL;
+    }
+    lock_path = path_of(state, "lock");
+    info_path = path_of(state, "info.json");
+    info = json_pack("{s:s, s:s}", "target", target, "directory", directory);
+    *lock = lock_path != NULL ? open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+    r = *lock >= 0 && flock(*lock, LOCK_EX) == 0 && info != NULL && info_path != NULL
+            ? json_dump_file(info, info_path, JSON_COMPACT)
+            : -1;
+    json_decref(info);
+    if (r == 0)
+        return state;
+    (void)crosh_error_errno(err, "cannot write to %s", state);
+    if (*lock >= 0)
+        (void)close(*lock);
+    mounts_remove(state);
+    free(state);
+    return NULL;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* The mounts of this user: who serves them, and what is left of those that died. */
+#ifndef SFTP_MOUNTS_H
+#define SFTP_MOUNTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include <crosh/error.h>
+
+/* Each mount has a directory in <runtime>/mounts: lock (held while it is served), info.json. */
+struct mount {
+    char *state; /* that directory */
+    char *target, *directory;
+    bool is_mounted; /* false: only programs that were busy in it still have it */
+};
+
+struct mounts {
+    struct mount *mount;
+    size_t count;
+};
+
+/*
+ * Those that are served; what a process that was killed has left is unmounted and removed
+ * first. 0 or negative.
+ */
+int mounts_read(struct mounts *mounts, struct crosh_error *err);
+void mounts_fini(struct mounts *mounts);
+
+/*
+ * Makes the directory of a new mount. *lock is to be held, by inheritance, by who serves it.
+ * The path, on the heap, or NULL.
+ */
+char *mounts_new(const char *target, const char *directory, int *lock, struct crosh_error *err);
+/* Removes what mounts_new() made. */
+void mounts_remove(const char *state);
+
+/*
+ * Unmounts. 1: programs are busy in it, and keep what they have open; its process goes on for
+ * them. 0 or negative.
+ */
+int mounts_unmount(const char *directory, struct crosh_error *err);
+
+#endif

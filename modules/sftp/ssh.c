@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+/* Opens SSH sessions with libssh and carries SFTP in a channel of theirs. */
+#include "modules/sftp/ssh.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libssh/callbacks.h>
+#include <libssh/libssh.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/base/sanitize.h"
+
+/* With hardware for it, which all have, several times as fast as what libssh would take first. */
+#define CIPHERS                                                                                    \
+    "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,aes256-ctr,"      \
+    "aes192-ctr,aes128-ctr"
+#define PASSWORD_TRIES 3
+#define PASSWORD_MAX   512
+
+struct ssh_link {
+    struct sftp_link link;
+    ssh_session session;
+    ssh_channel channel;
+    struct ssh_channel_callbacks_struct callbacks;
+    /* What the channel has brought and nobody has read yet. */
+    uint8_t *came;
+    size_t start, end, capacity;
+    bool is_over;
+    bool is_out_of_memory;
+};
+
+/* ---- The link ---- */
+
+static int on_data(ssh_session session, ssh_channel channel, void *data, uint32_t size,
+                   int is_stderr, void *opaque)
+{
+    struct ssh_link *own = opaque;
+
+    (void)session, (void)channel;
+    if (is_stderr != 0)
+        return (int)size;
+    if (own->start == own->end)
+        own->start = own->end = 0;
+    if (own->capacity - own->end < size) {
+        size_t capacity = (own->end + size) * 2;
+        uint8_t *came = realloc(own->came, capacity);
+
+        if (came == NULL) {
+            own->is_out_of_memory = true;
+            return (int)size;
+        }
+        own->came = came;
+        own->capacity = capacity;
+    }
+    memcpy(own->came + own->end, data, size);
+    own->end += size;
+    return (int)size;
+}
+
+static void on_end(ssh_session session, ssh_channel channel, void *opaque)
+{
+    (void)session, (void)channel;
+    ((struct ssh_link *)opaque)->is_over = true;
+}
+
+static ssize_t link_read(struct sftp_link *link, void *buf, size_t size)
+{
+    struct ssh_link *own = (struct ssh_link *)link;
+    size_t ready;
+
+    /* The call that looks for packets, which then come through on_data(). */
+    if (own->start == own->end && !own->is_over && ssh_channel_poll(own->channel, 0) == SSH_ERROR)
+        return -ECONNRESET;
+    if (own->is_out_of_memory)
+        return -ENOMEM;
+    ready = own->end - own->start;
+    if (ready == 0)
+        return own->is_over || ssh_is_connected(own->session) == 0 ? 0 : -EAGAIN;
+    if (ready > size)
+        ready = size;
+    memcpy(buf, own->came + own->start, ready);
+    own->start += ready;
+    return (ssize_t)ready;
+}
+
+static ssize_t link_write(struct sftp_link *link, const void *buf, size_t size)
+{
+    struct ssh_link *own = (struct ssh_link *)link;
+    int n;
+
+    /* What libssh holds back must leave before more is given to it, or it grows without end. */
+    if ((ssh_get_poll_flags(own->session) & SSH_WRITE_PENDING) != 0 &&
+        ssh_blocking_flush(own->session, 0) != SSH_OK)
+        return ssh_is_connected(own->session) != 0 ? -EAGAIN : -ECONNRESET;
+    n = ssh_channel_write(own->channel, buf, size < UINT32_MAX ? (uint32_t)size : UINT32_MAX);
+    if (n == SSH_AGAIN || n == 0)
+        return ssh_is_connected(own->session) != 0 && !own->is_over ? -EAGAIN : -ECONNRESET;
+    return n < 0 ? -ECONNRESET : n;
+}
+
+static short link_write_events(struct sftp_link *link)
+{
+    struct ssh_link *own = (struct ssh_link *)link;
+
+    /* Else it is the channel's window that is used up, and a packet will open it. */
+    return (ssh_get_poll_flags(own->session) & SSH_WRITE_PENDING) != 0 ? POLLOUT : 0;
+}
+
+static bool link_has_data(struct sftp_link *link)
+{
+    struct ssh_link *own = (struct ssh_link *)link;
+
+    return own->start < own->end || own->is_over;
+}
+
+static void link_free(struct sftp_link *link)
+{
+    struct ssh_link *own = (struct ssh_link *)link;
+
+    if (own->channel != NULL)
+        ssh_channel_free(own->channel);
+    if (own->session != NULL) {
+        ssh_disconnect(own->session);
+        ssh_free(own->session);
+    }
+    free(own->came);
+    free(own);
+}
+
+/* ---- Errors ---- */
+
+/* The reason that libssh has, which may quote the server. */
+static int fail(struct ssh_link *own, int code, const char *what, struct crosh_error *err)
+{
+    char reason[256];
+
+    text_sanitize(reason, sizeof(reason), ssh_get_error(own->session));
+    return crosh_error_set(err, code, "%s: %s", what,
+                           reason[0] != '\0' ? reason : "no reason given");
+}
+
+/* ---- The server's key ---- */
+
+/* How one would reach it with ssh(1). */
+static const char *ssh_words(const struct sftp_ssh_options *options, char *words, size_t size)
+{
+    char port[16] = "";
+
+    if (options->port != 0)
+        (void)snprintf(port, sizeof(port), "-p %u ", options->port);
+    (void)snprintf(words, size, "ssh %s%s%s%s", port, options->user != NULL ? options->user : "",
+                   options->user != NULL ? "@" : "", options->host);
+    return words;
+}
+
+static char *fingerprint(ssh_session session)
+{
+    ssh_key key = NULL;
+    unsigned char *hash = NULL;
+    size_t size = 0;
+    char *text = NULL;
+
+    if (ssh_get_server_publickey(session, &key) == SSH_OK &&
+        ssh_get_publickey_hash(key, SSH_PUBLICKEY_HASH_SHA256, &hash, &size) == SSH_OK)
+        text = ssh_get_fingerprint_hash(SSH_PUBLICKEY_HASH_SHA256, hash, size);
+    ssh_clean_pubkey_hash(&hash);
+    ssh_key_free(key);
+    return text;
+}
+
+static int check_key(struct ssh_link *own, const struct sftp_ssh_options *options,
+                     struct crosh_error *err)
+{
+    const char *host = options->host;
+    enum ssh_known_hosts_e known = ssh_session_is_known_server(own->session);
+    char *print, words[300];
+
+    if (known == SSH_KNOWN_HOSTS_OK)
+        return 0;
+    print = fingerprint(own->session);
+    if (known == SSH_KNOWN_HOSTS_CHANGED || known == SSH_KNOWN_HOSTS_OTHER) {
+        (void)crosh_error_set(err, -EACCES,
+                              "the key of %s is not the one in known_hosts: it shows %s", host,
+                              print != NULL ? print : "none");
+        (void)crosh_error_hint(err,
+                               "somebody may stand between you and it, or it was set up anew; if "
+                               "you know that it was: ssh-keygen -R %s",
+                               host);
+    } else if (known == SSH_KNOWN_HOSTS_ERROR) {
+        (void)fail(own, -EACCES, "cannot look the server's key up", err);
+    } else {
+        (void)crosh_error_set(err, -EACCES, "%s is not in known_hosts: it shows %s", host,
+                              print != NULL ? print : "none");
+        (void)crosh_error_hint(err, "if its owner says that this is its key, make it known: %s",
+                               ssh_words(options, words, sizeof(words)));
+    }
+    ssh_string_free_char(print);
+    return err != NULL ? err->code : -EACCES;
+}
+
+/* ---- Being let in ---- */
+
+/* libssh asks for a key's passphrase. */
+static int on_passphrase(const char *prompt, char *buf, size_t size, int echo, int verify,
+                         void *opaque)
+{
+    (void)opaque;
+    return ssh_getpass(prompt, buf, size, echo, verify);
+}
+
+static int try_password(struct ssh_link *own, const char *host)
+{
+    char prompt[320], password[PASSWORD_MAX];
+    int r = SSH_AUTH_DENIED;
+
+    (void)snprintf(prompt, sizeof(prompt), "Password for %s: ", host);
+    for (int i = 0; i < PASSWORD_TRIES && r == SSH_AUTH_DENIED; i++) {
+        if (ssh_getpass(prompt, password, sizeof(password), 0, 0) != 0)
+            break;
+        r = ssh_userauth_password(own->session, NULL, password);
+        explicit_bzero(password, sizeof(password));
+    }
+    return r;
+}
+
+/* The server asks, by prompts of its own. */
+static int try_interactive(struct ssh_link *own)
+{
+    int r = ssh_userauth_kbdint(own->session, NULL, NULL);
+
+    while (r == SSH_AUTH_INFO) {
+        int count = ssh_userauth_kbdint_getnprompts(own->session);
+
+        for (int i = 0; i < count; i++) {
+            char echo, prompt[256], answer[PASSWORD_MAX];
+
+            text_sanitize(prompt, sizeof(prompt),
+                          ssh_userauth_kbdint_getprompt(own->session, (unsigned int)i, &echo));
+            if (ssh_getpass(prompt, answer, sizeof(answer), echo, 0) != 0)
+                return SSH_AUTH_DENIED;
+            (void)ssh_userauth_kbdint_setanswer(own->session, (unsigned int)i, answer);
+            explicit_bzero(answer, sizeof(answer));
+        }
+        r = ssh_userauth_kbdint(own->session, NULL, NULL);
+    }
+    return r;
+}
+
+static int log_in(struct ssh_link *own, const struct sftp_ssh_options *options,
+                  struct crosh_error *err)
+{
+    char words[300];
+    int methods, r = ssh_userauth_none(own->session, NULL);
+
+    if (r == SSH_AUTH_SUCCESS)
+        return 0;
+    if (r == SSH_AUTH_ERROR)
+        return fail(own, -ECONNRESET, "cannot log in", err);
+    methods = ssh_userauth_list(own->session, NULL);
+    if ((methods & SSH_AUTH_METHOD_PUBLICKEY) != 0)
+        r = ssh_userauth_publickey_auto(own->session, NULL, NULL);
+    if (r != SSH_AUTH_SUCCESS && options->may_ask && (methods & SSH_AUTH_METHOD_INTERACTIVE) != 0)
+        r = try_interactive(own);
+    if (r != SSH_AUTH_SUCCESS && options->may_ask && (methods & SSH_AUTH_METHOD_PASSWORD) != 0)
+        r = try_password(own, options->host);
+    if (r == SSH_AUTH_SUCCESS)
+        return 0;
+    if (r == SSH_AUTH_ERROR)
+        return fail(own, -ECONNRESET, "cannot log in", err);
+    (void)crosh_error_set(err, -EACCES, "%s lets nobody in with what was offered", options->host);
+    return crosh_error_hint(err, "it takes:%s%s%s; try: %s",
+                            (methods & SSH_AUTH_METHOD_PUBLICKEY) != 0 ? " keys" : "",
+                            (methods & SSH_AUTH_METHOD_PASSWORD) != 0 ? " password" : "",
+                            (methods & SSH_AUTH_METHOD_INTERACTIVE) != 0 ? " questions" : "",
+                            ssh_words(options, words, sizeof(words)));
+}
+
+/* ---- Opening ---- */
+
+static int configure(struct ssh_link *own, const struct sftp_ssh_options *options,
+                     struct crosh_error *err)
+{
+    const long seconds = options->timeout_ms < 1000 ? 1 : options->timeout_ms / 1000;
+    const bool no = false;
+    const int one = 1;
+    const char *home = getenv("HOME");
+    cleanup_free char *directory = NULL;
+    int r = ssh_options_set(own->session, SSH_OPTIONS_HOST, options->host);
+
+    /* As everything else of the user's, and unlike libssh, which asks the table of users. */
+    if (r == SSH_OK && home != NULL && home[0] == '/') {
+        if (asprintf(&directory, "%s/.ssh", home) < 0)
+            return crosh_error_set(err, -ENOMEM, "out of memory");
+        r = ssh_options_set(own->session, SSH_OPTIONS_SSH_DIR, directory);
+    }
+    if (r == SSH_OK && options->user != NULL)
+        r = ssh_options_set(own->session, SSH_OPTIONS_USER, options->user);
+    if (r == SSH_OK && options->port != 0)
+        r = ssh_options_set(own->session, SSH_OPTIONS_PORT, &options->port);
+    if (r == SSH_OK)
+        r = ssh_options_set(own->session, SSH_OPTIONS_TIMEOUT, &seconds);
+    if (r == SSH_OK)
+        r = ssh_options_set(own->session, SSH_OPTIONS_NODELAY, &one);
+    if (r == SSH_OK)
+        r = ssh_options_set(own->session, SSH_OPTIONS_CIPHERS_C_S, CIPHERS);
+    if (r == SSH_OK)
+        r = ssh_options_set(own->session, SSH_OPTIONS_CIPHERS_S_C, CIPHERS);
+    /* The user's files have the last word, and are read once only. */
+    if (r == SSH_OK)
+        r = ssh_options_parse_config(own->session, NULL);
+    if (r == SSH_OK)
+        r = ssh_options_set(own->session, SSH_OPTIONS_PROCESS_CONFIG, &no);
+    return r == SSH_OK ? 0 : fail(own, -EINVAL, "cannot use the settings for ssh", err);
+}
+
+static int open_channel(struct ssh_link *own, struct crosh_error *err)
+{
+    own->channel = ssh_channel_new(own->session);
+    if (own->channel == NULL)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    if (ssh_channel_open_session(own->channel) != SSH_OK)
+        return fail(own, -ECONNRESET, "the server opens no channel", err);
+    own->callbacks = (struct ssh_channel_callbacks_struct){
+        .userdata = own,
+        .channel_data_function = on_data,
+        .channel_eof_function = on_end,
+        .channel_close_function = on_end,
+    };
+    ssh_callbacks_init(&own->callbacks);
+    if (ssh_set_channel_callbacks(own->channel, &own->callbacks) != SSH_OK ||
+        ssh_channel_request_sftp(own->channel) != SSH_OK)
+        return fail(own, -EOPNOTSUPP, "the server starts no SFTP", err);
+    ssh_set_blocking(own->session, 0);
+    own->link.fd = ssh_get_fd(own->session);
+    return 0;
+}
+
+struct sftp_link *sftp_ssh_open(const struct sftp_ssh_options *options, struct crosh_error *err)
+{
+    static const struct sftp_link_ops ops = {
+        .read = link_read,
+        .write = link_write,
+        .write_events = link_write_events,
+        .has_data = link_has_data,
+        .free = link_free,
+    };
+    static struct ssh_callbacks_struct callbacks = {.auth_function = on_passphrase};
+    struct ssh_link *own = calloc(1, sizeof(*own));
+    int r;
+
+    if (own == NULL || (own->session = ssh_new()) == NULL) {
+        free(own);
+        (void)crosh_error_set(err, -ENOMEM, "out of memory");
+        return NULL;
+    }
+    own->link.ops = &ops;
+    r = configure(own, options, err);
+    if (r == 0 && options->may_ask) {
+        ssh_callbacks_init(&callbacks);
+        (void)ssh_set_callbacks(own->session, &callbacks);
+    }
+    if (r == 0 && ssh_connect(own->session) != SSH_OK)
+        r = fail(own, -EHOSTUNREACH, "cannot connect", err);
+    if (r == 0)
+        r = check_key(own, options, err);
+    if (r == 0)
+        r = log_in(own, options, err);
+    if (r == 0)
+        r = open_channel(own, err);
+    if (r == 0)
+        return &own->link;
+    link_free(&own->link);
+    return NULL;
+}

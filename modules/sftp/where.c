@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/* Reads TARGET[:PATH] and opens sessions there. */
+#include "modules/sftp/where.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <crosh/vm.h>
+
+#include "lib/base/cleanup.h"
+#include "modules/sftp/guest.h"
+#include "modules/sftp/ssh.h"
+
+static int bad(const char *text, const char *why, struct crosh_error *err)
+{
+    (void)crosh_error_set(err, CROSH_EUSAGE, "'%s' names no place: %s", text, why);
+    (void)crosh_error_hint(err, "VM[:PATH], VM/CONTAINER[:PATH] or USER@HOST[:PORT][:PATH]");
+    return CROSH_EUSAGE;
+}
+
+/* Takes a port off the text, which it may begin with; 0 when it does not. */
+static unsigned int take_port(const char **text)
+{
+    char *end;
+    unsigned long port;
+
+    if (**text < '0' || **text > '9')
+        return 0;
+    port = strtoul(*text, &end, 10);
+    if ((*end != '\0' && *end != ':' && *end != '/') || port == 0 || port > 65535)
+        return 0;
+    *text = end;
+    return (unsigned int)port;
+}
+
+/* [USER@]HOST[:PORT], up to one of the characters of the path's beginning. The rest, or NULL. */
+static const char *take_host(struct sftp_where *where, const char *text)
+{
+    size_t length = strcspn(text, "@:/");
+
+    if (text[length] == '@') {
+        where->user = strndup(text, length);
+        if (where->user == NULL || length == 0)
+            return NULL;
+        text += length + 1;
+    }
+    if (*text == '[') {
+        const char *end = strchr(++text, ']');
+
+        if (end == NULL)
+            return NULL;
+        length = (size_t)(end - text);
+        where->host = strndup(text, length);
+        text = end + 1;
+    } else {
+        length = strcspn(text, ":/");
+        where->host = strndup(text, length);
+        text += length;
+    }
+    /* A name that begins with a dash would be an option to ssh's helpers. */
+    if (where->host == NULL || length == 0 || where->host[0] == '-')
+        return NULL;
+    if (*text == ':') {
+        const char *port = text + 1;
+
+        where->port = take_port(&port);
+        if (where->port != 0)
+            text = port;
+    }
+    return text;
+}
+
+static int parse_host(struct sftp_where *where, const char *text, bool is_url,
+                      struct crosh_error *err)
+{
+    const char *rest = take_host(where, is_url ? text + strlen("sftp://") : text);
+    int r;
+
+    if (rest == NULL || (is_url ? *rest != '\0' && *rest != '/' : *rest != '\0' && *rest != ':'))
+        return bad(text, "that is no host", err);
+    where->path = strdup(*rest == ':' ? rest + 1 : rest);
+    r = where->user != NULL ? asprintf(&where->name, "%s@%s", where->user, where->host)
+                            : asprintf(&where->name, "%s", where->host);
+    if (where->path == NULL || r < 0) {
+        where->name = NULL;
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    }
+    return 0;
+}
+
+static int parse_guest(struct sftp_where *where, const char *text, struct crosh_error *err)
+{
+    const char *colon = strchrnul(text, ':');
+    const char *slash = strchr(text, '/');
+
+    if (slash != NULL && slash < colon)
+        where->container = strndup(slash + 1, (size_t)(colon - slash - 1));
+    else
+        slash = colon;
+    where->vm = strndup(text, (size_t)(slash - text));
+    where->path = strdup(*colon == ':' ? colon + 1 : "");
+    where->name = strndup(text, (size_t)(colon - text));
+    if (where->vm == NULL || where->path == NULL || where->name == NULL ||
+        (slash != colon && where->container == NULL))
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    if (where->container != NULL && where->container[0] == '\0')
+        return bad(text, "the container's name is empty", err);
+    return crosh_vm_check_name(where->vm, err);
+}
+
+/* Sessions begin in the home directory, which is what "~" means. */
+static void drop_tilde(char *path)
+{
+    if (path[0] == '~' && (path[1] == '/' || path[1] == '\0'))
+        memmove(path, path + 1 + strspn(path + 1, "/"),
+                strlen(path + 1 + strspn(path + 1, "/")) + 1);
+}
+
+int sftp_where_parse(struct sftp_where *where, const char *text, struct crosh_error *err)
+{
+    bool is_url = strncmp(text, "sftp://", strlen("sftp://")) == 0;
+    int r;
+
+    *where = (struct sftp_where){0};
+    /* An "@" in a path is nothing of the kind. */
+    if (is_url || text[strcspn(text, "@:/")] == '@')
+        r = parse_host(where, text, is_url, err);
+    else
+        r = parse_guest(where, text, err);
+    if (r == 0)
+        drop_tilde(where->path);
+    return r;
+}
+
+void sftp_where_fini(struct sftp_where *where)
+{
+    free(where->vm);
+    free(where->container);
+    free(where->user);
+    free(where->host);
+    free(where->path);
+    free(where->name);
+    *where = (struct sftp_where){0};
+}
+
+struct sftp_client *sftp_where_open(const struct sftp_where *where,
+                                    const struct sftp_open_options *options,
+                                    struct crosh_error *err)
+{
+    struct sftp_ssh_options ssh = {
+        .host = where->host,
+        .user = where->user,
+        .port = where->port,
+        .timeout_ms = options->timeout_ms,
+        .may_ask = options->may_ask,
+    };
+    struct sftp_link *link = where->vm != NULL
+                                 ? sftp_guest_open(where->vm, where->container, where->user, err)
+                                 : sftp_ssh_open(&ssh, err);
+    struct sftp_client *client = NULL;
+
+    if (link != NULL)
+        client = sftp_client_new(link, options->timeout_ms, err);
+    if (client == NULL)
+        (void)crosh_error_wrap(err, "%s", where->name);
+    return client;
+}

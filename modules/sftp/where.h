@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* Where files are: TARGET[:PATH], a guest of ours or a host of the network. */
+#ifndef SFTP_WHERE_H
+#define SFTP_WHERE_H
+
+#include <crosh/error.h>
+
+#include "modules/sftp/client.h"
+
+/*
+ * VM[:PATH] and VM/CONTAINER[:PATH] are guests, reached without any network;
+ * [USER@]HOST[:PORT][:PATH] with the "@", and sftp://[USER@]HOST[:PORT][/PATH], are hosts.
+ */
+struct sftp_where {
+    char *vm;        /* NULL: a host */
+    char *container; /* NULL: the VM itself */
+    char *user;      /* NULL: the default one */
+    char *host;
+    unsigned int port; /* 0: the default one */
+    char *path;        /* "": where a session begins */
+    char *name;        /* as messages and the list have it, without the path */
+};
+
+/* 0, or CROSH_EUSAGE. To be released with sftp_where_fini() in any case. */
+int sftp_where_parse(struct sftp_where *where, const char *text, struct crosh_error *err);
+void sftp_where_fini(struct sftp_where *where);
+
+struct sftp_open_options {
+    int timeout_ms; /* for each step, and for each answer later */
+    bool may_ask;   /* for passwords, on the terminal */
+};
+
+/* Reaches the server there and begins SFTP; NULL with err. */
+struct sftp_client *sftp_where_open(const struct sftp_where *where,
+                                    const struct sftp_open_options *options,
+                                    struct crosh_error *err);
+
+#endif

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: MIT
+# The sftp module, with a real sshd on the loopback.
+sftp_tests = tests/sftp/guest.py tests/sftp/mount.py
+TESTS += $(sftp_tests)
+EXTRA_DIST += $(sftp_tests) tests/sftp/server.py
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test-sftp
+TESTS += tests/unit/test-sftp
+tests_unit_test_sftp_SOURCES = tests/unit/test-sftp.c
+tests_unit_test_sftp_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_sftp_LDADD = modules/sftp/libsftpio.la $(CMOCKA_LIBS)
+endif
+
+if ENABLE_FUZZING
+noinst_PROGRAMS += tests/fuzz/fuzz-sftp
+tests_fuzz_fuzz_sftp_SOURCES = tests/fuzz/fuzz-sftp.c
+tests_fuzz_fuzz_sftp_LDADD = modules/sftp/libsftpio.la
+tests_fuzz_fuzz_sftp_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif

@@ -1,0 +1,479 @@
+# SPDX-License-Identifier: MIT
+"""Mounts of a real sshd on the loopback: what a file system must do, and what may not happen."""
+
+import errno
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import stat
+import subprocess
+import threading
+from pathlib import Path
+
+from harness import Home, Skip, case, contains, equal, main, wait_for
+from server import Server
+
+home = server = None
+there = here = None  # the same directory, at the server and in the mount
+
+
+def mount(*options, target=None, directory=None):
+    return home.run("-c", " ".join(["sftp mount", *options, str(target or f"{server.target}:{there}"),
+                                    str(directory or here)]))
+
+
+def umount(directory=None):
+    return home.run("-c", f"sftp umount {directory or here}")
+
+
+def set_up():
+    global home, server, there, here
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        raise Skip("no /dev/fuse here")
+    if shutil.which("fusermount3") is None:
+        raise Skip("fusermount3 is not installed")
+    home = Home()
+    server = Server(home)
+    there, here = home.path / "there", home.path / "here"
+    there.mkdir()
+    here.mkdir()
+    done = mount()
+    equal((done.stdout, done.stderr, done.returncode),
+          (f"{server.target}:{there} is at {here}\n", "", 0))
+
+
+def tear_down():
+    if home is None:
+        return
+    for entry in json.loads(home.run("-c", "sftp list --json").stdout or "[]"):
+        umount(entry["directory"])
+    if server is not None:
+        server.stop()
+    home.close()
+
+
+def tree(path):
+    """Names, kinds, contents and modes below it."""
+    found = {}
+    for directory, names, files in os.walk(path):
+        for name in names + files:
+            full = Path(directory) / name
+            status = full.lstat()
+            found[str(full.relative_to(path))] = (
+                stat.filemode(status.st_mode), int(status.st_mtime),
+                os.readlink(full) if full.is_symlink() else
+                hashlib.sha256(full.read_bytes()).hexdigest() if full.is_file() else "")
+    return found
+
+
+@case
+def the_list_tells_of_it():
+    entries = json.loads(home.run("-c", "sftp list --json").stdout)
+    equal([(e["directory"], e["target"], e["state"], e["connections"]) for e in entries],
+          [(str(here), f"{server.target}:{there}", "connected", 1)])
+    contains(home.run("-c", "sftp list").stdout, str(here))
+
+
+@case
+def files_go_both_ways():
+    data = random.randbytes(3_000_001)
+    (here / "up").write_bytes(data)
+    equal((there / "up").read_bytes() == data, True)
+    (there / "down").write_bytes(data[::-1])
+    equal((here / "down").read_bytes() == data[::-1], True)
+
+
+@case
+def a_tree_stays_what_it_is():
+    source = home.path / "source"
+    for i in range(40):
+        directory = source / f"d{i % 7}" / f"é{i % 3}"
+        directory.mkdir(parents=True, exist_ok=True)
+        file = directory / f"file {i}"
+        file.write_bytes(random.randbytes(i * 997))
+        file.chmod(0o640 if i % 2 else 0o755)
+    (source / "link").symlink_to("d0/é0")
+    for directory, _, files in os.walk(source):
+        for name in files:
+            os.utime(Path(directory) / name, (1_000_000_000, 1_100_000_000), follow_symlinks=False)
+    os.utime(source / "link", (1_000_000_000, 1_100_000_000), follow_symlinks=False)
+    subprocess.run(["tar", "-cf", str(home.path / "tree.tar"), "-C", str(source), "."], check=True)
+    (here / "tree").mkdir()
+    subprocess.run(["tar", "-xf", str(home.path / "tree.tar"), "-C", str(here / "tree")],
+                   check=True)
+    equal(tree(here / "tree"), tree(source), "through the mount")
+    equal(tree(there / "tree"), tree(source), "at the server")
+    shutil.rmtree(here / "tree")
+    equal((there / "tree").exists(), False)
+
+
+@case
+def names_that_are_there_and_not():
+    for function, number in (
+            (lambda: os.mkdir(here / "up"), errno.EEXIST),
+            (lambda: os.symlink("x", here / "up"), errno.EEXIST),
+            (lambda: os.link(here / "down", here / "up"), errno.EEXIST),
+            (lambda: os.open(here / "up", os.O_CREAT | os.O_EXCL | os.O_WRONLY), errno.EEXIST),
+            (lambda: os.open(here / "none", os.O_RDONLY), errno.ENOENT),
+            (lambda: os.unlink(here / "none"), errno.ENOENT),
+            (lambda: os.rename(here / "none", here / "other"), errno.ENOENT),
+            (lambda: os.rmdir(here / "up"), errno.ENOTDIR),
+            (lambda: os.mkdir(here / ("x" * 256)), errno.ENAMETOOLONG),
+            (lambda: os.setxattr(here / "up", "user.x", b""), errno.ENOTSUP)):
+        try:
+            function()
+        except OSError as error:
+            equal(error.errno, number)
+        else:
+            raise AssertionError(f"no error, but {errno.errorcode[number]} is due")
+    (here / "full").mkdir()
+    (here / "full" / "x").touch()
+    try:
+        os.rmdir(here / "full")
+    except OSError as error:
+        equal(error.errno, errno.ENOTEMPTY)
+    else:
+        raise AssertionError("a full directory was removed")
+
+
+@case
+def renames_and_links():
+    (here / "one").write_text("one")
+    (here / "two").write_text("two")
+    os.rename(here / "one", here / "two")
+    equal((there / "two").read_text(), "one")
+    equal((there / "one").exists(), False)
+    os.link(here / "two", here / "three")
+    equal((there / "three").stat().st_nlink, 2)
+    (here / "moved").mkdir()
+    (here / "moved" / "in").write_text("in")
+    os.rename(here / "moved", here / "gone")
+    equal((here / "gone" / "in").read_text(), "in")
+    equal(sorted(os.listdir(here)), sorted(os.listdir(there)))
+
+
+@case
+def modes_times_and_sizes():
+    file = here / "two"
+    os.chmod(file, 0o4751)
+    os.utime(file, (1_234_567_890, 987_654_321))
+    os.truncate(file, 10_000)
+    equal(file.read_bytes(), b"one" + bytes(9997))
+    os.truncate(file, 2)
+    status = (there / "two").stat()
+    equal((oct(status.st_mode), status.st_size), ("0o104751" if os.geteuid() == 0 else "0o104751", 2))
+    os.utime(file, (1_234_567_890, 987_654_321))
+    equal((int((there / "two").stat().st_atime), int(file.stat().st_mtime)),
+          (1_234_567_890, 987_654_321))
+    equal(file.stat().st_uid, os.getuid())
+
+
+@case
+def beyond_four_gigabytes():
+    with open(here / "sparse", "wb") as file:
+        file.seek(5 << 30)
+        file.write(b"end")
+    equal((there / "sparse").stat().st_size, (5 << 30) + 3)
+    with open(here / "sparse", "rb") as file:
+        file.seek((5 << 30) - 4)
+        equal(file.read(), bytes(4) + b"end")
+    os.unlink(here / "sparse")
+
+
+@case
+def handles_see_each_other():
+    with open(here / "shared", "w+b", buffering=0) as a, open(here / "shared", "r+b",
+                                                              buffering=0) as b:
+        a.write(b"0123456789")
+        equal(b.read(4), b"0123")
+        b.write(b"XY")
+        a.seek(0)
+        equal(a.read(), b"0123XY6789")
+        os.ftruncate(b.fileno(), 5)
+        equal(os.fstat(a.fileno()).st_size, 5)
+    with open(here / "shared", "ab") as file:
+        file.write(b"-end")
+    equal((there / "shared").read_bytes(), b"0123X-end")
+
+
+@case
+def a_removed_file_lives_while_it_is_open():
+    with open(here / "brief", "w+b", buffering=0) as file:
+        file.write(b"still")
+        os.unlink(here / "brief")
+        equal(os.path.exists(here / "brief"), False)
+        file.write(b" here")
+        file.seek(0)
+        equal(file.read(), b"still here")
+        equal(os.fstat(file.fileno()).st_size, 10)
+
+
+@case
+def many_names_are_listed_once():
+    (there / "many").mkdir()
+    names = {f"n{i:04}" for i in range(2500)}
+    for name in names:
+        (there / "many" / name).touch()
+    listing = make("listing")
+    equal(mount(target=f"{server.target}:{there}/many", directory=listing).returncode, 0)
+    listed = os.listdir(listing)
+    equal((len(listed), set(listed) == names), (2500, True))
+    with os.scandir(listing) as entries:
+        for entry in entries:
+            os.unlink(entry.path)
+    equal(os.listdir(there / "many"), [])
+    equal(umount(listing).returncode, 0)
+
+
+@case
+def random_work_has_the_same_result():
+    """The same thousands of operations on a file here and on a local one."""
+    seed = random.randrange(1 << 32)
+    rng = random.Random(seed)
+    local = home.path / "reference"
+    with open(local, "w+b", buffering=0) as one, open(here / "random", "w+b",
+                                                      buffering=0) as two:
+        for step in range(3000):
+            kind = rng.randrange(10)
+            at, size = rng.randrange(600_000), rng.choice((1, 100, 4096, 70_000, 300_000))
+            if kind < 4:
+                data = rng.randbytes(size)
+                equal(os.pwrite(one.fileno(), data, at), os.pwrite(two.fileno(), data, at))
+            elif kind < 8:
+                equal(os.pread(one.fileno(), size, at) == os.pread(two.fileno(), size, at), True,
+                      f"seed {seed}, step {step}, {size} bytes at {at}")
+            elif kind == 8:
+                for file in (one, two):
+                    os.ftruncate(file.fileno(), at)
+            else:
+                equal(os.fstat(one.fileno()).st_size, os.fstat(two.fileno()).st_size,
+                      f"seed {seed}, step {step}")
+                os.fsync(two.fileno())
+    equal((there / "random").read_bytes() == local.read_bytes(), True, f"seed {seed}")
+
+
+@case
+def many_work_at_once():
+    errors = []
+
+    def work(number):
+        try:
+            directory = here / f"worker{number}"
+            directory.mkdir()
+            for i in range(30):
+                data = random.randbytes(i * 1000)
+                (directory / f"{i}").write_bytes(data)
+                if (directory / f"{i}").read_bytes() != data:
+                    errors.append(f"{number}/{i} differs")
+            shutil.rmtree(directory)
+        except OSError as error:
+            errors.append(str(error))
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    equal(errors, [])
+
+
+@case
+def the_servers_own_changes_come_through():
+    done = mount("--cache 0", directory=make("fresh"))
+    equal(done.returncode, 0, done.stderr)
+    fresh = home.path / "fresh"
+    (there / "log").write_text("one\n")
+    equal((fresh / "log").read_text(), "one\n")
+    with open(there / "log", "a", encoding="ascii") as file:
+        file.write("two\n")
+    equal((fresh / "log").read_text(), "one\ntwo\n")
+    (there / "log").unlink()
+    equal((fresh / "log").exists(), False)
+    equal(umount(fresh).returncode, 0)
+
+
+def make(name):
+    directory = home.path / name
+    directory.mkdir(exist_ok=True)
+    return directory
+
+
+@case
+def read_only_means_it():
+    ro = make("ro")
+    equal(mount("--read-only", directory=ro).returncode, 0)
+    try:
+        (ro / "new").write_text("x")
+    except OSError as error:
+        equal(error.errno, errno.EROFS)
+    else:
+        raise AssertionError("it was written to")
+    equal(umount(ro).returncode, 0)
+
+
+@case
+def a_lost_connection_comes_back():
+    (here / "kept").write_bytes(b"k" * 500_000)
+    with open(here / "kept", "rb", buffering=0) as reader, open(here / "written", "wb",
+                                                               buffering=0) as writer:
+        equal(reader.read(3), b"kkk")
+        writer.write(b"before ")
+        server.signal_sessions(signal.SIGKILL)
+        writer.write(b"after")
+        os.fsync(writer.fileno())
+        reader.seek(400_000)
+        equal(reader.read(3), b"kkk")
+    equal((there / "written").read_bytes(), b"before after")
+    entry = json.loads(home.run("-c", "sftp list --json").stdout)[0]
+    equal((entry["state"], entry["lost_write_bytes"]), ("connected", 0))
+    equal(entry["connections"] >= 2, True)
+
+
+@case
+def another_file_is_not_taken_for_the_same():
+    (here / "swapped").write_bytes(b"a" * 300_000)
+    with open(here / "swapped", "rb", buffering=0) as reader:
+        reader.read(1)
+        (there / "other").write_bytes(b"b" * 300_001)
+        os.rename(there / "other", there / "swapped")
+        server.signal_sessions(signal.SIGKILL)
+        try:
+            os.pread(reader.fileno(), 10, 290_000)
+        except OSError as error:
+            equal(error.errno, errno.ESTALE)
+        else:
+            # What the kernel had of it is as good as any.
+            equal(os.pread(reader.fileno(), 10, 290_000), b"a" * 10)
+
+
+@case
+def a_frozen_server_is_not_waited_for_for_ever():
+    slow = make("slow")
+    equal(mount("--timeout 2 --cache 0", directory=slow).returncode, 0)
+    equal((slow / "kept").stat().st_size, 500_000)
+    server.process.send_signal(signal.SIGSTOP)
+    server.signal_sessions(signal.SIGSTOP)
+    try:
+        os.stat(slow / "kept")
+    except OSError as error:
+        equal(error.errno in (errno.ETIMEDOUT, errno.EIO), True, errno.errorcode[error.errno])
+    else:
+        raise AssertionError("a frozen server answered")
+    finally:
+        server.signal_sessions(signal.SIGCONT)
+        server.process.send_signal(signal.SIGCONT)
+    wait_for(lambda: answers(slow / "kept"), 120, "the mount to come back")
+    equal(umount(slow).returncode, 0)
+
+
+def answers(path):
+    try:
+        os.stat(path)
+    except OSError:
+        return False
+    return True
+
+
+@case
+def a_busy_mount_is_unmounted():
+    busy = make("busy")
+    equal(mount(directory=busy).returncode, 0)
+    with open(busy / "kept", "rb", buffering=0) as file:
+        done = umount(busy)
+        equal((done.stdout, done.stderr, done.returncode),
+              ("", f"warning: programs are busy in {busy}: they keep the files that they have "
+               "open\n", 0))
+        equal(os.path.ismount(busy), False)
+        equal(file.read(3), b"kkk")
+        entries = json.loads(home.run("-c", "sftp list --json").stdout)
+        equal([e["state"] for e in entries if e["directory"] == str(busy)],
+              ["unmounted, but busy"])
+    wait_for(lambda: len(json.loads(home.run("-c", "sftp list --json").stdout)) == 1, 60,
+             "its process to end")
+
+
+@case
+def a_killed_mount_is_cleaned_up():
+    dead = make("dead")
+    equal(mount(directory=dead).returncode, 0)
+    equal(os.path.ismount(dead), True)
+    for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = cmdline.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[0].endswith(b"/crosh-sftpfs") and str(dead).encode() in words:
+            os.kill(int(cmdline.parent.name), signal.SIGKILL)
+    wait_for(lambda: not answers(dead / "kept"), 60, "its process to end")
+    directories = [e["directory"] for e in json.loads(home.run("-c", "sftp list --json").stdout)]
+    equal(str(dead) in directories, False)
+    equal(os.listdir(dead), [])
+
+
+@case
+def errors_say_what_to_do():
+    done = mount()
+    equal((done.stderr, done.returncode),
+          (f"sftp mount: {server.target}:{there} is mounted there already: {here}\n"
+           f"hint: sftp umount {here}\n", 4))
+    done = home.run("-c", f"sftp umount {home.path}/none")
+    equal((done.stderr, done.returncode),
+          (f"sftp umount: {home.path}/none is not mounted\nhint: see what is: sftp list\n", 3))
+    done = mount(target=f"{server.target}:/none", directory=make("none"))
+    equal((done.stderr, done.returncode),
+          (f"sftp mount: {server.user}@127.0.0.1:/none: No such file or directory\n", 3))
+    done = home.run("-c", "sftp ls '@'")
+    equal(done.returncode, 2)
+
+
+@case
+def strangers_are_refused():
+    known = server.ssh / "known_hosts"
+    text = known.read_text()
+    known.write_text("")
+    done = home.run("-c", f"sftp ls {server.target}")
+    equal((done.stdout, done.stderr, done.returncode),
+          ("", f"sftp ls: {server.user}@127.0.0.1: 127.0.0.1 is not in known_hosts: it shows "
+           f"{server.fingerprint()}\nhint: if its owner says that this is its key, make it known: "
+           f"ssh -p {server.port} {server.user}@127.0.0.1\n", 5))
+    known.write_text(text)
+    server.stop()
+    server.new_host_key()
+    server.start()
+    done = home.run("-c", f"sftp ls {server.target}")
+    contains(done.stderr, f"the key of 127.0.0.1 is not the one in known_hosts: it shows "
+                          f"{server.fingerprint()}")
+    equal((done.stdout, done.returncode), ("", 5))
+    server.know()
+    key = (server.ssh / "id_ed25519").rename(server.ssh / "hidden")
+    done = home.run("-c", f"sftp ls {server.target}")
+    key.rename(server.ssh / "id_ed25519")
+    equal((done.stderr, done.returncode),
+          (f"sftp ls: {server.user}@127.0.0.1: 127.0.0.1 lets nobody in with what was offered\n"
+           f"hint: it takes: keys; try: ssh -p {server.port} {server.user}@127.0.0.1\n", 5))
+
+
+@case
+def listings():
+    (there / "list" / "sub").mkdir(parents=True)
+    (there / "list" / "a\x1b[31m").write_text("abc")
+    done = home.run("-c", f"sftp ls {server.target}:{there}/list")
+    equal((done.stdout, done.returncode), ("a?[31m\nsub/\n", 0))
+    entries = json.loads(home.run("-c", f"sftp ls --json {server.target}:{there}/list").stdout)
+    equal([(e["name"], e["size"] if e["name"] != "sub" else 0) for e in entries],
+          [("a?[31m", 3), ("sub", 0)])
+    done = home.run("-c", f"sftp ls -l {server.target}:{there}/list")
+    equal(done.stdout.splitlines()[1].split()[0], "-rw-r--r--")
+
+
+@case
+def nothing_is_left():
+    equal(umount().returncode, 0)
+    equal(os.listdir(here), [])
+    equal(list((home.runtime / "crosh" / "mounts").iterdir()), [])
+
+
+main(set_up, tear_down)

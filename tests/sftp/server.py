@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+"""A real sshd on the loopback for the sftp tests, with keys of its own."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from harness import Skip
+
+SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
+
+
+def free_port():
+    """A port of the loopback that nobody listens on now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+class Server:
+    """One that lets in who has home's key, and knows who runs the tests."""
+
+    def __init__(self, home):
+        if SSHD is None:
+            raise Skip("sshd is not installed")
+        self.directory = home.path / "sshd"
+        self.directory.mkdir()
+        self.port = free_port()
+        self.user = pwd.getpwuid(os.getuid()).pw_name
+        self.target = f"{self.user}@127.0.0.1:{self.port}"
+        self.process = None
+        self.ssh = home.path / ".ssh"
+        self.ssh.mkdir(mode=0o700)
+        self.new_host_key()
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f",
+                        str(self.ssh / "id_ed25519")], check=True)
+        (self.directory / "config").write_text(
+            f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {self.directory}/key\n"
+            f"AuthorizedKeysFile {self.ssh}/id_ed25519.pub\nStrictModes no\nUsePAM no\n"
+            f"PasswordAuthentication no\nKbdInteractiveAuthentication no\n"
+            f"PermitRootLogin yes\nPidFile none\nSubsystem sftp internal-sftp\n")
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(exist_ok=True)
+        self.start()
+        self.know()
+
+    def new_host_key(self):
+        """Another identity, from the next start on."""
+        for name in ("key", "key.pub"):
+            (self.directory / name).unlink(missing_ok=True)
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f",
+                        str(self.directory / "key")], check=True)
+
+    def know(self):
+        """Writes the present key to known_hosts."""
+        key = " ".join((self.directory / "key.pub").read_text().split()[:2])
+        (self.ssh / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {key}\n")
+
+    def fingerprint(self):
+        """As ssh-keygen shows it."""
+        done = subprocess.run(["ssh-keygen", "-lf", str(self.directory / "key.pub")], check=True,
+                              capture_output=True, text=True)
+        return done.stdout.split()[1]
+
+    def start(self):
+        """Listens."""
+        # pylint: disable=consider-using-with
+        self.process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(self.directory / "config")],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+        for _ in range(600):
+            with socket.socket() as sock:
+                if sock.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.1)
+        raise AssertionError("sshd does not listen")
+
+    def sessions(self):
+        """The processes that serve sessions: all that descend from the listener."""
+        parents = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            parents[int(stat.parent.name)] = int(fields[1])
+        found = []
+        for pid in parents:
+            at = pid
+            while at in parents and at != self.process.pid:
+                at = parents[at]
+            if at == self.process.pid and pid != self.process.pid:
+                found.append(pid)
+        return found
+
+    def signal_sessions(self, number):
+        """Sends it to all of them."""
+        for pid in self.sessions():
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
+
+    def stop(self):
+        """Ends the listener and every session."""
+        if self.process is None:
+            return
+        sessions = self.sessions()
+        self.process.kill()
+        self.process.wait()
+        for pid in sessions:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.process = None

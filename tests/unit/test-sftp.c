@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/* Tests SFTP's packets, the words for places, and a client's way with a server that lies. */
+#include "tests/unit/cmocka-prelude.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "modules/sftp/calls.h"
+#include "modules/sftp/where.h"
+
+static void a_request_is_laid_out_by_the_draft(void **state)
+{
+    /* Length, type, id, path, flags, attributes: flags and mode. */
+    static const uint8_t wanted[] = {0,   0, 0, 23, 3,    0, 0, 0, 7, 0, 0, 0, 2,   '/',
+                                     'a', 0, 0, 0,  0x1a, 0, 0, 0, 4, 0, 0, 1, 0xa4};
+    const struct sftp_attrs attrs = {.flags = SFTP_ATTR_MODE, .mode = 0644};
+    struct sftp_packet packet;
+
+    (void)state;
+    sftp_packet_begin(&packet, SFTP_OPEN);
+    sftp_packet_text(&packet, "/a");
+    sftp_packet_u32(&packet, SFTP_OPEN_WRITE | SFTP_OPEN_CREATE | SFTP_OPEN_TRUNCATE);
+    sftp_packet_attrs(&packet, &attrs);
+    assert_int_equal(sftp_packet_end(&packet, 7, 0), 0);
+    assert_int_equal(packet.size, sizeof(wanted));
+    assert_memory_equal(packet.data, wanted, sizeof(wanted));
+    sftp_packet_free(&packet);
+}
+
+static void attributes_travel(void **state)
+{
+    const struct sftp_attrs all = {
+        .flags = SFTP_ATTR_SIZE | SFTP_ATTR_OWNER | SFTP_ATTR_MODE | SFTP_ATTR_TIMES,
+        .size = 5000000000u,
+        .uid = 1000,
+        .gid = 100,
+        .mode = S_IFREG | 0640,
+        .atime = 1,
+        .mtime = 4000000000u,
+    };
+    struct sftp_packet packet;
+    struct sftp_reader reader;
+    struct sftp_attrs read;
+    struct stat st;
+
+    (void)state;
+    sftp_packet_begin(&packet, SFTP_SETSTAT);
+    sftp_packet_attrs(&packet, &all);
+    reader = (struct sftp_reader){.data = packet.data + 9, .size = packet.size - 9};
+    sftp_read_attrs(&reader, &read);
+    assert_false(reader.failed);
+    assert_int_equal(reader.size, 0);
+    assert_int_equal(read.flags, all.flags);
+    assert_int_equal(read.uid, 1000);
+    assert_int_equal(read.gid, 100);
+    assert_int_equal(read.mode, S_IFREG | 0640);
+    assert_int_equal(read.atime, 1);
+    sftp_attrs_to_stat(&read, &st);
+    assert_int_equal(st.st_size, 5000000000);
+    assert_int_equal(st.st_mtim.tv_sec, 4000000000);
+    /* Cut short at every place. */
+    for (size_t size = 0; size < packet.size - 9; size++) {
+        reader = (struct sftp_reader){.data = packet.data + 9, .size = size};
+        sftp_read_attrs(&reader, &read);
+        assert_true(reader.failed);
+    }
+    sftp_packet_free(&packet);
+}
+
+static void names_that_lead_elsewhere_are_none(void **state)
+{
+    static const char *const bad[] = {"", ".", "..", "a/b", "/", "../x"};
+    static const char *const good[] = {"a", "...", ".a", " ", "\x1b[31m", "\xff"};
+    char longest[257];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+        assert_false(sftp_name_is_valid((const uint8_t *)bad[i], strlen(bad[i])));
+    for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
+        assert_true(sftp_name_is_valid((const uint8_t *)good[i], strlen(good[i])));
+    assert_false(sftp_name_is_valid((const uint8_t *)"a\0b", 3));
+    memset(longest, 'x', sizeof(longest));
+    assert_true(sftp_name_is_valid((const uint8_t *)longest, 255));
+    assert_false(sftp_name_is_valid((const uint8_t *)longest, 256));
+}
+
+static void places_are_read(void **state)
+{
+    static const struct {
+        const char *text, *vm, *container, *user, *host, *path, *name;
+        unsigned int port;
+    } cases[] = {
+        {"termina", "termina", NULL, NULL, NULL, "", "termina", 0},
+        {"termina:/etc", "termina", NULL, NULL, NULL, "/etc", "termina", 0},
+        {"termina:a@b", "termina", NULL, NULL, NULL, "a@b", "termina", 0},
+        {"termina/penguin:~/x", "termina", "penguin", NULL, NULL, "x", "termina/penguin", 0},
+        {"termina:~", "termina", NULL, NULL, NULL, "", "termina", 0},
+        {"jane@host", NULL, NULL, "jane", "host", "", "jane@host", 0},
+        {"jane@host:2222", NULL, NULL, "jane", "host", "", "jane@host", 2222},
+        {"jane@host:2222:work", NULL, NULL, "jane", "host", "work", "jane@host", 2222},
+        {"jane@host:22x", NULL, NULL, "jane", "host", "22x", "jane@host", 0},
+        {"jane@[::1]:22:/", NULL, NULL, "jane", "::1", "/", "jane@::1", 22},
+        {"sftp://host", NULL, NULL, NULL, "host", "", "host", 0},
+        {"sftp://jane@host:22/srv", NULL, NULL, "jane", "host", "/srv", "jane@host", 22},
+    };
+    static const char *const bad[] = {"",        "@",         "@host",     "jane@",
+                                      "jane@-x", "sftp://",   "Termina",   "a/:b",
+                                      "../x",    "jane@[::1", "sftp://h:x"};
+    struct sftp_where where;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        assert_int_equal(sftp_where_parse(&where, cases[i].text, NULL), 0);
+        assert_string_equal(where.vm != NULL ? where.vm : "-", cases[i].vm ? cases[i].vm : "-");
+        assert_string_equal(where.container != NULL ? where.container : "-",
+                            cases[i].container ? cases[i].container : "-");
+        assert_string_equal(where.user != NULL ? where.user : "-",
+                            cases[i].user ? cases[i].user : "-");
+        assert_string_equal(where.host != NULL ? where.host : "-",
+                            cases[i].host ? cases[i].host : "-");
+        assert_string_equal(where.path, cases[i].path);
+        assert_string_equal(where.name, cases[i].name);
+        assert_int_equal(where.port, cases[i].port);
+        sftp_where_fini(&where);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        assert_int_equal(sftp_where_parse(&where, bad[i], NULL), CROSH_EUSAGE);
+        sftp_where_fini(&where);
+    }
+}
+
+static const uint8_t version_3[] = {0, 0, 0, 5, 2, 0, 0, 0, 3};
+
+/*
+ * A client of a server that says just that, and stays only if that was its version. *server is
+ * its end, to be closed.
+ */
+static struct sftp_client *client_of(const void *said, size_t size, int *server,
+                                     struct crosh_error *err)
+{
+    int fds[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    assert_int_equal(write(fds[1], said, size), size);
+    if (size != sizeof(version_3) || memcmp(said, version_3, size) != 0)
+        assert_int_equal(shutdown(fds[1], SHUT_WR), 0);
+    *server = fds[1];
+    return sftp_client_new(sftp_link_fd(fds[0]), 5000, err);
+}
+
+static void what_is_no_server_is_said(void **state)
+{
+    static const uint8_t version_9[] = {0, 0, 0, 5, 2, 0, 0, 0, 9};
+    struct crosh_error err = {0};
+    int server;
+
+    (void)state;
+    assert_null(client_of("Welcome to this host\n", 21, &server, &err));
+    assert_int_equal(close(server), 0);
+    assert_string_equal(err.message, "the server does not speak SFTP");
+    assert_null(client_of("", 0, &server, &err));
+    assert_int_equal(close(server), 0);
+    assert_string_equal(err.message, "the server offers no SFTP");
+    assert_null(client_of(version_9, sizeof(version_9), &server, &err));
+    assert_int_equal(close(server), 0);
+    assert_string_equal(err.message, "the server speaks version 9 of SFTP, not 3");
+}
+
+static void answers_to_nothing_end_it(void **state)
+{
+    static const uint8_t status[] = {0, 0, 0, 13, 101, 0, 0, 7, 7, 0, 0, 0, 0, 0, 0, 0, 0};
+    uint8_t said[sizeof(version_3) + sizeof(status)];
+    struct crosh_error err = {0};
+    struct sftp_client *client;
+    struct sftp_attrs attrs;
+    struct pollfd dead;
+    int server;
+
+    (void)state;
+    memcpy(said, version_3, sizeof(version_3));
+    memcpy(said + sizeof(version_3), status, sizeof(status));
+    assert_null(client_of(said, sizeof(said), &server, &err));
+    assert_string_equal(err.message, "the server answers what nobody has asked");
+    assert_int_equal(close(server), 0);
+    /* The same, later. */
+    client = client_of(version_3, sizeof(version_3), &server, &err);
+    assert_non_null(client);
+    assert_int_equal(sftp_client_state(client), 0);
+    assert_int_equal(write(server, status, sizeof(status)), sizeof(status));
+    dead = (struct pollfd){.fd = sftp_client_dead_fd(client), .events = POLLIN};
+    assert_int_equal(poll(&dead, 1, 60000), 1);
+    assert_int_equal(sftp_client_state(client), -EBADMSG);
+    assert_int_equal(sftp_stat(client, "/", &attrs), -EBADMSG);
+    sftp_client_free(client);
+    assert_int_equal(close(server), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_request_is_laid_out_by_the_draft),
+        cmocka_unit_test(attributes_travel),
+        cmocka_unit_test(names_that_lead_elsewhere_are_none),
+        cmocka_unit_test(places_are_read),
+        cmocka_unit_test(what_is_no_server_is_said),
+        cmocka_unit_test(answers_to_nothing_end_it),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
