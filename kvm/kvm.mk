@@ -34,7 +34,8 @@ kvm_libkvm_la_SOURCES += \
 	kvm/port-socket.c kvm/port-socket.h \
 	kvm/loop-call.c kvm/loop-call.h \
 	kvm/snapshot/format.c kvm/snapshot/format.h \
-	kvm/snapshot/load.c kvm/snapshot/snapshot.h \
+	kvm/snapshot/load.c kvm/snapshot/load.h kvm/snapshot/snapshot.h \
+	kvm/snapshot/verify.c \
 	kvm/snapshot/write.c \
 	kvm/virtio/pci-state.c \
 	kvm/virtio/transport-state.c \

@@ -147,6 +147,7 @@ static void job_free(struct launcher *l)
 
     l->pause.job = NULL;
     event_remove(job->timer);
+    snapshot_writer_fini(&job->writer);
     if (job->state_fd >= 0)
         (void)close(job->state_fd);
     if (job->memory_fd >= 0)
@@ -178,7 +179,7 @@ static int write_turn(struct snapshot_job *job, struct crosh_error *err)
 
     if (code != 0)
         return code;
-    code = snapshot_finish_memory(&job->writer, job->state->id.data, err);
+    code = snapshot_finish_memory(&job->writer, job->state, err);
     return code < 0 ? code : snapshot_write_state(job->state_fd, job->state, err);
 }
 

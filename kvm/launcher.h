@@ -28,6 +28,7 @@ struct launcher_config {
     bool has_kernel_vsock;   /* the host's kernel serves the vsock device (vhost-vsock) */
     int control_fd;          /* -1: none */
     const char *restore_dir; /* begin from the snapshot in there; NULL: boot */
+    const char *verify_dir;  /* look whether the snapshot in there is undamaged, and nothing else */
     bool is_paused;          /* begin without letting the guest run */
     unsigned int fd_count;
     int fd[LAUNCHER_MAX_FDS]; /* all that were passed on purpose; others are closed at the start */

@@ -3,7 +3,7 @@
 
 noinst_LTLIBRARIES += kvm/libkvm.la
 kvm_libkvm_la_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS) $(JANSSON_CFLAGS) $(SECCOMP_CFLAGS)
-kvm_libkvm_la_LIBADD = lib/libwire.la lib/libbase.la $(JANSSON_LIBS) $(SECCOMP_LIBS) $(FDT_LIBS)
+kvm_libkvm_la_LIBADD = lib/libwire.la lib/libbase.la $(JANSSON_LIBS) $(SECCOMP_LIBS) $(ZLIB_LIBS) $(FDT_LIBS)
 kvm_libkvm_la_SOURCES = \
 	kvm/event-loop.c kvm/event-loop.h \
 	kvm/guest-memory.c kvm/guest-memory.h \

@@ -11,6 +11,7 @@
 
 #include "kvm/launcher.h"
 #include "kvm/options.h"
+#include "kvm/snapshot/snapshot.h"
 #include "kvm/supervisor.h"
 #include "kvm/vm-lock.h"
 #include "lib/base/cleanup.h"
@@ -105,6 +106,8 @@ int main(int argc, char **argv)
     if (ret == OPTIONS_DONE)
         return 0;
     close_others(&config);
+    if (config.verify_dir != NULL)
+        return snapshot_verify(config.verify_dir, &err) < 0 ? print_error(&err) : 0;
     /* It is to be found also from another working directory. */
     runtime_dir = realpath(config.runtime_dir, NULL);
     if (runtime_dir == NULL) {

@@ -42,6 +42,7 @@ enum option_id {
     OPT_VSOCK,
     OPT_CONTROL_FD,
     OPT_RESTORE,
+    OPT_VERIFY,
     OPT_PAUSED,
     OPT_NO_REBOOT,
     OPT_NO_SANDBOX,
@@ -88,6 +89,7 @@ static const struct {
     {"vsock", "WHOSE", OPT_VSOCK, "the vsock device: own, or the host kernel's, kernel (own)"},
     {"control-fd", "FD", OPT_CONTROL_FD, "a connected stream to serve as a subscribed client"},
     {"restore", "DIR", OPT_RESTORE, "begin from the snapshot in there, of the same VM"},
+    {"verify", "DIR", OPT_VERIFY, "only compare the snapshot in there with its checksums"},
     {"paused", NULL, OPT_PAUSED, "begin without letting the guest run"},
     {"no-reboot", NULL, OPT_NO_REBOOT, "end with status 10 when the guest reboots"},
     {"no-sandbox", NULL, OPT_NO_SANDBOX, "do not confine the launcher (for debugging it)"},
@@ -306,6 +308,9 @@ static int parse_option(int id, struct launcher_config *config, struct crosh_err
     case OPT_RESTORE:
         config->restore_dir = optarg;
         break;
+    case OPT_VERIFY:
+        config->verify_dir = optarg;
+        break;
     case OPT_PAUSED:
         config->is_paused = true;
         break;
@@ -360,6 +365,8 @@ int options_parse(int argc, char **argv, struct launcher_config *config, struct 
     }
     if (optind < argc)
         return crosh_error_set(err, CROSH_EUSAGE, "unexpected argument '%s'", argv[optind]);
+    if (config->verify_dir != NULL)
+        return OPTIONS_RUN;
     if (config->machine.name == NULL || config->runtime_dir == NULL ||
         config->machine.kernel == NULL)
         return crosh_error_set(err, CROSH_EUSAGE,

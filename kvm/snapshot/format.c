@@ -4,29 +4,32 @@
 
 #include <endian.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 _Static_assert(sizeof(SNAPSHOT_STATE_MAGIC) - 1 == 16, "the magic has its place");
 _Static_assert(sizeof(SNAPSHOT_MEMORY_MAGIC) - 1 == 16, "the magic has its place");
 
-/* Half a byte at a time: quick enough, and the table is short. */
 static uint32_t crc32_of(const uint8_t *data, size_t size)
 {
-    static const uint32_t table[16] = {
-        0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
-        0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
-        0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
-    };
-    uint32_t crc = ~0u;
+    return (uint32_t)crc32_z(0, data, size);
+}
 
-    for (size_t i = 0; i < size; i++) {
-        crc ^= data[i];
-        crc = crc >> 4 ^ table[crc & 15];
-        crc = crc >> 4 ^ table[crc & 15];
-    }
-    return ~crc;
+uint32_t snapshot_sum_page(uint32_t sum, uint64_t at, const uint8_t *page)
+{
+    uint32_t number = htole32((uint32_t)(at / SNAPSHOT_PAGE));
+
+    sum = (uint32_t)crc32_z(sum, (const uint8_t *)&number, sizeof(number));
+    return (uint32_t)crc32_z(sum, page, SNAPSHOT_PAGE);
+}
+
+bool snapshot_page_is_zero(const uint8_t *page)
+{
+    uint64_t word;
+
+    memcpy(&word, page, sizeof(word));
+    return word == 0 && memcmp(page, page + sizeof(word), SNAPSHOT_PAGE - sizeof(word)) == 0;
 }
 
 int snapshot_set_bytes(ProtobufCBinaryData *to, const void *data, size_t size)

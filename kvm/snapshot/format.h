@@ -3,6 +3,7 @@
 #ifndef KVM_SNAPSHOT_FORMAT_H
 #define KVM_SNAPSHOT_FORMAT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,10 @@
  * last: SNAPSHOT_MEMORY_MAGIC and the id that the state has, zeroes after them.
  * All numbers are little-endian.
  *
+ * state has a checksum for each SNAPSHOT_CHUNK of the memory, which is not looked at when a VM
+ * begins from it, as that would read all of it: CRC-32 (IEEE 802.3) of its pages that are not
+ * zero, each behind its number in the memory (32 bits).
+ *
  * The version changes with every change that an older or newer launcher would
  * misunderstand; there is no conversion, a snapshot is not an archive.
  */
@@ -26,6 +31,7 @@
 #define SNAPSHOT_STATE_MAX    ((size_t)16 << 20)
 #define SNAPSHOT_ID_BYTES     16
 #define SNAPSHOT_PAGE         4096
+#define SNAPSHOT_CHUNK        ((uint64_t)4 << 20)
 
 struct snapshot_header {
     uint8_t magic[16];
@@ -45,6 +51,10 @@ int snapshot_encode(const Snapshot__Machine *state, uint8_t **data, size_t *size
  */
 int snapshot_decode(const uint8_t *data, size_t size, Snapshot__Machine **state,
                     struct crosh_error *err);
+
+/* Goes on with a chunk's checksum (0 at first) by a page at byte offset at of the memory. */
+uint32_t snapshot_sum_page(uint32_t sum, uint64_t at, const uint8_t *page);
+bool snapshot_page_is_zero(const uint8_t *page);
 
 /* For those who fill messages: a copy that free_unpacked() frees. 0, or -ENOMEM. */
 int snapshot_set_bytes(ProtobufCBinaryData *to, const void *data, size_t size);

@@ -13,6 +13,7 @@
 #include "kvm/kept-files.h"
 #include "kvm/machine.h"
 #include "kvm/snapshot/format.h"
+#include "kvm/snapshot/load.h"
 #include "kvm/snapshot/snapshot.h"
 #include "lib/base/cleanup.h"
 
@@ -69,7 +70,7 @@ static int open_file(const char *path, const char *name, struct stat *st, struct
     return move_fd(fd);
 }
 
-static int read_at(int fd, void *data, size_t size, off_t at)
+int snapshot_read_at(int fd, void *data, size_t size, off_t at)
 {
     uint8_t *bytes = data;
 
@@ -100,7 +101,7 @@ static int load_state(const char *path, Snapshot__Machine **state, struct crosh_
     data = malloc((size_t)st.st_size);
     if (data == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");
-    if (read_at(fd, data, (size_t)st.st_size, 0) < 0)
+    if (snapshot_read_at(fd, data, (size_t)st.st_size, 0) < 0)
         return crosh_error_errno(err, SNAPSHOT_STATE_FILE);
     return snapshot_decode(data, (size_t)st.st_size, state, err);
 }
@@ -116,7 +117,7 @@ static int open_memory(const char *path, const Snapshot__Machine *state, struct 
         return fd;
     if ((uint64_t)st.st_size != bytes + SNAPSHOT_PAGE)
         return crosh_error_set(err, -EBADMSG, "its memory is incomplete");
-    if (read_at(fd, last, sizeof(last), (off_t)bytes) < 0 ||
+    if (snapshot_read_at(fd, last, sizeof(last), (off_t)bytes) < 0 ||
         memcmp(last, SNAPSHOT_MEMORY_MAGIC, SNAPSHOT_ID_BYTES) != 0)
         return crosh_error_set(err, -EBADMSG, "its memory is incomplete");
     if (memcmp(last + SNAPSHOT_ID_BYTES, state->id.data, SNAPSHOT_ID_BYTES) != 0)
@@ -220,6 +221,15 @@ static int check_config(const Snapshot__Config *then, const struct machine_confi
         code = check_disk(config->disk[i].path, then->disks[i], now->disks[i], err);
     snapshot__config__free_unpacked(now, NULL);
     return code;
+}
+
+int snapshot_open(struct snapshot *snapshot, const char *path, struct crosh_error *err)
+{
+    int code = load_state(path, &snapshot->state, err);
+
+    if (code == 0)
+        code = snapshot->memory_fd = open_memory(path, snapshot->state, err);
+    return code < 0 ? code : 0;
 }
 
 int snapshot_load(struct snapshot *snapshot, const char *path, const struct machine_config *config,

@@ -48,6 +48,13 @@ int snapshot_map_memory(const struct snapshot *snapshot, void *host, uint64_t by
 /* The configuration as a message, for a new snapshot; NULL with err filled. */
 Snapshot__Config *snapshot_config(const struct machine_config *config, struct crosh_error *err);
 
+/*
+ * Reads all of a snapshot, on which restoring spends no time, and compares its memory with the
+ * checksums that its state has: 0, or the codes of snapshot_decode() with -EBADMSG for memory that
+ * is not what was saved. The errors name the directory. For any thread.
+ */
+int snapshot_verify(const char *path, struct crosh_error *err);
+
 /* Where the memory's writer is. */
 struct snapshot_writer {
     const struct guest_memory *memory;
@@ -55,6 +62,8 @@ struct snapshot_writer {
     unsigned int region;
     uint64_t offset; /* in the region */
     uint64_t at;     /* in the file */
+    uint32_t *sum;   /* of each chunk; NULL before the first page */
+    size_t sum_count;
 };
 
 /*
@@ -63,9 +72,12 @@ struct snapshot_writer {
  * negative.
  */
 int snapshot_write_memory(struct snapshot_writer *writer, struct crosh_error *err);
-/* The last page, which says that the memory is whole, and whose. Makes the file durable. */
-int snapshot_finish_memory(struct snapshot_writer *writer, const uint8_t *id,
+/* The last page, which says that the memory is whole, and whose: state's, which gets the checksums.
+   Makes the file durable. */
+int snapshot_finish_memory(struct snapshot_writer *writer, Snapshot__Machine *state,
                            struct crosh_error *err);
+/* For a writer that comes to no end, too. */
+void snapshot_writer_fini(struct snapshot_writer *writer);
 /* Writes the state into an empty file, and makes it durable. */
 int snapshot_write_state(int fd, const Snapshot__Machine *state, struct crosh_error *err);
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "kvm/hw/serial.h"
+#include "kvm/virtio/balloon.h"
 #include "kvm/virtio/console.h"
 #include "kvm/virtio/rng.h"
 #include "kvm/virtio/vsock.h"
@@ -14,7 +15,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { DEVICES = 3 };
+enum { DEVICES = 4 };
+
+static void on_something(void *opaque)
+{
+    (void)opaque;
+}
 
 static void no_output(void *opaque, const void *data, size_t size)
 {
@@ -44,6 +50,8 @@ static void save_again(struct virtio_device *dev)
 
 static void restore_devices(const Snapshot__Machine *machine)
 {
+    static const struct virtio_balloon_ops balloon = {.stats = on_something,
+                                                      .changed = on_something};
     struct place place = {0};
     struct vsock_config vsock = {.guest_cid = 3};
     struct crosh_error err = {0};
@@ -57,6 +65,7 @@ static void restore_devices(const Snapshot__Machine *machine)
     dev[0] = virtio_rng_new(place.loop, &err);
     dev[1] = virtio_console_new(place.loop, no_output, NULL, &err);
     dev[2] = vsock_new(place.loop, &vsock, &err);
+    dev[3] = virtio_balloon_new(place.loop, &balloon, NULL, &err);
     for (int i = 0; i < DEVICES; i++)
         transport[i] = place_plug(&place, dev[i]);
     for (size_t i = 0; i < machine->n_devices && i < DEVICES; i++)
@@ -67,6 +76,7 @@ static void restore_devices(const Snapshot__Machine *machine)
     virtio_rng_free(dev[0]);
     virtio_console_free(dev[1]);
     vsock_free(dev[2]);
+    virtio_balloon_free(dev[3]);
     place_fini(&place);
 }
 

@@ -81,17 +81,17 @@ static void take(struct guest_run *run, struct place *place)
     /* Never over the old ones: a machine may have them mapped. */
     unlink(place->state);
     unlink(place->memory);
-    fd = open(place->state, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    assert_true(fd >= 0);
-    assert_int_equal(snapshot_write_state(fd, copy, &err), 0);
-    close(fd);
     writer.fd = open(place->memory, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     assert_true(writer.fd >= 0);
     while ((more = snapshot_write_memory(&writer, &err)) > 0)
         ;
     assert_int_equal(more, 0);
-    assert_int_equal(snapshot_finish_memory(&writer, ID, &err), 0);
+    assert_int_equal(snapshot_finish_memory(&writer, copy, &err), 0);
     close(writer.fd);
+    fd = open(place->state, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(snapshot_write_state(fd, copy, &err), 0);
+    close(fd);
     snapshot__machine__free_unpacked(copy, NULL);
 }
 
@@ -487,12 +487,63 @@ static void test_other_cpu(void **state)
     place_fini(&place);
 }
 
+/* Damage that restoring does not see: another byte in a page, a page that is gone, or is new. */
+static void test_verified(void **state)
+{
+    static const uint8_t zeroes[SNAPSHOT_PAGE];
+    static struct guest_run run;
+    struct crosh_error err = {0};
+    struct place place;
+    char wanted[160];
+    uint8_t byte;
+    int fd;
+
+    (void)state;
+    guest_run_need_kvm();
+    place_init(&place, &counter, 1);
+    guest_run_create(&run, &place.config);
+    guest_run_start(&run);
+    assert_true(guest_run_until(&run, has_output));
+    take(&run, &place);
+    guest_run_free(&run);
+    assert_int_equal(snapshot_verify(place.dir, &err), 0);
+
+    /* The counter's page, at 2 MiB. */
+    fd = open(place.memory, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, &byte, 1, 0x200000), 1);
+    byte ^= 0x10;
+    assert_int_equal(pwrite(fd, &byte, 1, 0x200000), 1);
+    assert_int_equal(snapshot_verify(place.dir, &err), -EBADMSG);
+    (void)snprintf(wanted, sizeof(wanted),
+                   "snapshot %s: its memory is damaged, between the bytes 0 and 4194304 of the "
+                   "file",
+                   place.dir);
+    assert_string_equal(err.message, wanted);
+    byte ^= 0x10;
+    assert_int_equal(pwrite(fd, &byte, 1, 0x200000), 1);
+    assert_int_equal(snapshot_verify(place.dir, &err), 0);
+    /* Where the guest has nothing. */
+    byte = 1;
+    assert_int_equal(pwrite(fd, &byte, 1, 40 << 20), 1);
+    assert_int_equal(snapshot_verify(place.dir, &err), -EBADMSG);
+    assert_non_null(strstr(err.message, "between the bytes 41943040 and 46137344"));
+    byte = 0;
+    assert_int_equal(pwrite(fd, &byte, 1, 40 << 20), 1);
+    assert_int_equal(snapshot_verify(place.dir, &err), 0);
+    assert_int_equal(pwrite(fd, zeroes, sizeof(zeroes), 0x200000), (int)sizeof(zeroes));
+    assert_int_equal(snapshot_verify(place.dir, &err), -EBADMSG);
+    close(fd);
+    place_fini(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_counter_goes_on), cmocka_unit_test(test_timer_and_registers),
         cmocka_unit_test(test_serial_input),    cmocka_unit_test(test_second_vcpu),
         cmocka_unit_test(test_refused),         cmocka_unit_test(test_other_cpu),
+        cmocka_unit_test(test_verified),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

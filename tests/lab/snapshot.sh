@@ -98,6 +98,16 @@ equal "of two files" "$(cd saved && echo *)" "memory state"
 equal "with nothing beside it" "$(echo saved*)" saved
 check "sparse: less than half of the memory" test "$(du -m saved/memory | cut -f1)" -lt 128
 check "the VM goes on" grows one
+verify() { # verify DIR: the launcher's word on it, and its status
+    "$(head -n 1 one.command)" --verify "$1" 2>&1
+    echo $?
+}
+equal "it is verified" "$(verify saved)" 0
+cp -r saved spoilt
+printf X | dd of=spoilt/memory bs=1 seek=17825792 conv=notrunc 2>/dev/null
+equal "and another with one byte that is wrong is not" "$(verify spoilt | tr '\n' ' ')" \
+    "crosh-vm: snapshot spoilt: its memory is damaged, between the bytes 16777216 and 20971520 of the file 1 "
+rm -r spoilt
 events=$(event_count one)
 check "and is saved again, in place of the first" ./take-snapshot one saved
 equal "with nothing beside it" "$(echo saved*)" saved
