@@ -71,6 +71,24 @@ def images():
     return directory
 
 
+def termina_images():
+    """A directory with the image termina, built when it is not there yet: not that of images(),
+    as VMs take termina by default where it is.
+    """
+    if "CROSH_TEST_TERMINA" in os.environ:
+        return Path(os.environ["CROSH_TEST_TERMINA"])
+    directory = Path(os.environ.get("top_builddir", tempfile.gettempdir())) / "test-termina"
+    directory.mkdir(exist_ok=True)
+    with open(directory / "lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run([str(LIBEXEC / "crosh-mkimage"), "termina", "--if-needed", "--output",
+                               str(directory / "termina")], timeout=1200, check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        raise AssertionError(f"the image could not be built: {done.stdout}")
+    return directory
+
+
 class Home:
     """A private home with XDG directories of its own; everything in it ends with it."""
 

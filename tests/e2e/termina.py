@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: MIT
+"""VMs of the image termina: a real LXD in them, its containers, and what outlives a VM's end."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+from pathlib import Path
+
+from harness import Home, case, contains, equal, main, termina_images, wait_for
+
+# LXD's first start is much work under emulation, also where others work beside it.
+BOOT = 600
+APPLETS = ("sh", "cat", "ls", "echo", "sleep", "mount", "touch", "test", "true", "ps", "id",
+           "poweroff", "init", "reboot", "ip", "sync")
+home = None
+work = None
+
+
+def set_up():
+    """A running VM of termina."""
+    global home, work  # pylint: disable=global-statement
+    home = Home(termina_images())
+    work = Path(tempfile.mkdtemp(prefix="crosh-termina."))
+    done = start("--size 4G alpha")
+    equal(stages(done), ["launcher", "kernel", "agent", "prepare", "data", "lxd"])
+
+
+def tear_down():
+    """Ends all."""
+    if home is not None:
+        home.close()
+    if work is not None:
+        shutil.rmtree(work)
+
+
+def run(command, status=0, timeout=BOOT):
+    """One command line."""
+    done = home.run("-c", command, timeout=timeout)
+    equal(done.returncode, status, f"{command}: {done.stdout}{done.stderr}")
+    return done
+
+
+def start(arguments, status=0):
+    """Starts a VM, with the patience that a loaded machine needs."""
+    return run(f"vmc start --no-shell --timeout {BOOT} {arguments}", status)
+
+
+def stages(done):
+    """The stages that a start showed, but for that of an image that gets a newer agent."""
+    rows = [line.split()[0] for line in done.stderr.splitlines() if line.startswith("  ")]
+    return [row for row in rows if row not in ("note:", "image", "|")]
+
+
+def vsh(*argv, vm="alpha", status=0):
+    """What a program of the VM says."""
+    done = home.run("vsh", vm, "--", *argv, timeout=BOOT)
+    equal(done.returncode, status, f"{argv}: {done.stderr}")
+    return done.stdout.strip()
+
+
+def lxd(path):
+    """What LXD answers, asked inside the VM."""
+    return json.loads(vsh("lxc", "query", path))
+
+
+def state_of(container):
+    """A container's state."""
+    return lxd(f"/1.0/instances/{container}/state")["status"]
+
+
+def make_container(name):
+    """A container of a distribution of one program, by vmc."""
+    root = work / "root"
+    if not root.exists():
+        for path in ("bin", "sbin", "etc", "root", "tmp", "dev", "proc", "sys", "run"):
+            (root / path).mkdir(parents=True)
+        shutil.copy(shutil.which("busybox"), root / "bin" / "busybox")
+        for applet in APPLETS:
+            (root / "bin" / applet).symlink_to("busybox")
+        (root / "sbin" / "init").symlink_to("../bin/busybox")
+        (root / "etc" / "inittab").write_text(
+            "::respawn:/bin/sleep 100000\n::shutdown:/bin/touch /root/ended-well\n")
+        (root / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+        (root / "etc" / "group").write_text("root:x:0:\n")
+        (work / "metadata.yaml").write_text("architecture: x86_64\ncreation_date: 1700000000\n")
+        subprocess.run(["mksquashfs", root, work / "rootfs.squashfs", "-quiet", "-no-progress",
+                        "-all-root"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["tar", "-C", work, "-cJf", work / "meta.tar.xz", "metadata.yaml"], check=True)
+    run(f"vmc container --timeout {BOOT} alpha {name} {work}/rootfs.squashfs {work}/meta.tar.xz")
+
+
+def blob(field, data):
+    """A protobuf field of bytes."""
+    return bytes([field << 3 | 2, len(data)]) + data
+
+
+@case
+def lxd_answers_on_the_stream_that_the_image_offers_by_name():
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(BOOT)
+        sock.connect(str(home.runtime / "crosh" / "alpha" / "vsock.sock"))
+        sock.sendall(b"CONNECT 9002\n")
+        stream = sock.makefile("rb")
+        equal(stream.readline()[:3], b"OK ")
+        request = b"\x08\x01" + blob(4, blob(1, blob(3, b"lxd")))
+        sock.sendall(struct.pack("<I", len(request)) + request)
+        (size,) = struct.unpack("<I", stream.read(4))
+        equal(stream.read(size), b"", "the answer, of which all is at its default")
+        sock.sendall(b"GET /1.0 HTTP/1.0\r\n\r\n")
+        answer = stream.read()
+    equal(answer.split(b"\r\n")[0], b"HTTP/1.0 200 OK")
+    equal(json.loads(answer.split(b"\r\n\r\n", 1)[1])["metadata"]["auth"], "trusted")
+
+
+@case
+def lxd_is_set_up_once():
+    equal(lxd("/1.0/storage-pools/default")["driver"], "btrfs")
+    equal(lxd("/1.0/networks/lxdbr0")["type"], "bridge")
+    equal(sorted(lxd("/1.0/profiles/default")["devices"]), ["crosh-agent", "eth0", "root"])
+    # What listens on the bridge is for containers, not for the host.
+    equal(run("vsh ports alpha").stdout.split(), ["PORT", "ADDRESS", "HERE"])
+
+
+@case
+def containers_are_unprivileged_confined_and_have_the_agent():
+    make_container("c1")
+    equal(state_of("c1"), "Running")
+    init = str(lxd("/1.0/instances/c1/state")["pid"])
+    equal(vsh("cat", f"/proc/{init}/uid_map").split(), ["0", "1000000", "1000000000"])
+    contains(vsh("cat", f"/proc/{init}/attr/apparmor/current"), "lxd-c1_")
+    inside = ("vsh", "alpha", "c1", "--")
+    equal(home.run(*inside, "id", "-u", timeout=BOOT).stdout, "0\n")
+    contains(home.run(*inside, "/opt/crosh/agent", "--version", timeout=BOOT).stdout, "crosh-agent ")
+    equal(home.run(*inside, "touch", "/opt/crosh/agent", timeout=BOOT).returncode, 1)
+
+
+@case
+def containers_end_well_with_the_vm_and_come_back_as_they_were():
+    make_container("c2")
+    vsh("lxc", "stop", "--force", "c2")
+    home.run("vsh", "alpha", "c1", "--", "sh", "-c", "echo mine >/root/mine", timeout=BOOT)
+    run("vmc stop alpha")
+    equal(json.loads(run("vmc status --json alpha").stdout)["ended"]["reason"], "poweroff")
+    start("alpha")
+    wait_for(lambda: state_of("c1") == "Running", BOOT, "the container that ran")
+    equal(state_of("c2"), "Stopped")
+    equal(home.run("vsh", "alpha", "c1", "--", "sh", "-c", "cat /root/mine; ls /root/ended-well",
+                   timeout=BOOT).stdout, "mine\n/root/ended-well\n")
+
+
+@case
+def nothing_that_was_finished_is_lost_by_a_kill():
+    home.run("vsh", "alpha", "c1", "--", "sh", "-c", "echo more >/root/more; sync", timeout=BOOT)
+    pid = int((home.runtime / "crosh" / "alpha" / "pid").read_text())
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: json.loads(run("vmc status --json alpha").stdout)["state"] == "killed", 60,
+             "the end")
+    start("alpha")
+    wait_for(lambda: state_of("c1") == "Running", BOOT, "the container that ran")
+    equal(home.run("vsh", "alpha", "c1", "--", "cat", "/root/mine", "/root/more", timeout=BOOT).stdout,
+          "mine\nmore\n")
+
+
+@case
+def a_full_disk_is_an_error_and_mended_by_making_room():
+    vsh("sh", "-c", "head -c 6G /dev/zero >/data/filler", status=1)
+    run("vmc stop alpha")
+    done = start("--size 2G alpha", status=2)
+    contains(done.stderr, "the data disk of VM alpha has 4096 MiB, and cannot become smaller")
+    # Larger, by the next start.
+    start("--size 6G alpha")
+    equal(int(vsh("sh", "-c", "df -B1 --output=size /data | tail -n 1")), 6 << 30)
+    equal(lxd("/1.0")["auth"], "trusted")
+    vsh("rm", "/data/filler")
+
+
+@case
+def a_start_without_lxd_has_the_data_and_nothing_else():
+    run("vmc stop alpha")
+    done = start("--no-start-lxd alpha")
+    equal(stages(done), ["launcher", "kernel", "agent", "prepare", "data"])
+    vsh("test", "-d", "/data/lxd")
+    equal(vsh("sh", "-c", "ps ax | grep -c '[/]usr/bin/lxd' || true"), "0")
+    run("vmc stop alpha")
+
+
+@case
+def a_disk_that_is_not_blank_is_never_formatted():
+    run("vmc create --size 1G other")
+    disk = home.data / "crosh" / "vms" / "other" / "data.img"
+    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", str(disk), "1G"], check=True,
+                   stdout=subprocess.DEVNULL)
+    before = disk.read_bytes()[:1 << 20]
+    done = start("other", status=1)
+    contains(done.stderr, "VM other runs, but its start-up failed: data: ")
+    run("vmc stop other")
+    equal(disk.read_bytes()[:1 << 20] == before, True, "the disk's beginning")
+    # Nor one whose first superblock is damaged.
+    home.run("-c", "vmc stop alpha", timeout=BOOT)
+    data = home.data / "crosh" / "vms" / "alpha" / "data.img"
+    with open(data, "r+b") as file:
+        file.write(b"\0" * (1 << 20))
+        file.seek((64 << 20) + 0x40)
+        equal(file.read(8), b"_BHRfS_M", "the second superblock")
+    done = start("alpha", status=1)
+    contains(done.stderr, "its start-up failed: data: ")
+    vsh("btrfs", "rescue", "super-recover", "-y", "/dev/vdb", status=2)
+    run("vmc stop alpha")
+    start("alpha")
+    equal(lxd("/1.0")["auth"], "trusted")
+    run("vmc stop alpha")
+
+
+if __name__ == "__main__":
+    main(set_up, tear_down)
