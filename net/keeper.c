@@ -14,6 +14,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/sha256.h"
+#include "net/keeper-state.h"
 #include "net/links.h"
 
 /* A text that tells this machine and user and directory from others. */
@@ -67,6 +68,7 @@ static void forget(struct keeper *keeper, struct keeper_vm *vm)
         publish_free(vm->published[i]);
     filter_remove(keeper->filter, vm->link, &vm->place);
     free(vm);
+    keeper_state_save(keeper);
 }
 
 void keeper_fini(struct keeper *keeper)
@@ -127,6 +129,31 @@ static int choose_place(struct keeper *keeper, struct keeper_vm *vm, struct cros
     }
     return plan_choose(used, (size_t)count, taken, plan_preferred(vm->name), keeper->site,
                        &vm->place, err);
+}
+
+struct keeper_vm *keeper_adopt(struct keeper *keeper, const char *name, unsigned int number,
+                               unsigned int range, bool is_isolated)
+{
+    struct keeper_vm *vm = calloc(1, sizeof(*vm));
+
+    if (vm == NULL)
+        return NULL;
+    (void)snprintf(vm->name, sizeof(vm->name), "%s", name);
+    (void)snprintf(vm->link, sizeof(vm->link), KEEPER_LINK_PREFIX "%u", number);
+    vm->place = plan_place(range, number, keeper->site);
+    vm->is_isolated = is_isolated;
+    make_mac(keeper, vm);
+    if (keeper->vms[number] != NULL || keeper_find(keeper, name) != NULL ||
+        !links_exists(vm->link) ||
+        filter_add(keeper->filter, vm->link, &vm->place, is_isolated, NULL) < 0) {
+        free(vm);
+        return NULL;
+    }
+    keeper->vms[number] = vm;
+    keeper->vm_count++;
+    if (keeper->on_change != NULL)
+        keeper->on_change(keeper->opaque, vm, true);
+    return vm;
 }
 
 /* What a link must have before it is switched on. */
@@ -191,6 +218,7 @@ int keeper_attach(struct keeper *keeper, const Net__Attach *attach, int fd[TAP_Q
         forget(keeper, *vm);
         return code;
     }
+    keeper_state_save(keeper);
     if (keeper->on_change != NULL)
         keeper->on_change(keeper->opaque, *vm, true);
     return count;

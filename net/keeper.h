@@ -54,6 +54,10 @@ struct keeper_vm *keeper_find(const struct keeper *keeper, const char *name);
 int keeper_attach(struct keeper *keeper, const Net__Attach *attach, int fd[TAP_QUEUES_MAX],
                   struct keeper_vm **vm, struct crosh_error *err);
 
+/* Takes over a VM whose link an earlier keeper made. NULL: it is gone, or its place is taken. */
+struct keeper_vm *keeper_adopt(struct keeper *keeper, const char *name, unsigned int number,
+                               unsigned int range, bool is_isolated);
+
 /* Forgets those whose links are gone. */
 void keeper_sweep(struct keeper *keeper);
 

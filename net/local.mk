@@ -7,6 +7,7 @@ net_libkeeper_la_SOURCES = \
 	net/dns-message.c net/dns-message.h \
 	net/filter.c net/filter.h \
 	net/keeper.c net/keeper.h \
+	net/keeper-state.c net/keeper-state.h \
 	net/links.c net/links.h \
 	net/lookup.c net/lookup.h \
 	net/names.c net/names.h \
@@ -26,3 +27,12 @@ pkglibexec_PROGRAMS += crosh-net
 crosh_net_SOURCES = net/main.c
 crosh_net_CPPFLAGS = $(net_libkeeper_la_CPPFLAGS)
 crosh_net_LDADD = net/libkeeper.la lib/libcrosh.la $(LIBNL_LIBS) $(NFTABLES_LIBS) $(PROTOBUF_C_LIBS)
+
+# For nsswitch.conf(5). Loaded into every program that looks a name up: no libraries but one.
+lib_LTLIBRARIES += net/libnss_crosh.la
+net_libnss_crosh_la_SOURCES = net/nss.c lib/net/socket.c lib/net/socket.h
+nodist_net_libnss_crosh_la_SOURCES = lib/wire/net.pb-c.c lib/wire/net.pb-c.h
+net_libnss_crosh_la_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
+net_libnss_crosh_la_LIBADD = $(PROTOBUF_C_LIBS)
+net_libnss_crosh_la_LDFLAGS = $(HARDEN_LDFLAGS) $(SANITIZE_CFLAGS) -version-info 2:0:0 \
+	-export-symbols-regex '^_nss_crosh_'

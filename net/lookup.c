@@ -116,32 +116,41 @@ static int connect_inside(const char *vm, const struct plan_prefix *server, stru
     return code < 0 ? code : move_fd(fd);
 }
 
+/* Asks for the addresses of one type: the count, or negative. */
+static int ask_type(const char *vm, const struct plan_prefix *server, const char *name,
+                    uint16_t type, struct plan_prefix *addresses, size_t max,
+                    struct crosh_error *err)
+{
+    cleanup_close int fd = connect_inside(vm, server, err);
+    uint8_t message[DNS_UDP_MAX];
+    size_t size = dns_write_query(message, type, name, type);
+    int n;
+
+    if (fd < 0)
+        return fd;
+    if (size == 0)
+        return crosh_error_set(err, -EINVAL, "'%s' is no container's name", name);
+    n = exchange(fd, message, size, sizeof(message), deadline_in(ANSWER_WAIT_MS));
+    if (n < 0)
+        return crosh_error_set(err, n, "the name server of VM %s does not answer", vm);
+    n = dns_read_addresses(message, (size_t)n, type, addresses, max);
+    return n > 0 ? n : 0;
+}
+
 int lookup_now(const char *vm, const char *container, const struct plan_prefix *server,
                struct plan_prefix addresses[LOOKUP_ADDRESSES_MAX], struct crosh_error *err)
 {
-    static const uint16_t types[] = {DNS_TYPE_A, DNS_TYPE_AAAA};
     char name[DNS_NAME_MAX];
-    int count = 0;
+    int ipv4, ipv6;
 
     (void)snprintf(name, sizeof(name), "%.63s" DOMAIN, container);
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-        cleanup_close int fd = connect_inside(vm, server, err);
-        uint8_t message[DNS_UDP_MAX];
-        size_t size = dns_write_query(message, (uint16_t)(i + 1), name, types[i]);
-        int n;
-
-        if (fd < 0)
-            return fd;
-        if (size == 0)
-            return crosh_error_set(err, -EINVAL, "'%s' is no container's name", container);
-        n = exchange(fd, message, size, sizeof(message), deadline_in(ANSWER_WAIT_MS));
-        if (n < 0)
-            return crosh_error_set(err, n, "the name server of VM %s does not answer", vm);
-        n = dns_read_addresses(message, (size_t)n, (uint16_t)(i + 1), addresses + count,
-                               LOOKUP_ADDRESSES_MAX - (size_t)count);
-        count += n > 0 ? n : 0;
-    }
-    return count;
+    ipv4 = ask_type(vm, server, name, DNS_TYPE_A, addresses, LOOKUP_ADDRESSES_MAX / 2, err);
+    if (ipv4 < 0)
+        return ipv4;
+    ipv6 =
+        ask_type(vm, server, name, DNS_TYPE_AAAA, addresses + ipv4, LOOKUP_ADDRESSES_MAX / 2, err);
+    /* One kind is better than none. */
+    return ipv6 < 0 && ipv4 == 0 ? ipv6 : ipv4 + (ipv6 > 0 ? ipv6 : 0);
 }
 
 static _Noreturn void be_child(int fd, const char *vm, const char *container,

@@ -17,10 +17,14 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include <linux/capability.h>
 
 #include "lib/base/cleanup.h"
 #include "net/dns.h"
+#include "net/keeper-state.h"
 #include "net/keeper.h"
 #include "net/links.h"
 #include "net/server.h"
@@ -97,6 +101,22 @@ static int watch_signals(void)
     return signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* All that is left to do takes these: root's keeper, too, shall have no others. */
+static int drop_capabilities(struct crosh_error *err)
+{
+    const uint32_t kept = 1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW | 1u << CAP_NET_BIND_SERVICE;
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {{0}};
+
+    if (syscall(SYS_capget, &header, data) < 0)
+        return crosh_error_errno(err, "capget");
+    data[0].effective &= kept;
+    data[0].permitted &= kept;
+    data[0].inheritable = 0;
+    data[1] = (struct __user_cap_data_struct){0};
+    return syscall(SYS_capset, &header, data) < 0 ? crosh_error_errno(err, "capset") : 0;
+}
+
 static int begin(struct program *program, enum place_kind kind, const char *directory,
                  struct crosh_error *err)
 {
@@ -108,11 +128,15 @@ static int begin(struct program *program, enum place_kind kind, const char *dire
     code = keeper_init(&program->keeper, program->loop, kind, directory, err);
     if (code < 0)
         return code;
+    code = drop_capabilities(err);
+    if (code < 0)
+        return code;
     program->dns = dns_new(&program->keeper);
     if (program->dns == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");
     program->keeper.on_change = on_change;
     program->keeper.opaque = program;
+    keeper_state_load(&program->keeper);
     program->signals = watch_signals();
     program->links = links_watch(err);
     if (program->links < 0)

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -272,8 +273,12 @@ static int resolve(struct client *client, const Net__Resolve *request, struct cr
     struct keeper *keeper = client->server->keeper;
     char container[NAMES_CONTAINER_MAX];
     struct keeper_vm *vm;
+    struct stat st;
 
     keeper_sweep(keeper);
+    if (request->network != 0 &&
+        (stat("/proc/self/ns/net", &st) < 0 || st.st_ino != request->network))
+        return crosh_error_set(err, -ENOENT, "the VMs are in another network");
     switch (names_find(keeper, request->name, &vm, container)) {
     case NAMES_VM: {
         const struct plan_prefix addresses[] = {vm->place.guest, vm->place.guest6};

@@ -185,8 +185,7 @@ int main(int argc, char **argv)
     struct crosh_error err;
     int option;
 
-    /* An agent beside another init was process 1, and goes on as if it were. */
-    if (getpid() == 1 || (argc > 2 && strcmp(argv[1], "--handover") == 0))
+    if (getpid() == 1)
         run_as_init(argc, argv);
     if (argc == 3 && strcmp(argv[1], "--try-handover") == 0)
         return handover_try(atoi(argv[2]));

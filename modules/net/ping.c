@@ -362,6 +362,9 @@ static bool is_complete(const struct ping *ping, int64_t *slowest_ns)
         *slowest_ns = ping->options->wait_ns;
     else
         *slowest_ns *= 2;
+    /* As ping(8): a machine that was busy for a moment is not one that is gone. */
+    if (*slowest_ns < ping->options->interval_ns)
+        *slowest_ns = ping->options->interval_ns;
     return complete;
 }
 

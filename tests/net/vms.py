@@ -184,6 +184,20 @@ def names_are_known_in_guests_and_to_crosh(user):
     names = json.loads(user.crosh("net", "names", "--json").stdout)
     equal([(n["address"], n["vm"]) for n in names if n["name"] == "alpha.linux.test"],
           [(address4, "alpha"), (address6, "alpha")])
+    # And to every program, by nsswitch.conf; but not where the addresses would lead nowhere.
+    library = {"LD_LIBRARY_PATH": str(CROSH.parent.parent / "lib")}
+    for where in ((), (str(CROSH), "net", "exec")):
+        done = subprocess.run([*user.before, *where, "getent", "ahosts", "alpha.linux.test"],
+                              env={**user.home.env, **library}, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, text=True, check=False)
+        known = sorted({line.split()[0] for line in done.stdout.splitlines()})
+        reachable = where or not user.is_user
+        equal((known, done.returncode),
+              (sorted([address4, address6]), 0) if reachable else ([], 2))
+    done = subprocess.run([*user.before, str(CROSH), "net", "exec", "getent", "ahostsv6", "ALPHA"],
+                          env={**user.home.env, **library}, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, text=True, check=False)
+    equal(done.stdout.split()[0], address6)
     user.stop("alpha")
     done = user.crosh("ping", "-c", "1", "alpha")
     equal((done.returncode, done.stderr), (2, "ping: the VM alpha is stopped\n"
@@ -201,13 +215,13 @@ def links_are_shown_cut_and_captured(user):
     equal([(vm["vm"], vm["state"], vm["kind"], vm["address"], vm["containers"]) for vm in shown],
           [("gamma", "up", "nat", gamma["CROSH_NET_ADDRESS"], gamma["CROSH_NET_BRIDGE_ADDRESS"])])
     path = user.home.path / "frames.pcapng"
-    capture = subprocess.Popen([*user.before, str(CROSH), "net", "capture", "-c", "4", "gamma",
+    capture = subprocess.Popen([*user.before, str(CROSH), "net", "capture", "-c", "12", "gamma",
                                 str(path)], env=user.home.env, stderr=subprocess.PIPE, text=True)
     world.children.append(capture)
     wait_for(lambda: path.exists() and path.stat().st_size > 0, WAIT, "the capture's begin")
     while capture.poll() is None:
         equal(user.crosh("ping", "-c", "1", "gamma").returncode, 0)
-    equal((capture.returncode, capture.stderr.read()), (0, "4 frames captured, 0 lost\n"))
+    equal((capture.returncode, capture.stderr.read()), (0, "12 frames captured, 0 lost\n"))
     frames = run("tcpdump", "-nr", str(path))
     contains(frames.stdout, f" > {address4}: ICMP echo request")
     contains(frames.stdout, f" IP {address4} > ")
@@ -386,14 +400,40 @@ def no_network_where_none_is_wanted(user):
 def what_a_killed_keeper_left_is_replaced():
     user = session(False)
     user.start("first")
+    user.guest("first", "mkdir -p /www; echo from the guest >/www/index.html; httpd -h /www -p 80")
+    equal(user.crosh("net", "publish", "first", "18090:80").returncode, 0)
     os.kill(user.keepers()[0], signal.SIGKILL)
     wait_for(lambda: not user.keepers(), WAIT, "the keeper to end")
     # The VM's link is its launcher's: it works on.
     equal(user.guest("first", get(SERVER)), PAGE)
     user.start("second")
     equal(user.guest("second", get(SERVER)), PAGE)
+    # The new keeper has taken it over, with all that belongs to it.
+    equal(user.guest("first", get(SERVER)), PAGE)
+    equal(fetch(18090), "from the guest\n")
+    equal(user.crosh("ping", "-c", "1", "first").returncode, 0)
+    equal(sorted(vm["vm"] for vm in json.loads(user.crosh("net", "list", "--json").stdout)),
+          ["first", "second"])
     equal(run("nft", "list", "tables").stdout.count("table inet crosh_"), 1)
     user.stop("first", "second")
+    gone(user)
+
+
+@case
+def a_namespace_that_was_lost_is_said_so():
+    user = session(True)
+    user.start("lost")
+    os.kill(user.keepers()[0], signal.SIGKILL)
+    wait_for(lambda: not user.keepers(), WAIT, "the keeper to end")
+    user.start("found")
+    equal(user.guest("found", get(SERVER)), PAGE)
+    done = user.crosh("net", "doctor")
+    contains(done.stdout, "VM lost lost its network with a keeper that was killed: start it again")
+    equal(done.returncode, 1)
+    user.stop("lost")
+    user.start("lost")
+    equal(user.guest("lost", get(SERVER)), PAGE)
+    user.stop("lost", "found")
     gone(user)
 
 

@@ -75,6 +75,8 @@ class World:
         self.directory.chmod(0o755)
         run("mount", "--make-rprivate", "/")
         self._bind("resolv.conf", f"nameserver {RESOLVER}\n", "/etc/resolv.conf")
+        self._bind("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files crosh dns\n",
+                   "/etc/nsswitch.conf")
         if is_root():
             # As distributions have it: whoever may make namespaces may make interfaces in them.
             tun = self.directory / "tun"
