@@ -20,6 +20,13 @@ bench_vsh_timer_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
 bench_vsh_timer_LDADD = lib/libcrosh.la lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS)
 bench_vsh_timer_LDFLAGS = $(AM_LDFLAGS) -no-install
 EXTRA_DIST += bench/restore.sh bench/restore-inside.sh
+
+# What goes between a guest and its host.
+noinst_PROGRAMS += bench/net-load
+bench_net_load_SOURCES = bench/net-load.c
+bench_net_load_CFLAGS = -std=gnu17 -fPIE $(WARN_CFLAGS) $(HARDEN_CFLAGS)
+bench_net_load_LDADD =
+bench_net_load_LDFLAGS = -XCClinker -static-pie $(HARDEN_LDFLAGS)
 EXTRA_DIST += bench/net.sh bench/net-inside.sh
 
 # How quickly a guest reads and writes its disk.

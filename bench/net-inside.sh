@@ -1,97 +1,137 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The part of net.sh that runs in the lab host: the same guest on the same tap under each launcher.
-# Prints lines "LABEL to_guest_ms=N from_guest_ms=N ping_us=N".  Arguments: repetitions, megabytes,
-# path of crosh-vm.
+# The part of net.sh that runs in the lab host: the same guest on the same host's end under each
+# launcher. Prints lines "LABEL PATTERN COUNT MICROSECONDS EXITS". Arguments: repetitions, kilobytes
+# of each stream, path of crosh-vm, part of the labels to run ("" for all), another crosh-vm or "".
 set -eu
 repetitions=$1
-megabytes=$2
+kilobytes=$2
 crosh_vm=$3
+only=$4
+other=${5-}
 image=/images/micro
 
 modprobe tun
 modprobe vhost_net
-# The guest: its modules, its address, and two services, one that swallows and one that pours.
+# The guest: its modules, its address, and what answers there.
 mkdir -p guest/etc/crosh
 (cd guest && cpio -i -d -u --quiet etc/crosh/modules <$image/initramfs)
-cat >guest/bench-init <<END
+cp net-load guest/net-load
+cat >guest/bench-init <<'END'
 #!/bin/sh
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
-while read -r module parameters; do insmod \$module \$parameters; done </etc/crosh/modules
+while read -r module parameters; do insmod $module $parameters; done </etc/crosh/modules
 ip link set lo up
-ip addr add 10.9.0.2/24 dev eth0
+case $(cat /proc/cmdline) in
+*bench=tap*) ip addr add 10.9.0.2/24 dev eth0 ;;
+*) ip addr add 10.9.0.1/24 dev eth0 && ip link set eth0 mtu 65520 ;;
+esac
 ip link set eth0 up
-mkfifo /open
-while :; do nc -l -p 5000 <>/open >/dev/null; done &
-while :; do dd if=/dev/zero bs=64k count=$((megabytes * 16)) 2>/dev/null | nc -l -p 5001; done &
-sleep 1000000
+ip route add default via 10.9.0.254
+/net-load serve
 END
 chmod +x guest/bench-init
-(cd guest && echo bench-init | cpio -o -H newc 2>/dev/null) >additions
+(cd guest && find bench-init net-load | cpio -o -H newc 2>/dev/null) >additions
 cat $image/initramfs additions >initramfs
 cat $image/vmlinux initramfs >/dev/null
 parameters="console=ttyS0 quiet panic=-1 reboot=t cryptomgr.notests rdinit=/bench-init"
-mkfifo open
 
-milliseconds() { # busybox's date has no better than seconds
-    sed -n 's/^now at \([0-9]*\)[0-9]\{6\} nsecs$/\1/p' /proc/timer_list
+exits() {
+    cat /sys/kernel/debug/kvm/exits
 }
 
-answers() { # whether the guest is there within a while
-    tries=300
-    while ! ping -c 1 -W 1 10.9.0.2 >/dev/null 2>&1; do
-        tries=$((tries - 1))
-        [ "$tries" -gt 0 ] || return 1
-    done
-    while ! nc -w 2 10.9.0.2 5001 <>open >/dev/null 2>&1; do
-        tries=$((tries - 1))
-        [ "$tries" -gt 0 ] || return 1
-        usleep 50000
-    done
+# timed PATTERN COUNT COMMAND...: the command prints microseconds.
+timed() {
+    pattern=$1
+    count=$2
+    shift 2
+    before=$(exits)
+    us=$("$@") && echo "$label $pattern $count $us $(($(exits) - before))"
 }
 
-measure() { # measure LABEL COMMAND...
-    label=$1
+round_trips() {
+    ping -q -c 50 -i 0.01 "$1" | sed -n 's,.*min/avg/max = [0-9.]*/\([0-9.]*\)/.*,\1,p' |
+        awk '{ print int($1 * 50000) }'
+}
+
+measure() { # measure ADDRESS COMMAND...
+    address=$1
     shift
-    /usr/sbin/ip tuntap add tap0 mode tap vnet_hdr
-    ip addr add 10.9.0.1/24 dev tap0
-    ip link set tap0 up
     rm -rf run
     mkdir -m 700 run
     "$@" >log 2>&1 &
     launcher=$!
-    if answers; then
-        i=0
-        while [ "$i" -le "$repetitions" ]; do
-            start=$(milliseconds)
-            dd if=/dev/zero bs=64k count=$((megabytes * 16)) 2>/dev/null | nc 10.9.0.2 5000
-            middle=$(milliseconds)
-            nc 10.9.0.2 5001 <>open >/dev/null
-            end=$(milliseconds)
-            rtt=$(ping -q -c 50 -i 0.01 10.9.0.2 | sed -n 's,.*min/avg/max = [0-9.]*/\([0-9.]*\)/.*,\1,p')
-            echo "$label to_guest_ms=$((middle - start)) from_guest_ms=$((end - middle))" \
-                "ping_us=$(echo "$rtt" | awk '{ print int($1 * 1000) }')"
-            i=$((i + 1))
+    tries=100
+    until ./net-load from "$address" 100000 1 >/dev/null 2>&1 || [ "$tries" -eq 0 ]; do
+        tries=$((tries - 1))
+        usleep 200000
+    done
+    if [ "$tries" -gt 0 ]; then
+        for _ in $(seq 0 "$repetitions"); do
+            timed to-guest "$kilobytes" ./net-load to "$address" $((kilobytes * 1000)) 1
+            timed from-guest "$kilobytes" ./net-load from "$address" $((kilobytes * 1000)) 1
+            timed to-guest-4-streams "$kilobytes" ./net-load to "$address" $((kilobytes * 250)) 4
+            timed from-guest-4-streams "$kilobytes" ./net-load from "$address" $((kilobytes * 250)) 4
+            timed small-to-guest 640 ./net-load small-to "$address" 640
+            timed small-from-guest 640 ./net-load small-from "$address" 640
+            timed round-trip 50 ./net-load round-trip "$address" 50
+            [ "$address" = 127.0.0.1 ] || timed ping 50 round_trips "$address"
         done
     else
-        echo "$label failed: $(cat log)"
+        echo "$label failed: $(cat log run/console* 2>/dev/null | tail -n 5)"
     fi
     kill -KILL "$launcher"
     wait "$launcher" 2>/dev/null || true
+}
+
+on_tap() { # on_tap LABEL COMMAND...
+    label=$1
+    shift
+    case $label in *"$only"*) ;; *) return 0 ;; esac
+    /usr/sbin/ip tuntap add tap0 mode tap vnet_hdr
+    ip addr add 10.9.0.1/24 dev tap0
+    ip link set tap0 up
+    measure 10.9.0.2 "$@"
     /usr/sbin/ip link delete tap0
 }
 
-qemu() { # qemu LABEL VHOST
-    measure "$1" qemu-system-x86_64 -M microvm,rtc=on,pcie=on -accel kvm -cpu host -m 256 -smp 1 \
-        -nodefaults -no-user-config -display none -no-reboot -serial file:run/console \
-        -netdev tap,id=net0,ifname=tap0,script=no,downscript=no,vhost="$2" \
-        -device virtio-net-pci,netdev=net0,romfile= \
-        -kernel $image/vmlinux -initrd initramfs -append "$parameters"
+# The guest takes the address of an interface of the host's, from which passt takes its own.
+on_passt() { # on_passt LABEL COMMAND...
+    label=$1
+    shift
+    case $label in *"$only"*) ;; *) return 0 ;; esac
+    /usr/sbin/ip tuntap add up0 mode tap
+    ip addr add 10.9.0.1/24 dev up0
+    ip link set up0 up
+    ip route add default via 10.9.0.254
+    rm -f passt.sock
+    passt --foreground --quiet --runas 0 --socket "$PWD/passt.sock" -t 5000 -u 5000 2>passt.log &
+    passt=$!
+    until [ -S passt.sock ]; do usleep 50000; done
+    measure 127.0.0.1 "$@"
+    kill -KILL "$passt"
+    wait "$passt" 2>/dev/null || true
+    /usr/sbin/ip link delete up0
 }
 
-measure crosh "$crosh_vm" --name bench --runtime-dir run --accel kvm --memory 256M \
-    --kernel $image/vmlinux --initrd initramfs --cmdline rdinit=/bench-init --net tap=tap0
-qemu qemu off
-qemu qemu-vhost on
+qemu() { # qemu HOW LABEL NETDEV
+    "on_$1" "$2" qemu-system-x86_64 -M microvm,rtc=on,pcie=on -accel kvm -cpu host -m 256 -smp 1 \
+        -nodefaults -no-user-config -display none -no-reboot -serial file:run/console \
+        -netdev "$3,id=net0" -device virtio-net-pci,netdev=net0,romfile= \
+        -kernel $image/vmlinux -initrd initramfs -append "$parameters bench=$1"
+}
+
+crosh() { # crosh HOW LABEL PROGRAM NET
+    "on_$1" "$2" "$3" --name bench --runtime-dir run --accel kvm --memory 256M --net "$4" \
+        --kernel $image/vmlinux --initrd initramfs --cmdline "rdinit=/bench-init bench=$1"
+}
+
+crosh tap crosh "$crosh_vm" tap=tap0
+[ -z "$other" ] || crosh tap other "$other" tap=tap0
+qemu tap qemu tap,ifname=tap0,script=no,downscript=no,vhost=off
+qemu tap qemu-vhost tap,ifname=tap0,script=no,downscript=no,vhost=on
+crosh passt passt-crosh "$crosh_vm" "passt=$PWD/passt.sock"
+[ -z "$other" ] || crosh passt passt-other "$other" "passt=$PWD/passt.sock"
+qemu passt passt-qemu "stream,server=off,addr.type=unix,addr.path=$PWD/passt.sock"
