@@ -82,10 +82,13 @@ static const int disk_calls[] = {
     SCMP_SYS(fallocate), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait),
 };
 
-/* Frames, to and from a tap interface or a stream. */
+/* Frames, to and from a tap interface or a stream; the timer is for interrupts put off, the short
+   sleep for frames to gather. */
 static const int net_calls[] = {
-    SCMP_SYS(readv),    SCMP_SYS(writev),    SCMP_SYS(sendto),     SCMP_SYS(sendmsg),
-    SCMP_SYS(recvfrom), SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait),
+    SCMP_SYS(readv),           SCMP_SYS(writev),      SCMP_SYS(sendto),
+    SCMP_SYS(sendmsg),         SCMP_SYS(recvfrom),    SCMP_SYS(epoll_ctl),
+    SCMP_SYS(epoll_wait),      SCMP_SYS(epoll_pwait), SCMP_SYS(timerfd_settime),
+    SCMP_SYS(clock_nanosleep),
 };
 
 /* Streams, the console's log, the machine made anew, threads made and joined. Those of the other

@@ -28,6 +28,8 @@ struct net_room {
     size_t bytes;
 };
 
+enum net_way { NET_BOTH_WAYS, NET_TO_GUEST, NET_FROM_GUEST };
+
 /*
  * A receive and a transmit queue and one queue of the host end. While the device
  * runs, a pair belongs to its thread alone; before and after, to the loop's.
@@ -45,7 +47,15 @@ struct net_pair {
     bool is_blocked;  /* the host end takes no more at the moment */
     bool is_gone;     /* the host end is no more */
 
-    /* Within one turn of receiving. */
+    enum net_way way;  /* where the last turn's frames went */
+    int64_t turned_ns; /* when it was over, CLOCK_MONOTONIC */
+
+    /* The interrupt for frames sent was put off; the timer sees to it that it is not forgotten. */
+    bool is_owing, is_timer_set;
+    struct event_source *timer;
+
+    /* Buffers that were taken for frames to come. */
+    unsigned int large_left; /* frames for which there is to be room for the largest */
     unsigned int room_count, segment_count;
     size_t room_bytes;
     struct net_room room[NET_ROOM_MAX];

@@ -9,12 +9,25 @@
  * was checked is what is used.
  *
  * To the guest: a frame's size is known only once it was read, and a large one may
- * take as many small buffers (VIRTIO_NET_F_MRG_RXBUF) as 64 KiB hold. So buffers for
- * the largest frame are taken before each read; what a frame did not need is there
- * for the next one, and at the end of the turn the rest is put back into the queue.
- * With fewer buffers than that, a spare buffer of ours behind them catches what they
- * cannot hold. Such a frame waits in it until the guest has made room, and all those
- * behind it wait in the host's queue.
+ * take as many small buffers (VIRTIO_NET_F_MRG_RXBUF) as 64 KiB hold. While large
+ * ones come, buffers for the largest are taken before each read; otherwise one is, as
+ * every one costs time here and in the kernel: acknowledgements are small. What a
+ * frame did not need is kept for the next one, and put back into the queue when the
+ * pair stops. A spare buffer of ours behind them catches what they cannot hold. Such a
+ * frame waits in it until there is room, and all those behind it wait in the host's
+ * queue.
+ *
+ * What the guest sends is often answered at once, TCP's data by the host's own
+ * acknowledgements. So the host end is looked at as soon as something was sent, and
+ * when the guest is interrupted for what came, the interrupt for what was sent is put
+ * off: drivers look at both queues then, and mostly want none any more when the next
+ * frames are sent. One that still does gets it a moment later.
+ *
+ * Where frames go one way only, one short turn after another, a turn begins with a
+ * short sleep, in which more of them gather: else each small frame of a burst would
+ * cost an exit of the guest's or an interrupt, and the switch to this thread. Frames
+ * that are answered are never kept waiting by that. Nor is a stream: its buffers hold
+ * a few large frames, and passt drops those that do not fit, for two seconds.
  *
  * A turn is bounded, so that neither direction starves the other; descriptors are
  * watched level-triggered and bring the next turn. Kicks are watched edge-triggered:
@@ -25,11 +38,19 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kvm/virtio/net-internal.h"
 
 #define TURN_FRAMES 64
+/* So many small frames in a row, and the next ones are taken to be small as well. */
+#define LARGE_MEMORY 64
+/* How long the interrupt for what was sent may be put off. */
+#define OWING_MS 1
+/* Turns that follow so soon are one burst; and how long frames of it gather. */
+#define BURST_NS  100000
+#define GATHER_NS 30000
 
 /* ---- What the guest claims of its frames ---- */
 
@@ -101,6 +122,30 @@ static void update_events(struct net_pair *pair)
     event_modify(pair->source, events);
 }
 
+static int64_t now_ns(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Before a turn for frames that go that way. */
+static void gather(const struct net_pair *pair, enum net_way way)
+{
+    const struct timespec duration = {.tv_nsec = GATHER_NS};
+
+    if (pair->net->end->is_tap && pair->way == way && now_ns() - pair->turned_ns < BURST_NS)
+        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &duration, NULL);
+}
+
+/* was_cut: there may be more without any waiting. */
+static void end_turn(struct net_pair *pair, enum net_way way, bool was_cut)
+{
+    pair->way = was_cut ? NET_BOTH_WAYS : way;
+    pair->turned_ns = now_ns();
+}
+
 /* ---- To the guest ---- */
 
 static bool is_merging(const struct net_pair *pair)
@@ -109,13 +154,14 @@ static bool is_merging(const struct net_pair *pair)
                                      VIRTIO_NET_F_MRG_RXBUF);
 }
 
-/* Takes buffers until the largest frame fits, or as many as there are. False: there is none. */
-static bool take_room(struct net_pair *pair)
+/* Takes buffers until a frame of wanted bytes fits, or as many as there are. False: there is
+   none. */
+static bool take_room(struct net_pair *pair, size_t wanted)
 {
     const struct virtqueue_chain *chain = &pair->chain;
     unsigned int count_max = is_merging(pair) ? NET_ROOM_MAX : 1;
 
-    while (pair->room_count < count_max && pair->room_bytes < NET_HEADER_BYTES + NET_FRAME_MAX &&
+    while (pair->room_count < count_max && pair->room_bytes < NET_HEADER_BYTES + wanted &&
            pair->segment_count + VIRTQUEUE_MAX_SIZE <= NET_SEGMENTS_MAX &&
            virtqueue_pop(pair->rx, &pair->chain) > 0) {
         struct net_room *room = &pair->room[pair->room_count];
@@ -151,13 +197,15 @@ static void give_room_back(struct net_pair *pair)
     forget_room(pair);
 }
 
-/* Lists the room for a frame: all segments, without the place of the header. The number of them. */
-static unsigned int list_room(const struct net_pair *pair, struct iovec *list)
+/* Lists the room for a frame in the first buffers: all segments, without the place of the header.
+   The number of them. */
+static unsigned int list_room(const struct net_pair *pair, unsigned int buffers, struct iovec *list)
 {
+    const struct net_room *last = &pair->room[buffers - 1];
     size_t skip = NET_HEADER_BYTES;
     unsigned int count = 0;
 
-    for (unsigned int i = 0; i < pair->segment_count; i++) {
+    for (unsigned int i = 0; i < last->first + last->count; i++) {
         struct iovec part = pair->segment[i];
         size_t drop = skip < part.iov_len ? skip : part.iov_len;
 
@@ -220,7 +268,7 @@ static bool deliver_pending(struct net_pair *pair)
     const uint8_t *from = pair->pending;
     size_t left = pair->pending_size;
 
-    if (!take_room(pair))
+    if (!take_room(pair, NET_FRAME_MAX))
         return false;
     if (pair->room_bytes < NET_HEADER_BYTES + pair->pending_size) {
         /* There is no more room to come: the driver cannot receive such frames. */
@@ -232,7 +280,7 @@ static bool deliver_pending(struct net_pair *pair)
         }
         return false;
     }
-    count = list_room(pair, pair->list);
+    count = list_room(pair, pair->room_count, pair->list);
     for (unsigned int i = 0; i < count && left > 0; i++) {
         size_t size = pair->list[i].iov_len < left ? pair->list[i].iov_len : left;
 
@@ -264,8 +312,10 @@ static int receive_frame(struct net_pair *pair)
 {
     struct net_end *end = pair->net->end;
     struct virtio_net_hdr_v1 header = {.flags = 0};
-    size_t capacity = pair->room_bytes - NET_HEADER_BYTES;
-    unsigned int count = list_room(pair, pair->list + 1), total = 1 + count;
+    bool is_large = pair->large_left > 0;
+    size_t capacity = (is_large ? pair->room_bytes : pair->room[0].bytes) - NET_HEADER_BYTES;
+    unsigned int count = list_room(pair, is_large ? pair->room_count : 1, pair->list + 1);
+    unsigned int total = 1 + count;
     ssize_t n;
 
     pair->list[0] = (struct iovec){.iov_base = &header, .iov_len = sizeof(header)};
@@ -278,6 +328,10 @@ static int receive_frame(struct net_pair *pair)
         return (int)n;
     if (n < (ssize_t)NET_FRAME_MIN || (size_t)n > NET_FRAME_MAX)
         return 0;
+    if (NET_HEADER_BYTES + (size_t)n > pair->room[0].bytes)
+        pair->large_left = LARGE_MEMORY;
+    else if (is_large)
+        pair->large_left--;
     if ((size_t)n > capacity)
         keep_pending(pair, &header, count, (size_t)n);
     else
@@ -291,7 +345,8 @@ static int receive_frames(struct net_pair *pair)
     int code = 0;
 
     for (unsigned int i = 0; i < TURN_FRAMES && code == 0; i++) {
-        if ((pair->pending_size > 0 && !deliver_pending(pair)) || !take_room(pair)) {
+        if ((pair->pending_size > 0 && !deliver_pending(pair)) ||
+            !take_room(pair, pair->large_left > 0 ? NET_FRAME_MAX : NET_FRAME_MIN)) {
             pair->is_starving = true;
             break;
         }
@@ -300,24 +355,28 @@ static int receive_frames(struct net_pair *pair)
     return code;
 }
 
-static void receive(struct net_pair *pair)
+/* A turn of receiving: whether the guest was interrupted for what came. */
+static bool receive(struct net_pair *pair)
 {
     struct net_end *end = pair->net->end;
+    bool is_told;
     int code;
 
     pair->is_starving = false;
     code = receive_frames(pair);
-    /* While what there is counts as taken, so that the kick is one for more than that. */
+    /* What there is counts as taken, so that the kick is one for more than that. */
     if (pair->is_starving)
         virtqueue_await_kick(pair->rx);
-    give_room_back(pair);
-    virtqueue_notify(pair->rx);
+    is_told = virtqueue_notify(pair->rx);
+    end_turn(pair, NET_TO_GUEST, code == 0 && !pair->is_starving);
     if (code == -ENOTCONN)
         set_gone(pair);
-    else if (code == 0 && !pair->is_starving && end->ops->has_buffered != NULL &&
-             end->ops->has_buffered(end, pair->index))
+    else if (code == 0 && !pair->is_starving &&
+             (pair->pending_size > 0 ||
+              (end->ops->has_buffered != NULL && end->ops->has_buffered(end, pair->index))))
         (void)eventfd_write(pair->rx->kick_fd, 1); /* a turn of its own */
     update_events(pair);
+    return is_told;
 }
 
 /* ---- From the guest ---- */
@@ -351,11 +410,38 @@ static int send_frame(struct net_pair *pair)
     return end->ops->send(end, pair->index, pair->list, count, bytes);
 }
 
+/* The driver hears of what was sent. */
+static void tell_sent(struct net_pair *pair)
+{
+    pair->is_owing = false;
+    virtqueue_notify(pair->tx);
+}
+
+static void tell_sent_later(struct net_pair *pair)
+{
+    pair->is_owing = true;
+    if (!pair->is_timer_set)
+        event_timer_set(pair->timer, OWING_MS);
+    pair->is_timer_set = true;
+}
+
+static void on_timer(void *opaque)
+{
+    struct net_pair *pair = opaque;
+
+    pair->is_timer_set = false;
+    if (pair->is_owing)
+        tell_sent(pair);
+}
+
 static void transmit(struct net_pair *pair)
 {
+    const uint16_t received = pair->rx->used_idx;
+    unsigned int i;
     int code = 0;
 
-    for (unsigned int i = 0; i < TURN_FRAMES && code == 0; i++) {
+    gather(pair, NET_FROM_GUEST);
+    for (i = 0; i < TURN_FRAMES && code == 0; i++) {
         if (virtqueue_pop(pair->tx, &pair->chain) <= 0)
             break;
         code = send_frame(pair);
@@ -369,8 +455,13 @@ static void transmit(struct net_pair *pair)
             code = 0; /* the driver gets its buffers back, all of them */
         }
     }
-    virtqueue_notify(pair->tx);
     pair->is_blocked = code != 0;
+    if (!pair->is_gone && !pair->is_starving && receive(pair))
+        tell_sent_later(pair);
+    else
+        tell_sent(pair);
+    end_turn(pair, pair->rx->used_idx != received ? NET_BOTH_WAYS : NET_FROM_GUEST,
+             i == TURN_FRAMES);
     if (pair->is_blocked)
         virtqueue_enable_kicks(pair->tx, false);
     else
@@ -391,8 +482,10 @@ static void on_end(void *opaque, uint32_t events)
         if (code != -EAGAIN)
             transmit(pair);
     }
-    if (!pair->is_gone && !pair->is_starving && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
-        receive(pair);
+    if (!pair->is_gone && !pair->is_starving && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
+        gather(pair, NET_TO_GUEST);
+        (void)receive(pair);
+    }
     update_events(pair);
 }
 
@@ -402,7 +495,7 @@ static void on_rx_kick(void *opaque, uint32_t events)
 
     (void)events;
     if (!pair->is_gone)
-        receive(pair);
+        (void)receive(pair);
 }
 
 static void on_tx_kick(void *opaque, uint32_t events)
@@ -419,6 +512,8 @@ int net_pair_start(struct net_pair *pair)
     struct net_end *end = pair->net->end;
 
     pair->is_starving = pair->is_blocked = pair->is_gone = false;
+    pair->is_owing = pair->is_timer_set = false;
+    pair->way = NET_BOTH_WAYS;
     pair->pending_size = 0;
     forget_room(pair);
     pair->source = event_add(pair->loop, end->fd[pair->index], EPOLLIN, on_end, pair);
@@ -426,7 +521,8 @@ int net_pair_start(struct net_pair *pair)
         return -errno;
     pair->rx_kick = event_add(pair->loop, pair->rx->kick_fd, EPOLLIN | EPOLLET, on_rx_kick, pair);
     pair->tx_kick = event_add(pair->loop, pair->tx->kick_fd, EPOLLIN | EPOLLET, on_tx_kick, pair);
-    if (pair->rx_kick == NULL || pair->tx_kick == NULL)
+    pair->timer = event_timer_add(pair->loop, on_timer, pair);
+    if (pair->rx_kick == NULL || pair->tx_kick == NULL || pair->timer == NULL)
         return -errno;
     /* The driver may have filled its queues before anybody watched. */
     (void)eventfd_write(pair->rx->kick_fd, 1);
@@ -436,8 +532,12 @@ int net_pair_start(struct net_pair *pair)
 
 void net_pair_stop(struct net_pair *pair)
 {
+    give_room_back(pair);
+    if (pair->is_owing)
+        tell_sent(pair);
     event_remove(pair->source);
     event_remove(pair->rx_kick);
     event_remove(pair->tx_kick);
-    pair->source = pair->rx_kick = pair->tx_kick = NULL;
+    event_remove(pair->timer);
+    pair->source = pair->rx_kick = pair->tx_kick = pair->timer = NULL;
 }

@@ -374,12 +374,13 @@ void virtqueue_interrupt(struct virtqueue *vq)
     signal_fd(vq->call_fd);
 }
 
-void virtqueue_notify(struct virtqueue *vq)
+bool virtqueue_notify(struct virtqueue *vq)
 {
-    if (vq->running && !vq->broken && wants_interrupt(vq)) {
-        count(&vq->figures.interrupts, 1);
-        virtqueue_interrupt(vq);
-    }
+    if (!vq->running || vq->broken || !wants_interrupt(vq))
+        return false;
+    count(&vq->figures.interrupts, 1);
+    virtqueue_interrupt(vq);
+    return true;
 }
 
 void virtqueue_enable_kicks(struct virtqueue *vq, bool enable)

@@ -108,8 +108,9 @@ void virtqueue_add_used(struct virtqueue *vq, uint16_t head, uint32_t written);
 void virtqueue_publish_used(struct virtqueue *vq);
 /* Interrupts the driver, whether or not it wants to be. */
 void virtqueue_interrupt(struct virtqueue *vq);
-/* Interrupts the driver if it wants to know of what was pushed since the last call. */
-void virtqueue_notify(struct virtqueue *vq);
+/* Interrupts the driver if it wants to know of what was pushed since the last call: whether it
+   does. */
+bool virtqueue_notify(struct virtqueue *vq);
 
 /*
  * Asks the driver for kicks (or spares it them). After enabling, look once more
