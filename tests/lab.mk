@@ -22,7 +22,7 @@ lab_tests = \
 	tests/lab/transports.sh \
 	tests/lab/vsock.sh
 TESTS += $(lab_tests)
-EXTRA_DIST += $(lab_tests) tests/lab/inside.sh tests/lab/lab tests/lab/.shellcheckrc \
+EXTRA_DIST += $(lab_tests) tests/lab/inside.sh tests/lab/frames.py tests/lab/lab tests/lab/.shellcheckrc \
 	tests/lab/host/early-init tests/lab/host/lab-init
 
 # Asks for snapshots in the lab.

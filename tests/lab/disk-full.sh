@@ -48,7 +48,7 @@ equal "it is still paused" "$(state)" paused
 check "a snapshot is refused" sh -c '! crosh vmc suspend full 2>/dev/null'
 
 mount -o remount,size=60m /tmp/small
-check "with room it goes on by itself" within 30 goes_on
+check "with room it goes on by itself" within 60 goes_on
 wait "$writer"
 equal "the writer saw no error" "$(cat /tmp/writer)" "all written"
 # shellcheck disable=SC2016 # the variables are the guest's

@@ -39,7 +39,7 @@ equal "the host has it, too" "$(dd if=/tmp/first bs=64k skip=256 count=128 2>/de
     "$(yes "line of writer 2" | head -c 8388608 | sha256sum)"
 
 check "a disk is attached" crosh vmc disk attach --name more live /tmp/second
-check "the guest sees it" within 10 has_disk vdb 33554432
+check "the guest sees it" within 60 has_disk vdb 33554432
 contains "it is listed" "$(crosh vmc disk list live)" "more"
 check "it is refused a second time" sh -c \
     'crosh vmc disk attach live /tmp/second 2>&1 | grep -q "in use by another VM"'
@@ -49,21 +49,19 @@ check "and under a name that is taken" sh -c \
 check "a file system works on it" run_in live sh -c 'mke2fs /dev/vdb >/dev/null 2>&1 &&
     mount -t ext4 /dev/vdb /mnt && echo kept >/mnt/file && umount /mnt'
 check "it grows" crosh vmc disk resize live more 48M
-check "the guest sees that" within 10 has_disk vdb 50331648
+check "the guest sees that" within 60 has_disk vdb 50331648
 truncate -s 64M /tmp/second
 check "a file that grew is noticed on request" crosh vmc disk resize live more
-check "the guest sees that, too" within 10 has_disk vdb 67108864
+check "the guest sees that, too" within 60 has_disk vdb 67108864
 check "it does not shrink" sh -c 'crosh vmc disk resize live more 1M 2>&1 | grep -q "only grow"'
 equal "the file has the size" "$(stat -c %s /tmp/second)" 67108864
 check "a disk of the start stays" sh -c \
     'crosh vmc disk detach live disk0 2>&1 | grep -q "since its start"'
 
 check "a disk is limited" crosh vmc disk limit --iops 2 --iops-burst 1 live more
-# shellcheck disable=SC2016
+# Read ahead: there are several requests at once, so that one has to wait on any machine.
 check "reads go on" run_in live sh -c 'echo 3 >/proc/sys/vm/drop_caches
-    for i in 1 2 3 4; do
-        dd if=/dev/vdb of=/dev/null bs=4k count=1 skip=$((i * 1000)) 2>/dev/null || exit 1
-    done'
+    dd if=/dev/vdb of=/dev/null bs=1M count=1 2>/dev/null'
 check "and have to wait" test "$(crosh vmc disk list --json live |
     sed -n 's/.*"throttled_us": *\([0-9]*\).*/\1/p' | tail -n 1)" -gt 0
 contains "the limit is listed" "$(crosh vmc disk list live)" "2 op/s"
@@ -74,11 +72,11 @@ check "the guest has it no more" has_no_disk vdb
 equal "nor does the list" "$(crosh vmc disk list --json live | grep -c '"name"')" 1
 for round in 1 2 3 4 5 6; do
     check "it comes ($round)" crosh vmc disk attach --name again live /tmp/second
-    within 10 has_disk vdb 67108864
+    within 60 has_disk vdb 67108864
     check "and goes ($round)" crosh vmc disk detach live again
 done
 check "it is there once more" crosh vmc disk attach --read-only --name again live /tmp/second
-check "the guest sees it once more" within 10 has_disk vdb 67108864
+check "the guest sees it once more" within 60 has_disk vdb 67108864
 equal "its file was kept" "$(run_in live sh -c \
     'mount -t ext4 -o ro,noload /dev/vdb /mnt && cat /mnt/file; umount /mnt')" kept
 

@@ -16,7 +16,7 @@ serve() {
     "$daemon" "--socket-path=$socket" -o source=/tmp/shared -o sandbox=chroot \
         >/tmp/virtiofsd.log 2>&1 &
     served=$!
-    check "virtiofsd listens" within 20 test -S "$socket"
+    check "virtiofsd listens" within 60 test -S "$socket"
 }
 
 # A confined launcher finds a daemon again only where its socket is in the runtime directory.
@@ -41,7 +41,7 @@ run_in one sh -c 'mkdir /mnt/many && cd /mnt/many && i=0 &&
 equal "200 files are made" "$(find /tmp/shared/many -type f | wc -l)" 199
 equal "and renamed" "$(cat /tmp/shared/many/file.x)" 8
 echo changed >/tmp/shared/small
-check "the host's change is seen" within 10 run_in one grep -q changed /mnt/small
+check "the host's change is seen" within 60 run_in one grep -q changed /mnt/small
 
 # A reboot inside goes on with the same daemon.
 boot_id=$(run_in one cat /proc/sys/kernel/random/boot_id)
@@ -55,7 +55,7 @@ equal "with its files" "$(run_in one cat /mnt/many/file.x)" 8
 run_in one sh -c 'for i in 1 2 3 4; do dd if=/dev/zero of=/mnt/endless$i bs=64k & done; wait' \
     2>/tmp/dd.log &
 writers=$!
-check "the guest writes" within 20 test -s /tmp/shared/endless4
+check "the guest writes" within 60 test -s /tmp/shared/endless4
 kill -KILL "$served"
 wait "$writers"
 equal "all writers fail" "$(grep -c 'Transport endpoint is not connected' /tmp/dd.log)" 4

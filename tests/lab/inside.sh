@@ -149,7 +149,7 @@ runtime() { # runtime NAME: the runtime directory of a VM
 # a moment later: nobody uses the VM's files once nobody holds its lock.
 kill_vm() {
     kill -KILL "$(cat "$(runtime "$1")/pid")"
-    within 10 unused "$1"
+    within 60 unused "$1"
 }
 
 # unused NAME: whether no process of the VM's is left, by its lock.
@@ -159,7 +159,7 @@ unused() {
 
 # ended NAME: how a VM ended, "REASON STATUS", once it has, and its processes are gone.
 ended() {
-    within 30 test -s "$(runtime "$1")/ended" || { echo "still running" && return; }
-    within 10 unused "$1" || { echo "its lock is held" && return; }
+    within 60 test -s "$(runtime "$1")/ended" || { echo "still running" && return; }
+    within 60 unused "$1" || { echo "its lock is held" && return; }
     sed 's/.*"reason": *"\([a-z]*\)".*"status": *\([0-9]*\).*/\1 \2/' "$(runtime "$1")/ended"
 }

@@ -43,7 +43,7 @@ equal "a port's socket is its owner's" "$(stat -c %a "$run/port.sock_first")" 60
 talk <<'END'
 type_in(r"cat /sys/class/virtio-ports/*/name | tr '\n' ,; echo end-of-list")
 END
-check "the guest finds them by name" within 30 says first,org.example.second,end-of-list
+check "the guest finds them by name" within 60 says first,org.example.second,end-of-list
 
 sum=$(talk <<'END'
 data = bytes(range(251)) * 4000
@@ -63,7 +63,7 @@ data = read(port, 1000000)
 print(len(data), data.count(0))
 END
 )" "1000000 1000000"
-check "and its writer is done" within 30 says all-written
+check "and its writer is done" within 60 says all-written
 
 equal "one program at a time" "$(talk <<'END'
 one = connect("port.sock_first")

@@ -60,7 +60,7 @@ done
 
 # The console's log is renamed and made anew at 4 MiB.
 run_in vm sh -c 'dd if=/dev/zero bs=1M count=5 2>/dev/null | tr "\0" x >/dev/hvc0'
-check "console.log turns over" within 30 test -s "$(runtime vm)/console.log.old"
+check "console.log turns over" within 60 test -s "$(runtime vm)/console.log.old"
 check "the VM runs on" run_in vm true
 check "an orderly stop" stop vm
 equal "is a power-off" "$(ended vm)" "poweroff 0"
@@ -83,7 +83,7 @@ for space in user mnt pid ipc net uts; do
 done
 check "vmc security confirms it" su user -s /bin/sh -c "sh /tmp/as-user security theirs"
 kill -9 "$theirs"
-check "a killed supervisor takes the launcher along" within 10 test ! -e "/proc/$child"
+check "a killed supervisor takes the launcher along" within 60 test ! -e "/proc/$child"
 contains "which vmc sees" "$(su user -s /bin/sh -c 'sh /tmp/as-user list --json')" '"killed"'
 
 # Off only when asked, and not in silence.
@@ -93,8 +93,8 @@ crosh vmc create bare
     --runtime-dir /tmp/bare --kernel /images/micro/vmlinux --initrd /images/micro/initramfs \
     --lock "$HOME/.local/share/crosh/vms/bare/lock" 2>/tmp/bare.log &
 bare=$!
-check "without a sandbox it runs as well" within 30 test -S /tmp/bare/vsock.sock
-within 10 sh -c 'crosh vmc list --json | grep -q "\"starting\"\|\"running\""'
+check "without a sandbox it runs as well" within 60 test -S /tmp/bare/vsock.sock
+within 60 sh -c 'crosh vmc list --json | grep -q "\"starting\"\|\"running\""'
 crosh vmc security bare >bare.security 2>&1
 equal "which vmc security notices" $? 1
 contains "and names" "$(cat bare.security)" "launcher  seccomp"
