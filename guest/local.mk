@@ -22,6 +22,7 @@ agent_sources = \
 	guest/agent/network.c guest/agent/network.h \
 	guest/agent/mounts.c guest/agent/mounts.h \
 	guest/agent/pid1.c guest/agent/pid1.h \
+	guest/agent/pid1-handover.c guest/agent/pid1-internal.h \
 	guest/agent/power-button.c guest/agent/power-button.h \
 	guest/agent/power.c guest/agent/power.h \
 	guest/agent/pty.c guest/agent/pty.h \

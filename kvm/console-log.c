@@ -66,6 +66,27 @@ static void on_client(void *opaque, uint32_t events)
         client_drop(client);
 }
 
+int console_log_adopt(struct console_log *console, int fd, struct crosh_error *err)
+{
+    if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0) {
+        (void)close(fd);
+        return crosh_error_errno(err, "console");
+    }
+    for (unsigned int i = 0; i < CLIENTS_MAX; i++) {
+        struct console_client *client = &console->client[i];
+
+        if (client->fd >= 0)
+            continue;
+        client->source = event_add(console->loop, fd, EPOLLIN, on_client, client);
+        if (client->source == NULL)
+            break;
+        client->fd = fd;
+        return 0;
+    }
+    (void)close(fd);
+    return crosh_error_set(err, -EBUSY, "too many use the console already");
+}
+
 static void on_connect(void *opaque, uint32_t events)
 {
     struct console_log *console = opaque;
@@ -80,18 +101,7 @@ static void on_connect(void *opaque, uint32_t events)
         }
         return;
     }
-    for (unsigned int i = 0; i < CLIENTS_MAX; i++) {
-        struct console_client *client = &console->client[i];
-
-        if (client->fd >= 0)
-            continue;
-        client->source = event_add(console->loop, fd, EPOLLIN, on_client, client);
-        if (client->source == NULL)
-            break;
-        client->fd = fd;
-        return;
-    }
-    close(fd);
+    (void)console_log_adopt(console, fd, NULL);
 }
 
 static void on_resume(void *opaque)

@@ -17,6 +17,8 @@ typedef void console_input_fn(void *opaque, const void *data, size_t size);
  */
 struct console_log *console_log_new(struct event_loop *loop, const char *dir,
                                     console_input_fn *input, void *opaque, struct crosh_error *err);
+/* Takes a connected stream for one more client; owned, also on failure. */
+int console_log_adopt(struct console_log *console, int fd, struct crosh_error *err);
 /* Closes all; removes the socket, keeps the log. */
 void console_log_free(struct console_log *console);
 

@@ -227,17 +227,21 @@ static const struct {
     [CONTROL__END_REASON__END_SUSPENDED] = {"suspended", 0},
 };
 
-/* Leaves word of how it ended for those who ask later. */
+/* Leaves word of how it ended for those who ask later: all of it at once, or none. */
 static void write_ended(const struct launcher *l)
 {
     cleanup_free char *path = launcher_path(l, "ended");
-    cleanup_fclose FILE *file = path != NULL ? fopen(path, "we") : NULL;
+    cleanup_free char *beside = launcher_path(l, "ended.new");
+    FILE *file = beside != NULL ? fopen(beside, "we") : NULL;
     json_t *record = json_pack("{s:s, s:s, s:i, s:I}", "reason", end_reasons[l->end_reason].name,
                                "detail", l->end_error.message, "status",
                                end_reasons[l->end_reason].status, "time", (json_int_t)time(NULL));
+    bool is_written = file != NULL && record != NULL &&
+                      json_dumpf(record, file, JSON_COMPACT) == 0 && fputc('\n', file) != EOF;
 
-    if (file == NULL || record == NULL || json_dumpf(record, file, JSON_COMPACT) < 0 ||
-        fputc('\n', file) == EOF)
+    if (file != NULL && fclose(file) != 0)
+        is_written = false;
+    if (!is_written || path == NULL || rename(beside, path) < 0)
         fprintf(stderr, "crosh-vm: cannot write how the VM ended\n");
     json_decref(record);
 }

@@ -34,6 +34,7 @@ kvm_libkvm_la_SOURCES = \
 	kvm/control/requests.c kvm/control/requests.h \
 	kvm/control/request-figures.c \
 	kvm/control/request-disk.c \
+	kvm/control/request-console.c \
 	kvm/control/request-life.c \
 	kvm/control/request-share.c \
 	kvm/control/request-state.c \
@@ -44,6 +45,7 @@ kvm_libkvm_la_SOURCES = \
 	kvm/backend/qemu-args.c kvm/backend/qemu-args.h \
 	kvm/backend/qemu-disks.c kvm/backend/qemu-disks.h \
 	kvm/backend/qemu-figures.c kvm/backend/qemu-figures.h \
+	kvm/backend/qemu-ports.c kvm/backend/qemu-ports.h \
 	kvm/backend/qemu-shares.c kvm/backend/qemu-shares.h \
 	kvm/backend/qmp.c kvm/backend/qmp.h
 

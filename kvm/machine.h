@@ -212,6 +212,8 @@ struct machine_backend {
     void (*share_detach)(struct machine *machine, const char *tag, machine_done_fn *done,
                          void *opaque);
     bool (*share_is_detachable)(struct machine *machine, const char *tag);
+    /* Connects a stream, owned from here on, to a named port. -ENOENT; -EBUSY: another one is. */
+    int (*port_connect)(struct machine *machine, const char *name, int fd, struct crosh_error *err);
     /* Presses the ACPI power button. */
     void (*power_button)(struct machine *machine);
     /* Bytes typed into the guest's console; those that do not fit are dropped. */

@@ -10,6 +10,8 @@
 #include "kvm/port-socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -20,7 +22,10 @@
 
 struct port_socket {
     struct event_loop *loop;
-    struct virtio_device *console;
+    char name[VIRTIO_CONSOLE_NAME_MAX + 1];
+    const struct port_guest_ops *ops;
+    void *guest;
+    struct virtio_device *console; /* with number: a guest's end of this file's own */
     unsigned int number;
     int listen_fd, client_fd; /* client_fd -1: nobody */
     struct event_source *listener, *client;
@@ -36,7 +41,7 @@ static void watch(struct port_socket *port)
         event_modify(port->client, 0);
         return;
     }
-    if (virtio_console_port_room(port->console, port->number) > 0)
+    if (port->ops->room(port->guest) > 0)
         events |= EPOLLIN;
     if (port->wants_output)
         events |= EPOLLOUT;
@@ -50,14 +55,14 @@ static void hang_up(struct port_socket *port)
     port->client = NULL;
     port->client_fd = -1;
     port->wants_output = port->is_leaving = false;
-    virtio_console_port_connect(port->console, port->number, false);
+    port->ops->connect(port->guest, false);
 }
 
 /* The client has gone; its port is free once the guest has what was read of it. */
 static void leave(struct port_socket *port)
 {
     port->is_leaving = true;
-    if (virtio_console_port_is_idle(port->console, port->number))
+    if (port->ops->is_idle(port->guest))
         hang_up(port);
     else
         watch(port);
@@ -66,20 +71,20 @@ static void leave(struct port_socket *port)
 static void on_client(void *opaque, uint32_t events)
 {
     struct port_socket *port = opaque;
-    size_t room = virtio_console_port_room(port->console, port->number);
+    size_t room = port->ops->room(port->guest);
     uint8_t data[CHUNK];
     ssize_t n;
 
     if ((events & EPOLLOUT) != 0) {
         port->wants_output = false;
-        virtio_console_port_drain(port->console, port->number);
+        port->ops->drain(port->guest);
     }
     if (port->client == NULL)
         return;
     if (room > 0 && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
         n = recv(port->client_fd, data, room < sizeof(data) ? room : sizeof(data), MSG_DONTWAIT);
         if (n > 0) {
-            (void)virtio_console_port_input(port->console, port->number, data, (size_t)n);
+            (void)port->ops->input(port->guest, data, (size_t)n);
         } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
             leave(port);
             return;
@@ -87,7 +92,7 @@ static void on_client(void *opaque, uint32_t events)
     } else if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
         /* What it sent before it left may still be in the socket: that is read when there is room.
          */
-        if (virtio_console_port_is_idle(port->console, port->number))
+        if (port->ops->is_idle(port->guest))
             leave(port);
         else
             event_modify(port->client, 0);
@@ -96,23 +101,34 @@ static void on_client(void *opaque, uint32_t events)
     watch(port);
 }
 
+int port_socket_adopt(struct port_socket *port, int fd, struct crosh_error *err)
+{
+    int code = 0;
+
+    if (port->client_fd >= 0)
+        code = crosh_error_set(err, -EBUSY, "somebody uses port %s already", port->name);
+    else if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
+        code = crosh_error_errno(err, "port %s", port->name);
+    else if ((port->client = event_add(port->loop, fd, EPOLLHUP, on_client, port)) == NULL)
+        code = crosh_error_errno(err, "port %s", port->name);
+    if (code < 0) {
+        (void)close(fd);
+        return code;
+    }
+    port->client_fd = fd;
+    port->ops->connect(port->guest, true);
+    watch(port);
+    return 0;
+}
+
 static void on_connect(void *opaque, uint32_t events)
 {
     struct port_socket *port = opaque;
     int fd = accept4(port->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
     (void)events;
-    if (fd < 0)
-        return;
-    if (port->client_fd < 0)
-        port->client = event_add(port->loop, fd, EPOLLHUP, on_client, port);
-    if (port->client_fd >= 0 || port->client == NULL) {
-        (void)close(fd);
-        return;
-    }
-    port->client_fd = fd;
-    virtio_console_port_connect(port->console, port->number, true);
-    watch(port);
+    if (fd >= 0)
+        (void)port_socket_adopt(port, fd, NULL);
 }
 
 static size_t on_output(void *opaque, const void *data, size_t size)
@@ -138,35 +154,98 @@ static void on_room(void *opaque)
 
     if (port->client == NULL)
         return;
-    if (port->is_leaving && virtio_console_port_is_idle(port->console, port->number))
+    if (port->is_leaving && port->ops->is_idle(port->guest))
         hang_up(port);
     else
         watch(port);
 }
 
-struct port_socket *port_socket_new(struct event_loop *loop, struct virtio_device *console,
-                                    const char *name, int listen_fd, struct crosh_error *err)
+const struct virtio_console_port_ops port_socket_ops = {.output = on_output, .room = on_room};
+
+struct port_socket *port_socket_new(struct event_loop *loop, const char *name, int listen_fd,
+                                    struct crosh_error *err)
 {
-    static const struct virtio_console_port_ops ops = {.output = on_output, .room = on_room};
     struct port_socket *port = calloc(1, sizeof(*port));
-    int number;
 
     if (port == NULL) {
         crosh_error_errno(err, "port %s", name);
         return NULL;
     }
-    *port = (struct port_socket){
-        .loop = loop, .console = console, .listen_fd = listen_fd, .client_fd = -1};
+    *port = (struct port_socket){.loop = loop, .listen_fd = listen_fd, .client_fd = -1};
+    (void)snprintf(port->name, sizeof(port->name), "%s", name);
     port->listener = event_add(loop, listen_fd, EPOLLIN, on_connect, port);
-    number = port->listener != NULL ? virtio_console_add_port(console, name, &ops, port) : -errno;
-    if (number < 0) {
-        crosh_error_set(err, number, "port %s: %s", name, strerror(-number));
-        event_remove(port->listener);
+    if (port->listener == NULL) {
+        crosh_error_errno(err, "port %s", name);
         free(port);
         return NULL;
     }
-    port->number = (unsigned int)number;
     return port;
+}
+
+void port_socket_set_guest(struct port_socket *port, const struct port_guest_ops *ops, void *guest)
+{
+    port->ops = ops;
+    port->guest = guest;
+}
+
+bool port_socket_is(const struct port_socket *port, const char *name)
+{
+    return strcmp(port->name, name) == 0;
+}
+
+/* ---- A port of our console as the guest's end ---- */
+
+static void console_connect(void *guest, bool is_open)
+{
+    const struct port_socket *port = guest;
+
+    virtio_console_port_connect(port->console, port->number, is_open);
+}
+
+static size_t console_input(void *guest, const void *data, size_t size)
+{
+    const struct port_socket *port = guest;
+
+    return virtio_console_port_input(port->console, port->number, data, size);
+}
+
+static size_t console_room(void *guest)
+{
+    const struct port_socket *port = guest;
+
+    return virtio_console_port_room(port->console, port->number);
+}
+
+static bool console_is_idle(void *guest)
+{
+    const struct port_socket *port = guest;
+
+    return virtio_console_port_is_idle(port->console, port->number);
+}
+
+static void console_drain(void *guest)
+{
+    const struct port_socket *port = guest;
+
+    virtio_console_port_drain(port->console, port->number);
+}
+
+int port_socket_add_to_console(struct port_socket *port, struct virtio_device *console,
+                               struct crosh_error *err)
+{
+    static const struct port_guest_ops ops = {.connect = console_connect,
+                                              .input = console_input,
+                                              .room = console_room,
+                                              .is_idle = console_is_idle,
+                                              .drain = console_drain};
+    int number = virtio_console_add_port(console, port->name, &port_socket_ops, port);
+
+    if (number < 0)
+        return crosh_error_set(err, number, "port %s: %s", port->name, strerror(-number));
+    port->console = console;
+    port->number = (unsigned int)number;
+    port_socket_set_guest(port, &ops, port);
+    return 0;
 }
 
 void port_socket_free(struct port_socket *port)

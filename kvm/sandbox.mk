@@ -9,4 +9,5 @@ kvm_libkvm_la_SOURCES += \
 	kvm/sandbox/namespaces.c kvm/sandbox/namespaces.h \
 	kvm/sandbox/private-root.c kvm/sandbox/private-root.h \
 	kvm/sandbox/sandbox.c kvm/sandbox/sandbox.h \
+	kvm/sandbox/seccomp-emulator.c kvm/sandbox/seccomp-internal.h \
 	kvm/sandbox/seccomp.c kvm/sandbox/seccomp.h

@@ -185,7 +185,8 @@ int main(int argc, char **argv)
     struct crosh_error err;
     int option;
 
-    if (getpid() == 1)
+    /* An agent beside another init was process 1, and goes on as if it were. */
+    if (getpid() == 1 || (argc > 2 && strcmp(argv[1], "--handover") == 0))
         run_as_init(argc, argv);
     if (argc == 3 && strcmp(argv[1], "--try-handover") == 0)
         return handover_try(atoi(argv[2]));

@@ -25,7 +25,6 @@
 #include "lib/base/cleanup.h"
 
 #define RUN_DIR       "/run/crosh"
-#define NETWORK_FILE  RUN_DIR "/network"
 #define RESOLV_FILE   RUN_DIR "/resolv.conf"
 #define RESOLV_PLACE  "/etc/resolv.conf"
 #define SEARCH_DOMAIN "linux.test"

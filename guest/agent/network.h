@@ -7,6 +7,8 @@
 #include <stddef.h>
 
 #define NETWORK_TEXT_MAX 512
+/* What was set up; there once it was. */
+#define NETWORK_FILE "/run/crosh/network"
 
 /* What the kernel parameter crosh.net says (doc/protocols.md, "The guest's network"). Texts are
    checked addresses; those of a kind that was not given are empty. */

@@ -4,7 +4,7 @@
  * service, which it starts again when it fails; orphans, which it reaps), the
  * guest link, the power button, and the signals by which tools ask for the end.
  */
-#include "guest/agent/pid1.h"
+#include "guest/agent/pid1-internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,23 +29,16 @@
 #include "guest/agent/command.h"
 #include "guest/agent/companion.h"
 #include "guest/agent/files.h"
-#include "guest/agent/guest-link.h"
-#include "guest/agent/handover.h"
 #include "guest/agent/kernel-params.h"
 #include "guest/agent/log.h"
 #include "guest/agent/modules.h"
 #include "guest/agent/mounts.h"
-#include "guest/agent/network.h"
 #include "guest/agent/power-button.h"
 #include "guest/agent/power.h"
 #include "guest/agent/root.h"
-#include "guest/agent/server.h"
 #include "guest/agent/session.h"
-#include "guest/agent/startup.h"
 #include "guest/agent/streams.h"
 #include "guest/agent/system.h"
-#include "guest/agent/trial.h"
-#include "guest/agent/version.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
 
@@ -65,43 +58,7 @@
 #define FILES_SOFT 1024
 #define FILES_HARD 524288
 
-struct pid1;
-
-/* A child that is to run for ever. */
-struct service {
-    const char *name;
-    void (*run)(struct pid1 *pid1); /* in the child; may return, which ends it */
-    bool is_wanted;
-    int retire_signal; /* makes it leave its place to another, without ending what it serves */
-    pid_t pid;         /* 0: not running */
-    bool is_retiring;
-    int64_t start_at_ms;
-};
-
-enum { SERVICE_VSH, SERVICE_STREAMS, SERVICE_CONSOLE, SERVICE_COUNT };
-enum { PORT_OF_VSH, PORT_OF_FILES, PORT_OF_SYSTEM, PORT_COUNT };
 enum { POLL_SIGNALS, POLL_LINK, POLL_BUTTON, POLL_COUNT };
-
-struct pid1 {
-    const struct pid1_options *options;
-    uint64_t boottime_init_us;
-    uint64_t boottime_ready_us; /* 0: our ports do not listen yet */
-    int signals;
-    int button;
-    struct server_port ports[PORT_COUNT];
-    int streams_listener;
-    struct network network;
-    int network_tries; /* that are left; 0: it is set up, or there is none */
-    int64_t network_at_ms;
-    int64_t listen_at_ms;
-    bool has_link;
-    struct guest_link link;
-    struct service services[SERVICE_COUNT];
-    struct startup startup;
-    bool is_companion; /* the image has an init of its own, whose child we are */
-    pid_t trial;       /* another agent on trial; 0: none */
-    int64_t trial_deadline;
-};
 
 static uint64_t clock_us(clockid_t id)
 {
@@ -251,149 +208,6 @@ static int start_services(struct pid1 *pid1)
     return timeout;
 }
 
-/* ---- From one agent to the next ---- */
-
-static const char *const listener_names[] = {"vsh", "files", "system", "streams"};
-enum { LISTENER_COUNT = sizeof(listener_names) / sizeof(*listener_names) };
-
-static int *listener(struct pid1 *pid1, size_t index)
-{
-    return index < PORT_COUNT ? &pid1->ports[index].listener : &pid1->streams_listener;
-}
-
-/* What the next agent goes on from. The messages' own memory, for as long as it is used. */
-struct handover {
-    Handover__State state;
-    Handover__Descriptor listeners[LISTENER_COUNT];
-    Handover__Descriptor *listener_pointers[LISTENER_COUNT];
-    Handover__Service services[SERVICE_COUNT];
-    Handover__Service *service_pointers[SERVICE_COUNT];
-    Handover__Task tasks[STARTUP_TASKS_MAX];
-    Handover__Task *task_pointers[STARTUP_TASKS_MAX];
-};
-
-static void describe(struct pid1 *pid1, struct handover *handover)
-{
-    Handover__State *state = &handover->state;
-
-    handover__state__init(state);
-    state->version = HANDOVER_VERSION;
-    state->agent_version = (char *)AGENT_VERSION;
-    state->boottime_init_us = pid1->boottime_init_us;
-    state->boottime_ready_us = pid1->link.boottime_ready_us;
-    state->listeners = handover->listener_pointers;
-    for (size_t i = 0; i < LISTENER_COUNT; i++) {
-        Handover__Descriptor *entry = &handover->listeners[i];
-
-        handover__descriptor__init(entry);
-        entry->name = (char *)listener_names[i];
-        entry->fd = *listener(pid1, i);
-        state->listeners[state->n_listeners++] = entry;
-    }
-    state->services = handover->service_pointers;
-    for (size_t i = 0; i < SERVICE_COUNT; i++) {
-        Handover__Service *entry = &handover->services[i];
-
-        if (pid1->services[i].pid <= 0)
-            continue;
-        handover__service__init(entry);
-        entry->name = (char *)pid1->services[i].name;
-        entry->pid = pid1->services[i].pid;
-        state->services[state->n_services++] = entry;
-    }
-    startup_hand_over(&pid1->startup, state, handover->tasks, handover->task_pointers);
-}
-
-static void begin_trial(struct pid1 *pid1)
-{
-    struct crosh_error err = {0};
-    struct handover handover;
-    pid_t pid;
-
-    describe(pid1, &handover);
-    pid = trial_start(pid1->link.upgrade.fd, &handover.state, &err);
-    if (pid < 0) {
-        guest_link_upgrade_failed(&pid1->link, &err);
-        return;
-    }
-    pid1->trial = pid;
-    pid1->trial_deadline = deadline_in(TRIAL_MS);
-}
-
-/* The trial is over: becomes the other agent, or stays. */
-static void end_trial(struct pid1 *pid1, int wait_status)
-{
-    int status = command_exit_status(wait_status);
-    struct crosh_error err = {0};
-    struct handover handover;
-
-    pid1->trial = 0;
-    if (status != 0) {
-        (void)crosh_error_set(&err, -ENOEXEC, "the other agent ended with status %d on trial",
-                              status);
-    } else {
-        describe(pid1, &handover);
-        (void)trial_become(pid1->link.upgrade.fd, &handover.state, pid1->options->argv, &err);
-    }
-    guest_link_upgrade_failed(&pid1->link, &err);
-}
-
-/* One that takes too long is ended, and reaped as one that failed. How long is left, in ms. */
-static int watch_trial(struct pid1 *pid1)
-{
-    int64_t left = pid1->trial_deadline - deadline_now();
-
-    if (pid1->trial == 0)
-        return -1;
-    if (left > 0)
-        return (int)left;
-    (void)kill(pid1->trial, SIGKILL);
-    pid1->trial_deadline = deadline_in(TRIAL_MS);
-    return TRIAL_MS;
-}
-
-/*
- * Goes on from where another agent was. Its services are still there: they keep what they
- * serve, and leave everything new to ours. false: there is nothing to go on from.
- */
-static bool take_over(struct pid1 *pid1)
-{
-    Handover__State *state = handover_read(pid1->options->handover);
-
-    (void)close(pid1->options->handover);
-    if (state == NULL) {
-        agent_log("what the agent before this one left is not understood");
-        return false;
-    }
-    handover_keep_open(state, false);
-    for (size_t i = 0; i < state->n_listeners; i++) {
-        for (size_t j = 0; j < LISTENER_COUNT; j++) {
-            if (strcmp(state->listeners[i]->name, listener_names[j]) == 0)
-                *listener(pid1, j) = state->listeners[i]->fd;
-        }
-    }
-    for (size_t i = 0; i < state->n_services; i++) {
-        for (size_t j = 0; j < SERVICE_COUNT; j++) {
-            struct service *service = &pid1->services[j];
-
-            if (strcmp(state->services[i]->name, service->name) != 0)
-                continue;
-            service->pid = state->services[i]->pid;
-            service->is_retiring = service->retire_signal != 0;
-            if (service->is_retiring)
-                (void)kill(service->pid, service->retire_signal);
-        }
-    }
-    (void)startup_load(&pid1->startup, STARTUP_FILE);
-    startup_take_over(&pid1->startup, state);
-    root_keep_agent();
-    pid1->boottime_init_us = state->boottime_init_us;
-    pid1->boottime_ready_us = state->boottime_ready_us;
-    agent_log("version " AGENT_VERSION " goes on from version %s", state->agent_version);
-    handover__state__free_unpacked(state, NULL);
-    return true;
-}
-
 static void reap(struct pid1 *pid1)
 {
     pid_t pid;
@@ -402,8 +216,7 @@ static void reap(struct pid1 *pid1)
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         if (startup_reap(&pid1->startup, pid, status))
             continue;
-        if (pid == pid1->trial)
-            end_trial(pid1, status);
+        pid1_end_trial(pid1, pid, status);
         for (size_t i = 0; i < SERVICE_COUNT; i++) {
             struct service *service = &pid1->services[i];
 
@@ -559,7 +372,7 @@ static void watch(struct pid1 *pid1)
     timeout = shorter(timeout, set_network_up_when_due(pid1));
     timeout = shorter(timeout, start_services(pid1));
     timeout = shorter(timeout, startup_run(&pid1->startup));
-    timeout = shorter(timeout, watch_trial(pid1));
+    timeout = shorter(timeout, pid1_watch_trial(pid1));
     if (pid1->has_link)
         timeout = shorter(timeout, guest_link_prepare(&pid1->link, &polls[POLL_LINK]));
     if (poll(polls, POLL_COUNT, timeout) < 0)
@@ -574,8 +387,8 @@ static void watch(struct pid1 *pid1)
         else if (wish == GUEST_LINK_SHUTDOWN)
             end_system(pid1, POWER_OFF);
         /* One whose parent is another's init cannot be watched by its successor as we watch it. */
-        if (wish == GUEST_LINK_UPGRADE && !pid1->is_companion)
-            begin_trial(pid1);
+        if (wish == GUEST_LINK_UPGRADE)
+            pid1_begin_trial(pid1);
     }
     if (polls[POLL_BUTTON].revents != 0 && power_button_was_pressed(pid1->button))
         end_system(pid1, POWER_OFF);
@@ -644,8 +457,11 @@ _Noreturn void pid1_run(const struct pid1_options *options)
     (void)umask(022);
     /* Otherwise the kernel would call us by a descriptor's number. */
     (void)prctl(PR_SET_NAME, "crosh-agent");
-    if (options->handover >= 0 && take_over(&pid1)) {
+    if (options->handover >= 0 && pid1_take_over(&pid1)) {
         block_signals(&pid1);
+        /* What was set up stays so. */
+        if (access(NETWORK_FILE, F_OK) < 0)
+            read_network(&pid1);
         (void)listen_when_due(&pid1);
         reap(&pid1);
     } else {

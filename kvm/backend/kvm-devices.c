@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The virtio devices of a machine, and what they are plugged into: PCI, or MMIO places. */
 #include <errno.h>
+#include <unistd.h>
 
 #include "kvm/backend/kvm-machine.h"
 #include "kvm/port-socket.h"
@@ -107,6 +108,15 @@ void kvm_unplug_hot(struct machine *machine, struct virtio_pci *transport,
     virtio_pci_free(transport);
 }
 
+int kvm_port_connect(struct machine *machine, const char *name, int fd, struct crosh_error *err)
+{
+    for (unsigned int i = 0; i < VIRTIO_CONSOLE_MAX_PORTS && machine->port[i] != NULL; i++)
+        if (port_socket_is(machine->port[i], name))
+            return port_socket_adopt(machine->port[i], fd, err);
+    (void)close(fd);
+    return crosh_error_set(err, -ENOENT, "the VM has no port %s", name);
+}
+
 static void on_console_output(void *opaque, const void *data, size_t size)
 {
     struct machine *machine = opaque;
@@ -147,9 +157,10 @@ int kvm_devices_init(struct machine *machine, const struct machine_config *confi
         return -EIO;
     machine->console = virtio_console_new(loop, on_console_output, machine, err);
     for (unsigned int i = 0; i < config->port_count && machine->console != NULL; i++) {
-        machine->port[i] = port_socket_new(loop, machine->console, config->port[i].name,
-                                           config->port[i].listen_fd, err);
-        if (machine->port[i] == NULL)
+        machine->port[i] =
+            port_socket_new(loop, config->port[i].name, config->port[i].listen_fd, err);
+        if (machine->port[i] == NULL ||
+            port_socket_add_to_console(machine->port[i], machine->console, err) < 0)
             return -EIO;
     }
     if (plug(machine, machine->console, err) < 0)

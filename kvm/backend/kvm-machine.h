@@ -232,6 +232,8 @@ int kvm_devices_init(struct machine *machine, const struct machine_config *confi
                      struct crosh_error *err);
 void kvm_devices_fini(struct machine *machine);
 
+/* machine_backend's port_connect. */
+int kvm_port_connect(struct machine *machine, const char *name, int fd, struct crosh_error *err);
 /* Gives a device that comes while the guest runs a transport in a slot for that. NULL with err
    filled. */
 struct virtio_pci *kvm_plug_hot(struct machine *machine, struct virtio_device *dev,

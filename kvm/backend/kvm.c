@@ -260,6 +260,7 @@ const struct machine_backend machine_kvm = {
     .share_attach = kvm_share_attach,
     .share_detach = kvm_share_detach,
     .share_is_detachable = kvm_share_is_detachable,
+    .port_connect = kvm_port_connect,
     .power_button = kvm_power_button,
     .console_input = kvm_console_input,
     .destroy = kvm_destroy,

@@ -3,6 +3,7 @@
 #include "kvm/backend/qemu-args.h"
 
 #include "kvm/backend/qemu-disks.h"
+#include "kvm/backend/qemu-ports.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -127,20 +128,23 @@ static void add_share(struct qemu_args *args, const struct fs_share *share, unsi
                        share->tag));
 }
 
-static void add_port(struct qemu_args *args, const struct machine_port *port, unsigned int index)
+static void add_port(struct qemu_args *args, const struct machine_port *port, unsigned int index,
+                     int listen_fd)
 {
     if (index == 0) {
         add(args, "-device");
         add(args, "virtio-serial-pci");
     }
     add(args, "-chardev");
-    add(args, "socket,id=port%u,fd=%d,server=on,wait=off", index, port->listen_fd);
+    add(args, "socket,id=port%u,fd=%d,server=on,wait=off", index, listen_fd);
     add(args, "-device");
-    add(args, "virtserialport,chardev=port%u,name=%s", index, port->name);
+    add(args, "virtserialport,chardev=port%u,name=%s,id=" QEMU_PORT_DEVICE "%s", index, port->name,
+        port->name);
 }
 
 int qemu_args_build(struct qemu_args *args, const char *program,
-                    const struct machine_config *config, int qmp_fd, int console_fd, int vsock_fd)
+                    const struct machine_config *config, int qmp_fd, int console_fd, int vsock_fd,
+                    const struct qemu_ports *ports)
 {
     static const char *const fixed[] = {
         "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-S",
@@ -189,7 +193,7 @@ int qemu_args_build(struct qemu_args *args, const char *program,
     for (unsigned int i = 0; i < config->disk_count; i++)
         add_disk(args, &config->disk[i], i);
     for (unsigned int i = 0; i < config->port_count; i++)
-        add_port(args, &config->port[i], i);
+        add_port(args, &config->port[i], i, qemu_ports_fd(ports, i));
     for (unsigned int i = 0; i < config->nic_count; i++)
         add_nic(args, &config->nic[i], i);
     for (unsigned int i = 0; i < config->share_count; i++)

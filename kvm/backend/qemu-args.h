@@ -24,14 +24,18 @@ struct arch_qemu {
 };
 extern const struct arch_qemu arch_qemu;
 
+struct qemu_ports;
+
 struct qemu_args {
     unsigned int count;
     char *argv[QEMU_ARGS_MAX]; /* NULL-terminated, each on the heap */
 };
 
-/* The descriptors are QEMU's ends of socket pairs. 0, or -ENOMEM. */
+/* The descriptors are QEMU's ends of socket pairs; those of ports are listening sockets. 0, or
+   -ENOMEM. */
 int qemu_args_build(struct qemu_args *args, const char *program,
-                    const struct machine_config *config, int qmp_fd, int console_fd, int vsock_fd);
+                    const struct machine_config *config, int qmp_fd, int console_fd, int vsock_fd,
+                    const struct qemu_ports *ports);
 /*
  * A disk as blockdev-add and device_add take it. fd_set: of QEMU's sets of descriptors, the one
  * that holds the file; negative: it is opened by its path. NULL without memory.

@@ -24,6 +24,7 @@
 #include "kvm/backend/qemu-args.h"
 #include "kvm/backend/qemu-disks.h"
 #include "kvm/backend/qemu-figures.h"
+#include "kvm/backend/qemu-ports.h"
 #include "kvm/backend/qemu-shares.h"
 #include "kvm/backend/qmp.h"
 #include "kvm/virtio/vhost-user.h"
@@ -40,6 +41,7 @@ struct machine {
     struct qemu_figures figures;
     struct qemu_disks disks;
     struct qemu_shares shares;
+    struct qemu_ports *ports;
     struct vhost_user *vhost_user;
     bool end_known; /* QMP told how the guest ended */
     bool panicked;
@@ -125,6 +127,7 @@ static void on_qmp_event(void *opaque, const char *event, json_t *data)
     qemu_figures_event(&m->figures, event, data);
     qemu_disks_event(&m->disks, event, data);
     qemu_shares_event(&m->shares, event, data);
+    qemu_ports_event(m->ports, event, data);
     if (strcmp(event, "GUEST_PANICKED") == 0 && !m->panicked)
         look_at_panic(m);
     if (strcmp(event, "STOP") == 0) {
@@ -247,7 +250,7 @@ static int open_streams(struct streams *streams, struct crosh_error *err)
 /* In the child: becomes QEMU, or says on its stderr why not. */
 static void __attribute__((noreturn))
 become_qemu(const char *program, char *const *argv, const struct machine_config *config,
-            const struct streams *streams, pid_t parent)
+            const struct streams *streams, const struct qemu_ports *ports, pid_t parent)
 {
     sigset_t none;
 
@@ -267,7 +270,7 @@ become_qemu(const char *program, char *const *argv, const struct machine_config 
         for (unsigned int j = 0; j < config->nic[i].end->queue_count; j++)
             (void)fcntl(config->nic[i].end->fd[j], F_SETFD, 0);
     for (unsigned int i = 0; i < config->port_count; i++)
-        (void)fcntl(config->port[i].listen_fd, F_SETFD, 0);
+        (void)fcntl(qemu_ports_fd(ports, i), F_SETFD, 0);
     for (unsigned int i = 0; i < config->disk_count; i++)
         if (config->disk[i].fd > 0)
             (void)fcntl(config->disk[i].fd, F_SETFD, 0);
@@ -286,13 +289,15 @@ static int spawn(struct machine *m, const struct machine_config *config,
     if (program == NULL)
         return qemu_probe(err);
     if (qemu_args_build(&args, program, config, streams->theirs[STREAM_QMP],
-                        streams->theirs[STREAM_CONSOLE], streams->theirs[STREAM_VSOCK]) < 0)
+                        streams->theirs[STREAM_CONSOLE], streams->theirs[STREAM_VSOCK],
+                        m->ports) < 0)
         return crosh_error_set(err, -ENOMEM, "out of memory");
     m->pid = fork();
     if (m->pid < 0)
         return crosh_error_errno(err, "starting QEMU");
     if (m->pid == 0)
-        become_qemu(program, args.argv, config, streams, parent);
+        become_qemu(program, args.argv, config, streams, m->ports, parent);
+    qemu_ports_spawned(m->ports);
     m->pid_fd = (int)syscall(SYS_pidfd_open, m->pid, 0);
     return m->pid_fd < 0 ? crosh_error_errno(err, "starting QEMU") : 0;
 }
@@ -335,6 +340,7 @@ static void qemu_destroy(struct machine *m)
     qmp_free(m->qmp);
     qemu_figures_fini(&m->figures);
     qemu_disks_fini(&m->disks);
+    qemu_ports_free(m->ports);
     if (m->pid_fd >= 0)
         close(m->pid_fd);
     if (m->console_fd >= 0)
@@ -365,8 +371,9 @@ static struct machine *qemu_create(const struct machine_config *config,
     m->host = *host;
     m->pid = -1;
     m->pid_fd = m->console_fd = m->stderr_fd = -1;
-    if (open_streams(&streams, err) < 0 || spawn(m, config, &streams, err) < 0 ||
-        attach(m, &streams, config, err) < 0) {
+    m->ports = qemu_ports_new(host->loop, config, err);
+    if (m->ports == NULL || open_streams(&streams, err) < 0 ||
+        spawn(m, config, &streams, err) < 0 || attach(m, &streams, config, err) < 0) {
         qemu_destroy(m);
         return NULL;
     }
@@ -476,6 +483,11 @@ static bool qemu_share_is_detachable(struct machine *m, const char *tag)
     return qemu_shares_has(&m->shares, tag);
 }
 
+static int qemu_port_connect(struct machine *m, const char *name, int fd, struct crosh_error *err)
+{
+    return qemu_ports_connect(m->ports, name, fd, err);
+}
+
 static void qemu_power_button(struct machine *m)
 {
     qmp_execute(m->qmp, "system_powerdown");
@@ -504,6 +516,7 @@ const struct machine_backend machine_qemu = {
     .share_attach = qemu_share_attach,
     .share_detach = qemu_share_detach,
     .share_is_detachable = qemu_share_is_detachable,
+    .port_connect = qemu_port_connect,
     .power_button = qemu_power_button,
     .console_input = qemu_console_input,
     .destroy = qemu_destroy,

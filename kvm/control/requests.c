@@ -22,5 +22,6 @@ const struct control_request control_requests[] = {
     {CONTROL__REQUEST__OP_SHARE_LIST, request_share_list},
     {CONTROL__REQUEST__OP_SHARE_ATTACH, request_share_attach},
     {CONTROL__REQUEST__OP_SHARE_DETACH, request_share_detach},
+    {CONTROL__REQUEST__OP_CONSOLE, request_console},
     {CONTROL__REQUEST__OP__NOT_SET, NULL},
 };

@@ -13,6 +13,8 @@ control_request_fn request_balloon, request_stats;
 /* request-disk.c */
 control_request_fn request_disk_list, request_disk_attach, request_disk_detach, request_disk_resize,
     request_disk_limit;
+/* request-console.c */
+control_request_fn request_console;
 /* request-share.c */
 control_request_fn request_share_list, request_share_attach, request_share_detach;
 /* request-life.c */

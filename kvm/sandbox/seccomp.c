@@ -23,6 +23,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "kvm/sandbox/seccomp-internal.h"
 #include "lib/base/cleanup.h"
 
 #if defined(__x86_64__)
@@ -33,7 +34,6 @@
 #error "which architecture?"
 #endif
 
-#define COUNT(array)   (sizeof(array) / sizeof((array)[0]))
 #define VCPU_CALLS_MAX 40
 
 /*
@@ -162,12 +162,12 @@ static struct scmp_arg_cmp bits(unsigned int arg, uint64_t mask, uint64_t value)
 }
 
 /* Whether an int argument has a value; the kernel does not look at its upper half. */
-static struct scmp_arg_cmp equals(unsigned int arg, uint32_t value)
+struct scmp_arg_cmp seccomp_equals(unsigned int arg, uint32_t value)
 {
     return bits(arg, UINT32_MAX, value);
 }
 
-static int add_calls(scmp_filter_ctx ctx, const int *calls, size_t count)
+int seccomp_add_calls(scmp_filter_ctx ctx, const int *calls, size_t count)
 {
     int code = 0;
 
@@ -182,7 +182,7 @@ static int add_ioctls(scmp_filter_ctx ctx, const unsigned long *requests, size_t
 
     for (size_t i = 0; i < count && code == 0; i++)
         code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-                                equals(1, (uint32_t)requests[i]));
+                                seccomp_equals(1, (uint32_t)requests[i]));
     return code;
 }
 
@@ -195,16 +195,16 @@ static int add_bounded(scmp_filter_ctx ctx)
         code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, bits(2, PROT_EXEC, 0));
     if (code == 0)
         code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-                                equals(0, (uint32_t)getpid()));
+                                seccomp_equals(0, (uint32_t)getpid()));
     return code;
 }
 
 static int add_loop(scmp_filter_ctx ctx)
 {
-    int code = add_calls(ctx, loop_calls, COUNT(loop_calls));
+    int code = seccomp_add_calls(ctx, loop_calls, COUNT(loop_calls));
 
     if (code == 0)
-        code = add_calls(ctx, disk_calls, COUNT(disk_calls));
+        code = seccomp_add_calls(ctx, disk_calls, COUNT(disk_calls));
     if (code == 0)
         code = add_ioctls(ctx, loop_ioctls, COUNT(loop_ioctls));
     /* All of KVM's: their type is 0xae. */
@@ -212,20 +212,23 @@ static int add_loop(scmp_filter_ctx ctx)
         code =
             seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, bits(1, 0xff00, KVMIO << 8));
     if (code == 0)
-        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, equals(0, AF_UNIX));
+        code =
+            seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, seccomp_equals(0, AF_UNIX));
     if (code == 0)
-        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1, equals(0, AF_UNIX));
+        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
+                                seccomp_equals(0, AF_UNIX));
     if (code == 0)
-        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, equals(0, PR_SET_NAME));
+        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
+                                seccomp_equals(0, PR_SET_NAME));
     /* A stream's socket holds what its guest may send at once. */
     if (code == 0)
-        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2, equals(1, SOL_SOCKET),
-                                equals(2, SO_SNDBUF));
+        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
+                                seccomp_equals(1, SOL_SOCKET), seccomp_equals(2, SO_SNDBUF));
     /* The handlers of deadly signals, SIGSYS among them, stay as they are: only that which kicks
        vcpus, and the two below it, which are libc's own. */
     if (code == 0)
         code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(rt_sigaction), 1,
-                                equals(0, (uint32_t)SIGRTMIN));
+                                seccomp_equals(0, (uint32_t)SIGRTMIN));
     if (code == 0)
         code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(rt_sigaction), 1,
                                 bits(0, UINT32_MAX - 1, 32));
@@ -250,16 +253,18 @@ static int add_kernel_vsock(scmp_filter_ctx ctx)
     int code = add_ioctls(ctx, requests, COUNT(requests));
 
     if (code == 0)
-        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, equals(0, AF_VSOCK));
+        code =
+            seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, seccomp_equals(0, AF_VSOCK));
     if (code == 0) /* how long a guest may take to answer */
-        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 1, equals(1, AF_VSOCK));
+        code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 1,
+                                seccomp_equals(1, AF_VSOCK));
     if (code == 0) /* a stream's port on the host, which its client is told */
         code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(getsockname), 0);
     return code;
 }
 
 /* The compiled filter, out of the file that libseccomp writes it to. */
-static int export_filter(scmp_filter_ctx ctx, struct seccomp_filter *filter)
+int seccomp_export(scmp_filter_ctx ctx, struct seccomp_filter *filter)
 {
     cleanup_close int fd = memfd_create("filter", MFD_CLOEXEC);
     cleanup_free struct sock_filter *code = NULL;
@@ -292,7 +297,7 @@ int seccomp_filter_init(struct seccomp_filter *filter, enum sandbox_thread threa
         return -ENOMEM;
     code = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     if (code == 0)
-        code = add_calls(ctx, common_calls, COUNT(common_calls));
+        code = seccomp_add_calls(ctx, common_calls, COUNT(common_calls));
     if (code == 0)
         code = add_bounded(ctx);
     if (code == 0 && thread == SANDBOX_THREAD_LOOP)
@@ -300,16 +305,16 @@ int seccomp_filter_init(struct seccomp_filter *filter, enum sandbox_thread threa
     if (code == 0 && thread == SANDBOX_THREAD_LOOP && (extras & SANDBOX_KERNEL_VSOCK) != 0)
         code = add_kernel_vsock(ctx);
     if (code == 0 && thread == SANDBOX_THREAD_DISK)
-        code = add_calls(ctx, disk_calls, COUNT(disk_calls));
+        code = seccomp_add_calls(ctx, disk_calls, COUNT(disk_calls));
     if (code == 0 && thread == SANDBOX_THREAD_NET)
-        code = add_calls(ctx, net_calls, COUNT(net_calls));
+        code = seccomp_add_calls(ctx, net_calls, COUNT(net_calls));
     if (code == 0 && thread == SANDBOX_THREAD_VCPU) {
-        code = add_calls(ctx, vcpu_calls, COUNT(vcpu_calls));
+        code = seccomp_add_calls(ctx, vcpu_calls, COUNT(vcpu_calls));
         if (code == 0)
             code = add_ioctls(ctx, vcpu_ioctls, COUNT(vcpu_ioctls));
     }
     if (code == 0)
-        code = export_filter(ctx, filter);
+        code = seccomp_export(ctx, filter);
     seccomp_release(ctx);
     return code;
 }
@@ -352,67 +357,6 @@ int seccomp_enter_supervisor(pid_t child)
     code[size++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
     program.len = size;
     return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0 ? -errno : 0;
-}
-
-/* Of no use for a launcher and its emulator, and of much for what took one of them over. What
-   the emulator may start or become its own filter sees to (-sandbox on). */
-static const int emulator_calls[] = {
-    SCMP_SYS(ptrace),
-    SCMP_SYS(process_vm_readv),
-    SCMP_SYS(process_vm_writev),
-    SCMP_SYS(pidfd_getfd),
-    SCMP_SYS(kcmp),
-    SCMP_SYS(mount),
-    SCMP_SYS(umount2),
-    SCMP_SYS(pivot_root),
-    SCMP_SYS(chroot),
-    SCMP_SYS(open_tree),
-    SCMP_SYS(move_mount),
-    SCMP_SYS(fsopen),
-    SCMP_SYS(fsmount),
-    SCMP_SYS(mount_setattr),
-    SCMP_SYS(setns),
-    SCMP_SYS(unshare),
-    SCMP_SYS(bpf),
-    SCMP_SYS(perf_event_open),
-    SCMP_SYS(init_module),
-    SCMP_SYS(finit_module),
-    SCMP_SYS(delete_module),
-    SCMP_SYS(kexec_load),
-    SCMP_SYS(kexec_file_load),
-    SCMP_SYS(add_key),
-    SCMP_SYS(request_key),
-    SCMP_SYS(keyctl),
-    SCMP_SYS(userfaultfd),
-    SCMP_SYS(reboot),
-    SCMP_SYS(swapon),
-    SCMP_SYS(swapoff),
-    SCMP_SYS(acct),
-    SCMP_SYS(quotactl),
-    SCMP_SYS(settimeofday),
-    SCMP_SYS(clock_settime),
-    SCMP_SYS(adjtimex),
-    SCMP_SYS(open_by_handle_at),
-    SCMP_SYS(name_to_handle_at),
-    SCMP_SYS(lookup_dcookie),
-    SCMP_SYS(syslog),
-};
-
-int seccomp_enter_emulator(void)
-{
-    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
-    struct seccomp_filter filter = {0};
-    int code = ctx != NULL ? 0 : -ENOMEM;
-
-    for (size_t i = 0; i < COUNT(emulator_calls) && code == 0; i++)
-        code = seccomp_rule_add(ctx, SCMP_ACT_TRAP, emulator_calls[i], 0);
-    if (code == 0)
-        code = export_filter(ctx, &filter);
-    seccomp_release(ctx);
-    if (code == 0)
-        code = seccomp_filter_apply(&filter);
-    free(filter.program.filter);
-    return code;
 }
 
 int seccomp_filter_apply(const struct seccomp_filter *filter)

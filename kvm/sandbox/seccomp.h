@@ -18,7 +18,7 @@ int seccomp_filter_init(struct seccomp_filter *filter, enum sandbox_thread threa
                         unsigned int extras);
 /* Puts it on the calling thread. Needs no_new_privs. */
 int seccomp_filter_apply(const struct seccomp_filter *filter);
-/* Takes from the process, and from all that it becomes and makes, what no emulator needs. */
+/* Leaves the process, and all that it becomes and makes, what a launcher and its emulator need. */
 int seccomp_enter_emulator(void);
 /* Leaves the process, a supervisor, what it needs to wait for child, signal it and note its end. */
 int seccomp_enter_supervisor(pid_t child);

@@ -11,7 +11,7 @@
 /* The power of 1024 that a unit stands for; -1 for what is no unit. */
 static int unit_exponent(const char *unit)
 {
-    static const char letters[] = "kmgt";
+    static const char letters[] = "kmgtp";
     const char *letter;
 
     if (*unit == '\0' || strcasecmp(unit, "b") == 0)

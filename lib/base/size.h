@@ -7,7 +7,7 @@
 
 /*
  * Reads a size: decimal digits, optionally with a fraction, and a unit of powers
- * of 1024 (K, M, G, T, each also as KiB, KB, ...; case does not matter; none or B:
+ * of 1024 (K, M, G, T, P, each also as KiB, KB, ...; case does not matter; none or B:
  * bytes). 0, or -EINVAL for what is no size, -ERANGE beyond INT64_MAX.
  */
 int size_parse(const char *text, uint64_t *bytes);

@@ -2,14 +2,20 @@
 /* Implements unix stream sockets by path. */
 #include "lib/base/unix-socket.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/deadline.h"
+
+#define BUSY_POLL_MS 20
 
 /* Whether fd is of the working directory: a process without /proc has one that matters. */
 static bool is_working_directory(int fd)
@@ -100,4 +106,24 @@ int unix_connect(const char *path)
 int unix_connect_nonblock(const char *path)
 {
     return connect_to(path, SOCK_NONBLOCK);
+}
+
+int unix_connect_at(int dir_fd, const char *name, int timeout_ms)
+{
+    const int64_t deadline = deadline_in(timeout_ms);
+    char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+
+    /* A path through our own descriptor always fits. */
+    if ((size_t)snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", dir_fd, name) >= sizeof(path))
+        return -ENAMETOOLONG;
+    for (;;) {
+        int fd = unix_connect_nonblock(path);
+
+        /* EAGAIN: the listener's backlog is full, and poll() would not tell when it is not. */
+        if (fd >= 0 || (fd != -EAGAIN && fd != -EINTR))
+            return fd;
+        if (deadline_now() >= deadline)
+            return -ETIMEDOUT;
+        (void)poll(NULL, 0, BUSY_POLL_MS);
+    }
 }

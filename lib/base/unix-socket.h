@@ -19,5 +19,10 @@ int unix_connect(const char *path);
 /* The same without ever blocking, and for a non-blocking descriptor; -EAGAIN when the listener is
    too busy for the moment. */
 int unix_connect_nonblock(const char *path);
+/*
+ * Connects to the socket called name in a directory, as the one above, but waits up to timeout_ms
+ * for a listener that is too busy (-ETIMEDOUT).
+ */
+int unix_connect_at(int dir_fd, const char *name, int timeout_ms);
 
 #endif

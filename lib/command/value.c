@@ -8,28 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/size.h"
 #include "lib/command/suggest.h"
 #include "lib/command/text.h"
 
 /* The factor that a suffix stands for; 0 when it is none. */
-static int64_t size_factor(const char *suffix)
-{
-    static const char letters[] = "KMGTP";
-    const char *hit;
-    int64_t factor = 1;
-
-    if (suffix[0] == '\0' || strcmp(suffix, "B") == 0)
-        return 1;
-    hit = strchr(letters, suffix[0] >= 'a' && suffix[0] <= 'z' ? suffix[0] - 'a' + 'A' : suffix[0]);
-    if (hit == NULL)
-        return 0;
-    if (suffix[1] != '\0' && strcmp(suffix + 1, "B") != 0 && strcmp(suffix + 1, "iB") != 0)
-        return 0;
-    for (const char *p = letters; p <= hit; p++)
-        factor *= 1024;
-    return factor;
-}
-
 static int64_t seconds_factor(const char *suffix)
 {
     if (suffix[0] == '\0' || strcmp(suffix, "s") == 0)
@@ -37,6 +20,15 @@ static int64_t seconds_factor(const char *suffix)
     if (strcmp(suffix, "m") == 0)
         return 60;
     return strcmp(suffix, "h") == 0 ? 3600 : 0;
+}
+
+static int read_size(const char *text, int64_t *value)
+{
+    uint64_t bytes = 0;
+    int rc = size_parse(text, &bytes);
+
+    *value = (int64_t)bytes;
+    return rc;
 }
 
 int crosh_priv_value_number(enum crosh_type type, const char *text, int64_t *value)
@@ -47,6 +39,8 @@ int crosh_priv_value_number(enum crosh_type type, const char *text, int64_t *val
     int64_t factor = 1;
     bool overflow = false;
 
+    if (type == CROSH_TYPE_SIZE)
+        return read_size(text, value);
     if (negative || (type == CROSH_TYPE_INT && *p == '+'))
         p++;
     if (*p < '0' || *p > '9')
@@ -57,9 +51,7 @@ int crosh_priv_value_number(enum crosh_type type, const char *text, int64_t *val
                    (negative ? __builtin_sub_overflow(number, digit, &number)
                              : __builtin_add_overflow(number, digit, &number));
     }
-    if (type == CROSH_TYPE_SIZE)
-        factor = size_factor(p);
-    else if (type == CROSH_TYPE_SECONDS)
+    if (type == CROSH_TYPE_SECONDS)
         factor = seconds_factor(p);
     else if (*p != '\0')
         factor = 0;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/unix-socket.h"
 #include "lib/base/deadline.h"
 #include "lib/vm/runtime.h"
 #include "lib/vm/store.h"
@@ -102,7 +103,7 @@ int crosh_vm_connect(const char *name, unsigned int port, int timeout_ms, struct
     dir_fd = crosh_priv_vm_runtime_find(name, err);
     if (dir_fd < 0)
         return dir_fd == -ENOENT ? not_running(name, err) : dir_fd;
-    fd = crosh_priv_unix_connect(dir_fd, "vsock.sock", timeout_ms);
+    fd = unix_connect_at(dir_fd, "vsock.sock", timeout_ms);
     if (fd == -ENOENT || fd == -ECONNREFUSED)
         return not_running(name, err);
     rc = fd < 0 ? fd : handshake(fd, port, deadline);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/unix-socket.h"
 #include "lib/base/deadline.h"
 #include "lib/vm/runtime.h"
 #include "lib/wire/frame.h"
@@ -42,7 +43,7 @@ struct crosh_control *crosh_priv_control_open(const char *name, int timeout_ms,
                                               struct crosh_error *err)
 {
     cleanup_close int dir_fd = crosh_priv_vm_runtime_find(name, err);
-    int fd = dir_fd < 0 ? dir_fd : crosh_priv_unix_connect(dir_fd, "control.sock", timeout_ms);
+    int fd = dir_fd < 0 ? dir_fd : unix_connect_at(dir_fd, "control.sock", timeout_ms);
 
     if (fd == -ENOENT || fd == -ECONNREFUSED) {
         (void)crosh_error_set(err, -ENOTCONN, "VM %s is not running", name);

@@ -4,6 +4,7 @@ lib_libcrosh_la_SOURCES += \
 	lib/vm/complete.c \
 	lib/vm/config.c lib/vm/config.h \
 	lib/vm/connect.c \
+	lib/vm/control-console.c lib/vm/control-console.h \
 	lib/vm/control-share.c lib/vm/control-share.h \
 	lib/vm/control-client.c lib/vm/control-client.h \
 	lib/vm/control-disk.c lib/vm/control-disk.h \

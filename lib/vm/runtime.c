@@ -12,10 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -249,30 +247,6 @@ pid_t crosh_priv_vm_holder(const char *name)
             return pid;
     }
     return -1;
-}
-
-int crosh_priv_unix_connect(int dir_fd, const char *name, int timeout_ms)
-{
-    const int64_t deadline = deadline_in(timeout_ms);
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    cleanup_close int fd = -1;
-
-    /* sun_path holds 108 bytes; a path through our own descriptor always fits. */
-    if ((size_t)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", dir_fd,
-                         name) >= sizeof(address.sun_path))
-        return -ENAMETOOLONG;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    while (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
-        /* EAGAIN: the listener's backlog is full, and poll() would not tell when it is not. */
-        if (errno != EAGAIN && errno != EINTR)
-            return -errno;
-        if (deadline_now() >= deadline)
-            return -ETIMEDOUT;
-        (void)poll(NULL, 0, LOCK_POLL_MS);
-    }
-    return move_fd(fd);
 }
 
 int crosh_priv_vm_ended_read(const char *name, struct crosh_vm_ended *ended)

@@ -67,13 +67,6 @@ enum crosh_vm_liveness crosh_priv_vm_probe_locked(const char *name);
  */
 pid_t crosh_priv_vm_holder(const char *name);
 
-/*
- * Connects to a unix socket in the directory, whatever the length of its path.
- * Non-blocking descriptor, or negative errno (-ENOENT and -ECONNREFUSED: nobody
- * listens there).
- */
-int crosh_priv_unix_connect(int dir_fd, const char *name, int timeout_ms);
-
 /* How the VM's last run ended: the launcher's "ended" file. */
 struct crosh_vm_ended {
     char reason[16]; /* poweroff, reset, crash, killed, failed; empty: unknown */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* "vmc console": the guest's serial console at the user's terminal. */
+/* "vmc console": the guest's serial console at the user's terminal, or one of its ports. */
 #include <crosh/vm.h>
 
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
-#include "lib/vm/runtime.h"
+#include "lib/vm/control-console.h"
 #include "lib/vm/store.h"
 #include "modules/vmc/text.h"
 #include "modules/vmc/vmc.h"
@@ -120,28 +120,68 @@ static int relay(struct crosh_context *ctx, int guest)
     }
 }
 
-int vmc_console(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
+/* Waits for room while nobody interrupts: the guest may take its time. 1; 0: the stream ended. */
+static int give(struct crosh_context *ctx, int guest, const char *data, size_t size)
 {
-    const char *name = crosh_args_string(args, "vm");
-    cleanup_close int runtime_fd = -1;
-    cleanup_close int guest = -1;
+    while (size > 0) {
+        struct pollfd pfd[2] = {{.fd = guest, .events = POLLOUT},
+                                {.fd = crosh_interrupt_fd(ctx), .events = POLLIN}};
+        ssize_t n = send(guest, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (n >= 0) {
+            data += n;
+            size -= (size_t)n;
+        } else if (errno != EAGAIN && errno != EINTR) {
+            return 0;
+        } else if (poll(pfd, 2, -1) < 0 && errno != EINTR) {
+            return -errno;
+        } else if (crosh_is_interrupted(ctx)) {
+            return -EINTR;
+        }
+    }
+    return 1;
+}
+
+/* A port is a plain stream: what is typed or piped goes there as it is, and its end as well. */
+static int relay_port(struct crosh_context *ctx, int guest)
+{
+    int in = crosh_stdin_fd(ctx);
+
+    for (;;) {
+        struct pollfd pfd[3] = {{.fd = in, .events = POLLIN},
+                                {.fd = guest, .events = POLLIN},
+                                {.fd = crosh_interrupt_fd(ctx), .events = POLLIN}};
+        char data[CHUNK_SIZE];
+        ssize_t n;
+
+        if (poll(pfd, 3, -1) < 0 && errno != EINTR)
+            return -errno;
+        if (crosh_is_interrupted(ctx))
+            return -EINTR;
+        /* It ends when the guest has taken what was said to the end, or with the VM. */
+        if (pfd[1].revents != 0 && on_output(guest, crosh_stdout(ctx)) == 0)
+            return in < 0 ? 0 : CROSH_ELOST;
+        if (pfd[0].revents == 0)
+            continue;
+        n = read(in, data, sizeof(data));
+        if (n > 0 && (n = give(ctx, guest, data, (size_t)n)) <= 0)
+            return n < 0 ? (int)n : CROSH_ELOST;
+        if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN)) {
+            (void)shutdown(guest, SHUT_WR);
+            in = -1;
+        }
+    }
+}
+
+/* The terminal is the guest's meanwhile. */
+static int relay_console(struct crosh_context *ctx, const char *name, int guest)
+{
     struct termios before;
     struct termios raw;
-    int rc = crosh_priv_vm_require(name, err);
+    int rc;
 
-    if (rc < 0)
-        return rc;
-    if (!isatty(crosh_stdin_fd(ctx)) || tcgetattr(crosh_stdin_fd(ctx), &before) < 0) {
-        crosh_error_set(err, -ENOTTY, "a console needs a terminal");
-        return crosh_error_hint(err, "to read it only: vmc logs -f %s", name);
-    }
-    runtime_fd = crosh_priv_vm_runtime_find(name, NULL);
-    if (runtime_fd >= 0)
-        guest = crosh_priv_unix_connect(runtime_fd, "console.sock", CONNECT_TIMEOUT_MS);
-    if (guest < 0) {
-        crosh_error_set(err, -ENOTCONN, "VM %s is not running", name);
-        return crosh_error_hint(err, "start it: vmc start %s", name);
-    }
+    if (tcgetattr(crosh_stdin_fd(ctx), &before) < 0)
+        return -errno;
     (void)fprintf(crosh_stderr(ctx),
                   "Connected to the console of %s; ~. at the start of a line "
                   "leaves.\n",
@@ -152,7 +192,38 @@ int vmc_console(struct crosh_context *ctx, const struct crosh_args *args, struct
     rc = relay(ctx, guest);
     (void)tcsetattr(crosh_stdin_fd(ctx), TCSADRAIN, &before);
     (void)fputc('\n', crosh_stderr(ctx));
+    return rc;
+}
+
+int vmc_console(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
+{
+    const char *name = crosh_args_string(args, "vm");
+    const char *port = crosh_args_string(args, "port");
+    cleanup_close int guest = -1;
+    struct crosh_control *control;
+    int rc = crosh_priv_vm_require(name, err);
+
+    if (rc < 0)
+        return rc;
+    if (port == NULL && !isatty(crosh_stdin_fd(ctx))) {
+        crosh_error_set(err, -ENOTTY, "a console needs a terminal");
+        return crosh_error_hint(err, "to read it only: vmc logs -f %s", name);
+    }
+    control = crosh_priv_control_open(name, CONNECT_TIMEOUT_MS, err);
+    if (control == NULL)
+        return err->code;
+    guest = crosh_priv_control_console(control, port, CONNECT_TIMEOUT_MS, err);
+    crosh_priv_control_close(control);
+    if (guest == -ENOENT && port != NULL)
+        (void)crosh_error_hint(err, "ports are made at a start: vmc start --port %s %s", port,
+                               name);
+    if (guest < 0)
+        return guest;
+    rc = port != NULL ? relay_port(ctx, guest) : relay_console(ctx, name, guest);
+    if (rc == -EINTR)
+        return crosh_error_set(err, rc, "interrupted");
     if (rc == CROSH_ELOST)
-        return crosh_error_set(err, rc, "the console of VM %s ended", name);
+        return crosh_error_set(err, rc, "%s %s of VM %s ended", port != NULL ? "port" : "the",
+                               port != NULL ? port : "console", name);
     return rc;
 }

@@ -223,6 +223,23 @@ const char *image_name(const struct crosh_vm_config *config)
     return image_is_there(IMAGE_TERMINA) ? IMAGE_TERMINA : IMAGE_MICRO;
 }
 
+/* penguin has neither kernel nor agent. */
+static int refuse_container_image(const char *name, struct crosh_error *err)
+{
+    json_t *manifest = NULL;
+    const char *kind;
+    bool is_one;
+
+    (void)image_manifest(name, &manifest, NULL);
+    kind = json_string_value(json_object_get(manifest, "image"));
+    is_one = kind != NULL && strcmp(kind, "penguin") == 0;
+    json_decref(manifest);
+    if (!is_one)
+        return 0;
+    (void)crosh_error_set(err, -EINVAL, "the image %s is one for containers, not for VMs", name);
+    return crosh_error_hint(err, "make a container from it: vmc container VM %s", name);
+}
+
 /*
  * The named image. The small one is built first where it is missing or not up to date; into
  * others, which take long to build and are made at the user's word, only the agent is put.
@@ -238,6 +255,8 @@ static int find_image(struct crosh_context *ctx, const struct crosh_vm_config *c
     if (images == NULL || asprintf(&dir, "%s/%s", images, name) < 0)
         return out_of_memory(err);
     rc = image_require(name, err);
+    if (rc == 0)
+        rc = refuse_container_image(name, err);
     if (rc < 0)
         return rc;
     if (!is_fresh(dir)) {

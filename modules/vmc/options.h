@@ -50,7 +50,7 @@
      .summary = "be ready for \"vmc share\" while it runs (boots a bit later)"},                   \
     {.name = "port", .flags = CROSH_PARAM_REPEATED, .type = CROSH_TYPE_STRING,                     \
      .value_name = "PORT",                                                                         \
-     .summary = "a stream to /dev/virtio-ports/PORT in the VM, see \"vmc console\""},              \
+     .summary = "a stream to the virtio-console port PORT in the VM, see \"vmc console\""},         \
     {.name = "hugepages", .type = CROSH_TYPE_FLAG,                                                 \
      .summary = "memory from the huge pages that the host has reserved"}
 /* clang-format on */

@@ -86,6 +86,8 @@ static const struct crosh_param logs_params[] = {
 
 static const struct crosh_param console_params[] = {
     VM_PARAM(crosh_complete_vm_running),
+    {.name = "port", .flags = CROSH_PARAM_ARGUMENT, .type = CROSH_TYPE_STRING,
+     .value_name = "PORT", .summary = "A port that the VM was started with (--port)"},
     {.name = NULL},
 };
 
@@ -262,9 +264,15 @@ static const struct crosh_command security_command = {
 static const struct crosh_command console_command = {
     CROSH_COMMAND_HEADER,
     .name = "console",
-    .summary = "Use the guest's serial console",
+    .summary = "Use the guest's serial console, or talk to one of its ports",
     .help = "For guests whose agent cannot be reached. ~. at the start of a line leaves; ~~ types "
-            "a tilde.",
+            "a tilde.\n\n"
+            "With PORT: a stream to the program that has that port open in the VM, one at a time "
+            "(/dev/virtio-ports/PORT; without udev, the /dev/vport* whose name in "
+            "/sys/class/virtio-ports is PORT). What is read from stdin goes there once that program reads, and what it "
+            "writes comes out; the command ends when stdin has ended and the guest has all of it.",
+    .examples = "vmc console termina\tlog in at the console\n"
+                "vmc console termina backup <data\tgive data to who reads that port\n",
     .params = console_params,
     .run = vmc_console,
 };

@@ -157,11 +157,14 @@ const struct crosh_command vsh_forward_command = {
         "either end. HOST is as seen from where the connection leads to; the address to listen "
         "at, BIND, is the loopback unless it is given.\n\n"
         "With -R, programs of the VM reach what is named, and nothing else of this host. "
-        "-R @NAME:... makes a new unix socket there and tells its path.",
+        "-R @NAME:... makes a new unix socket there and tells its path. (X11's programs look for "
+        "their display by number: let /tmp/.X11-unix/XN there be a link to it, and DISPLAY :N.)",
     .examples =
         "vsh forward -L 8080:localhost:80 termina\thttp://localhost:8080 is the VM's server\n"
         "vsh forward -R 5432:localhost:5432 termina\tthe VM may use this host's database\n"
         "vsh forward -D 1080 termina\ta SOCKS proxy\n"
+        "vsh forward -R @x11:/tmp/.X11-unix/X0 termina\tthe VM's programs may draw on this "
+        "display\n"
         "vsh forward -L /tmp/docker.sock:/run/docker.sock termina\ta unix socket\n",
     .params = forward_params,
     .run = run_forward,

@@ -228,6 +228,55 @@ def remote_ports_and_sockets():
         pass
 
 
+class Xvfb:
+    """A real X server of the host's; its socket is in a directory of ours."""
+
+    def __init__(self):
+        for program in ("Xvfb", "xdpyinfo", "xwininfo"):
+            if shutil.which(program) is None:
+                raise Skip(f"needs {program}")
+        read, write = os.pipe()
+        self.process = subprocess.Popen(
+            ["Xvfb", "-displayfd", str(write), "-screen", "0", "765x432x24", "-ac", "-nolisten",
+             "tcp"], pass_fds=[write], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        os.close(write)
+        with os.fdopen(read) as display:
+            self.path = "/tmp/.X11-unix/X" + display.readline().strip()
+
+    def close(self):
+        """Ends it."""
+        self.process.terminate()
+        self.process.wait()
+
+
+@case
+def programs_of_the_guest_draw_on_a_real_x_server():
+    server = Xvfb()
+    try:
+        with Forward("-R", f"@x11:{server.path}") as forward:
+            # Clients look for a display's number in one directory only: a link leads from there.
+            link = f"/tmp/.X11-unix/X{os.getpid()}"
+            def run(*argv):
+                return home.run("vsh", "--env", f"DISPLAY=:{os.getpid()}", "alpha", "--", *argv)
+
+            equal(run("ln", "-s", forward.lines[0].split()[1], link).returncode, 0)
+            shown = run("xdpyinfo")
+            equal(shown.returncode, 0, shown.stderr)
+            contains(shown.stdout, "dimensions:    765x432 pixels")
+            # One that stays while others come and go.
+            stays = subprocess.Popen([str(CROSH), "vsh", "--env", f"DISPLAY=:{os.getpid()}",
+                                      "alpha", "--", "xev", "-name", "stays"], env=home.env,
+                                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            wait_for(lambda: run("xwininfo", "-name", "stays").returncode == 0, 60, "the window")
+            stays.kill()
+            stays.wait()
+            wait_for(lambda: run("xwininfo", "-name", "stays").returncode == 1, 60,
+                     "the window to go")
+            equal(run("rm", link).returncode, 0)
+    finally:
+        server.close()
+
+
 @case
 def a_remote_rule_whose_host_end_is_not_there():
     port = free_port()

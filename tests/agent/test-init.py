@@ -196,6 +196,57 @@ class Guest:
         os.rmdir(self.dir)
 
 
+class Companion(Guest):
+    """An agent beside another init, a shell, as one that was handed over to begins."""
+
+    def __init__(self):  # pylint: disable=super-init-not-called
+        self.dir = tempfile.mkdtemp(prefix="crosh-init-")
+        self.log = open(self.dir + ".log", "w+b")  # pylint: disable=consider-using-with
+        self.stream, self.questions = None, 0
+        self.sockets = {}
+        for name in ("vsh", "files", "system", "streams", "link"):
+            self.sockets[name] = socket.socket(socket.AF_UNIX)
+            self.sockets[name].bind(self.path(name))
+            self.sockets[name].listen(8)
+        self.listener = self.sockets.pop("link")
+        self.listener.settimeout(60)
+        state = os.memfd_create("handover", 0)
+        os.write(state, wire.number(1, 1) + wire.blob(2, "before") + wire.number(3, 1) +
+                 wire.number(4, 2) + wire.number(10, 1) + b"".join(
+                     wire.blob(5, wire.blob(1, name) + wire.number(2, end.fileno()))
+                     for name, end in self.sockets.items()))
+        self.process = subprocess.Popen(
+            ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c",
+             '"$@" & wait', "sh", AGENT, "--handover", str(state), "--link",
+             "unix:" + self.path("link")],
+            pass_fds=[state, *(end.fileno() for end in self.sockets.values())],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        os.close(state)
+
+    def start(self):
+        self.accept()
+
+    def path(self, name):
+        return self.dir + "/" + name
+
+    def __exit__(self, *exc):
+        for name in (*self.sockets, "link"):
+            os.unlink(self.path(name))
+        for end in self.sockets.values():
+            end.close()
+        super().__exit__(*exc)
+
+
+def test_agent_beside_another_init_is_upgraded_too():
+    with Companion() as guest:
+        field, hello = guest.upgrade(program(OTHER))
+        equal((field, hello[2], hello[4], hello[5]), (HELLO, b"0.0.9-other", 1, 2))
+        equal(guest.run("sh", "-c", "echo works; cat /proc/1/comm"), (0, "works\nsh\n"))
+        equal(guest.upgrade(program(AGENT))[0], HELLO)
+        equal(guest.run("cat", "/proc/1/comm"), (0, "sh\n"))
+        assert "goes on from version 0.0.9-other" in guest.output(), guest.output()
+
+
 def test_hello_says_who_and_when():
     before = time.clock_gettime(time.CLOCK_BOOTTIME)
     guest = Guest()

@@ -5,9 +5,10 @@ import hashlib
 import json
 import os
 import signal
+import subprocess
 from pathlib import Path
 
-from harness import Home, Skip, case, contains, equal, images, main, wait_for
+from harness import CROSH, Home, Skip, case, contains, equal, images, main, wait_for
 
 BOOT = 180
 SECOND = 64 << 20
@@ -22,7 +23,8 @@ def set_up():
         directory("work", "notes", "of the host\n")
         directory("fixed", "stone", "carved\n")
         options = f"--share {home.path}/work --share {home.path}/fixed:rock:ro"
-    equal(run(f"vmc start --no-shell --memory 256M {options} one").stdout, "")
+    equal(run(f"vmc start --no-shell --memory 256M {options} --port first --port org.x one").stdout,
+          "")
 
 
 def tear_down():
@@ -182,6 +184,54 @@ def what_cannot_be_shared_is_refused():
         done = home.run("-c", f"vmc share one {options}")
         equal(done.returncode != 0, True, options)
         contains(done.stderr, reason)
+
+
+def port_device(name):
+    return guest("for p in /sys/class/virtio-ports/*; do"
+                 " [ \"$(cat $p/name 2>/dev/null)\" = $1 ] && echo /dev/${p##*/}; done; true", name)
+
+
+# What is read before anybody is there is an end of file, and not the last word.
+READER = """exec 3<$1
+until [ -s /first ]; do dd bs=1 count=1 <&3 >/first 2>/dev/null; sleep 0.1; done
+cat <&3 >/rest
+cat /first /rest | sha256sum; rm /first /rest"""
+
+
+@case
+def a_port_carries_what_is_piped_into_it_whole():
+    data = bytes(range(251)) * 4000
+    device = port_device("first")
+    equal(device.startswith("/dev/vport"), True, device)
+    # Whoever sends waits for a reader, and leaves once that has all.
+    sender = subprocess.Popen([str(CROSH), "vmc", "console", "one", "first"], env=home.env,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    reader = subprocess.Popen([str(CROSH), "vsh", "one", "--", "sh", "-c", READER, "sh", device],
+                              env=home.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    try:
+        equal(sender.communicate(data, timeout=60), (b"", b""))
+        equal(sender.returncode, 0)
+        equal(reader.communicate(timeout=60)[0].split()[0].decode(),
+              hashlib.sha256(data).hexdigest())
+    finally:
+        sender.kill()
+        reader.kill()
+
+
+@case
+def a_port_brings_what_the_guest_writes_to_one_at_a_time():
+    device = port_device("org.x")
+    listener = subprocess.Popen([str(CROSH), "vmc", "console", "one", "org.x"], env=home.env,
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        guest("head -c 300000 /dev/zero >$1 && echo end >$1", device)
+        equal(listener.stdout.read(300004), bytes(300000) + b"end\n")
+        contains(run("vmc console one org.x", 4).stderr, "somebody uses port org.x already")
+        listener.send_signal(signal.SIGINT)
+        equal(listener.wait(60) != 0, True, "interrupted")
+    finally:
+        listener.kill()
+    contains(run("vmc console one none", 3).stderr, "has no port none")
 
 
 @case

@@ -6,6 +6,7 @@ kvm_tests = \
 	tests/kvm/test-blk \
 	tests/kvm/test-blk-kill \
 	tests/kvm/test-blk-live \
+	tests/kvm/test-console \
 	tests/kvm/test-hotplug \
 	tests/kvm/test-board \
 	tests/kvm/test-arm64-image
@@ -48,6 +49,8 @@ tests_kvm_test_blk_kill_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_blk_live_SOURCES = tests/kvm/test-blk-live.c tests/kvm/blk-fixture.h \
 	tests/unit/fake-queue.h
 tests_kvm_test_blk_live_LDADD = $(launcher_test_ldadd)
+tests_kvm_test_console_SOURCES = tests/kvm/test-console.c tests/unit/fake-queue.h
+tests_kvm_test_console_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_hotplug_SOURCES = tests/kvm/test-hotplug.c
 tests_kvm_test_hotplug_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_board_SOURCES = tests/kvm/test-board.c

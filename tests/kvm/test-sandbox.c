@@ -29,6 +29,7 @@
 
 #include "kvm/backend/kvm-machine.h"
 #include "kvm/sandbox/sandbox.h"
+#include "kvm/sandbox/seccomp.h"
 #include "tests/kvm/attacks.h"
 #include "tests/kvm/guest-programs.h"
 
@@ -62,6 +63,82 @@ static bool is_killed(int status)
 static bool has_survived(int status)
 {
     return WIFEXITED(status) && WEXITSTATUS(status) == SURVIVED;
+}
+
+/* ---- From a launcher that runs an emulator ---- */
+
+static void run_in_emulator(void *opaque)
+{
+    struct crosh_error err = {0};
+    int code = sandbox_harden(&err);
+
+    (void)signal(SIGSYS, SIG_DFL); /* the test's own would make it a failure of the test */
+    if (code < 0 || seccomp_enter_emulator() < 0)
+        _exit(1);
+    (*(attack_fn **)opaque)();
+}
+
+static void trace(void)
+{
+    (void)ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+}
+
+static void mount_something(void)
+{
+    (void)syscall(SYS_mount, "none", "/mnt", "tmpfs", 0, NULL);
+}
+
+static void leave_namespaces(void)
+{
+    (void)syscall(SYS_unshare, 0x10000000 /* CLONE_NEWUSER */);
+}
+
+static void load_program(void)
+{
+    (void)syscall(SYS_bpf, 0, NULL, 0);
+}
+
+/* What is on neither list is not there, whatever this kernel can. */
+static void use_unlisted(void)
+{
+    if (syscall(SYS_chdir, "/") != -1 || errno != ENOSYS ||
+        syscall(SYS_chmod, "/tmp/crosh-none", 0777) != -1 || errno != ENOSYS ||
+        syscall(SYS_setuid, getuid()) != -1 || errno != ENOSYS ||
+        syscall(SYS_landlock_create_ruleset, NULL, 0, 1) != -1 || errno != ENOSYS ||
+        socket(AF_INET, SOCK_STREAM, 0) != -1 || errno != ENOSYS ||
+        socket(AF_NETLINK, SOCK_RAW, 0) != -1 || errno != ENOSYS)
+        _exit(1);
+}
+
+/* Emulators make threads, code, unix sockets, and are made. */
+static void emulate(void)
+{
+    int pair[2], status = 0;
+    pid_t pid;
+
+    if (mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+            MAP_FAILED ||
+        socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
+        _exit(1);
+    pid = fork();
+    if (pid == 0) {
+        (void)execl("/bin/true", "true", (char *)NULL);
+        _exit(1);
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
+        _exit(1);
+}
+
+static void test_emulator(void **state)
+{
+    attack_fn *const deadly[] = {trace, mount_something, leave_namespaces, load_program};
+    attack_fn *const harmless[] = {no_attack, use_unlisted, emulate};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++)
+        assert_true(is_killed(status_of(run_in_emulator, (void *)&deadly[i])));
+    for (size_t i = 0; i < sizeof(harmless) / sizeof(harmless[0]); i++)
+        assert_true(has_survived(status_of(run_in_emulator, (void *)&harmless[i])));
 }
 
 /* ---- From plain threads ---- */
@@ -308,9 +385,8 @@ static void test_device(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_loop),
-        cmocka_unit_test(test_kernel_vsock),
+        cmocka_unit_test(test_emulator), cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_loop),     cmocka_unit_test(test_kernel_vsock),
         cmocka_unit_test(test_device),
     };
 

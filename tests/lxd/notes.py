@@ -106,6 +106,16 @@ def the_default_container():
 
 
 @case
+def the_image_is_no_vms():
+    """The default image is listed, and no VM starts from it."""
+    contains(crosh("vmc", "image", "list"), "penguin  penguin  ")
+    done = home.run("--", "vmc", "start", "--no-shell", "--image", "penguin", "other")
+    equal(done.returncode, 1, done.stderr)
+    contains(done.stderr, "the image penguin is one for containers, not for VMs\n"
+             "hint: make a container from it: vmc container VM penguin\n")
+
+
+@case
 def a_shell_in_it():
     """vsh termina penguin: a login shell on a terminal."""
     terminal = home.terminal("vsh", "--user", "user", "termina", "penguin")

@@ -2,6 +2,7 @@
 """The line editor beyond single keys: hints, searches, pastes, notices, the prompt, lists, windows."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -218,14 +219,33 @@ def paste_of_many_lines_is_not_run():
         equal(home.history.read_text().split("\n")[1:], ["echo z", ""])
 
 
+class Hold:
+    """A program called hold, which ends when it is told to."""
+
+    def __init__(self, home):
+        self.fifo = home.path / "fifo"
+        os.mkfifo(self.fifo)
+        program = home.path / "bin" / "hold"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\nread line <{self.fifo}\n")
+        program.chmod(0o755)
+        self.env = {"PATH": f"{program.parent}:{os.environ['PATH']}"}
+
+    def end(self):
+        """Returns once it reads."""
+        self.fifo.write_text("\n")
+
+
 @case
 def job_ends_while_typing():
-    with Shell() as home, home.screen() as screen:
+    with Shell() as home, home.screen(env=(hold := Hold(home)).env) as screen:
         screen.prompt()
-        screen.keys("true | sleep 1.5 &\r")
+        screen.keys("true | hold &\r")
         screen.until(lambda rows: rows[-1] == "crosh>", "the prompt")
         screen.keys("echo hälf typed" + LEFT * 5)
-        screen.last("[1] done: true | sleep 1.5", "crosh> echo hälf typed")
+        screen.last("crosh> echo hälf typed")
+        hold.end()
+        screen.last("[1] done: true | hold", "crosh> echo hälf typed")
         equal(screen.cursor(), 17)
         screen.keys("un\r")
         screen.last("crosh> echo hälf untyped", "hälf untyped", "crosh>")
@@ -233,12 +253,14 @@ def job_ends_while_typing():
 
 @case
 def job_ends_while_a_long_line_is_typed():
-    with Shell() as home, home.screen(columns=30) as screen:
+    with Shell() as home, home.screen(columns=30, env=(hold := Hold(home)).env) as screen:
         screen.prompt()
-        screen.keys("true | sleep 1.5 &\r")
+        screen.keys("true | hold &\r")
         screen.until(lambda rows: rows[-1] == "crosh>", "the prompt")
         screen.keys("echo " + "x" * 50)
-        screen.last("[1] done: true | sleep 1.5", "crosh> echo " + "x" * 18, "x" * 30, "xx")
+        screen.last("crosh> echo " + "x" * 18, "x" * 30, "xx")
+        hold.end()
+        screen.last("[1] done: true | hold", "crosh> echo " + "x" * 18, "x" * 30, "xx")
         equal(screen.cursor(), 2)
         screen.keys("y\r")
         screen.last("x" * 30, "x" * 20 + "y", "crosh>")

@@ -22,6 +22,7 @@ static void reads_what_people_write(void **state)
         {"2KB", 2048},
         {"7b", 7},
         {"3T", 3ull << 40},
+        {"2PiB", 2ull << 50},
         {"0.5k", 512},
     };
 
@@ -37,7 +38,7 @@ static void reads_what_people_write(void **state)
 static void refuses_what_is_no_size(void **state)
 {
     static const char *const bad[] = {"",    "G",   "-1",  "+1",  "1X",   "1.M", ".5G",
-                                      "1.5", " 1G", "1 G", "1GG", "0x10", "1e3", "8191P"};
+                                      "1.5", " 1G", "1 G", "1GG", "0x10", "1e3", "8191E"};
 
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
