@@ -111,8 +111,12 @@ class Home:
             "CROSH_NETWORK": "none",
         }
         if images is not None:
-            (self.data / "crosh").mkdir(parents=True)
-            (self.data / "crosh" / "images").symlink_to(images)
+            self.add_images(images)
+
+    def add_images(self, images):
+        """Has its VMs boot from the images of this directory."""
+        (self.data / "crosh").mkdir(parents=True)
+        (self.data / "crosh" / "images").symlink_to(images)
 
     def __enter__(self):
         return self
@@ -228,15 +232,22 @@ class Terminal:
         self.child.close(force=True)
 
 
-def main(set_up=None, tear_down=None):
-    """Runs the cases (those whose names contain argv[1], or one of several between commas, if given) and exits."""
+def main(set_up=None, tear_down=None, home=None):
+    """Runs the cases (those whose names contain argv[1], or one of several between commas, if given) and exits.
+
+    A home that all of them share gets the micro image before, and ends with them.
+    """
     passed = failed = skipped = 0
     if not CROSH.exists():
         print(f"skipped: {CROSH} is not there; run make install first")
         print("0 passed, 0 failed, 1 skipped")
+        if home is not None:
+            home.close()
         sys.exit(77)
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
     try:
+        if home is not None:
+            home.add_images(images())
         if set_up is not None:
             set_up()
         for function in _cases:
@@ -262,5 +273,7 @@ def main(set_up=None, tear_down=None):
     finally:
         if tear_down is not None:
             tear_down()
+        if home is not None:
+            home.close()
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     sys.exit(1 if failed else 0)

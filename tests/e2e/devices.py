@@ -8,16 +8,14 @@ import signal
 import subprocess
 from pathlib import Path
 
-from harness import CROSH, Home, Skip, case, contains, equal, images, main, wait_for
+from harness import CROSH, Home, Skip, case, contains, equal, main, wait_for
 
 BOOT = 180
 SECOND = 64 << 20
-home = None
+home = Home()
 
 
 def set_up():
-    global home
-    home = Home(images())
     options = "--shared-memory"
     if has_virtiofsd():
         directory("work", "notes", "of the host\n")
@@ -25,11 +23,6 @@ def set_up():
         options = f"--share {home.path}/work --share {home.path}/fixed:rock:ro"
     equal(run(f"vmc start --no-shell --memory 256M {options} --port first --port org.x one").stdout,
           "")
-
-
-def tear_down():
-    if home is not None:
-        home.close()
 
 
 def has_virtiofsd():
@@ -306,4 +299,4 @@ def a_daemon_that_died_is_replaced():
 
 
 if __name__ == "__main__":
-    main(set_up, tear_down)
+    main(set_up, home=home)

@@ -5,20 +5,10 @@ import json
 import os
 import signal
 
-from harness import Home, case, contains, equal, images, main, wait_for
+from harness import Home, case, contains, equal, main, wait_for
 
 BOOT = 180
-home = None
-
-
-def set_up():
-    global home
-    home = Home(images())
-
-
-def tear_down():
-    if home is not None:
-        home.close()
+home = Home()
 
 
 def state(name):
@@ -210,4 +200,4 @@ def refusals_are_clear_and_leave_nothing():
 
 
 if __name__ == "__main__":
-    main(set_up, tear_down)
+    main(home=home)

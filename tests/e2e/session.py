@@ -9,20 +9,10 @@ import socket
 import subprocess
 import threading
 
-from harness import CROSH, Home, case, contains, equal, images, main, wait_for
+from harness import CROSH, Home, case, contains, equal, main, wait_for
 
 BOOT = 180  # seconds: emulation on a loaded machine
-home = None
-
-
-def set_up():
-    global home
-    home = Home(images())
-
-
-def tear_down():
-    if home is not None:
-        home.close()
+home = Home()
 
 
 def listed(name):
@@ -307,4 +297,4 @@ def destroy_asks_and_removes():
 
 
 if __name__ == "__main__":
-    main(set_up, tear_down)
+    main(home=home)

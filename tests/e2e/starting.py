@@ -6,21 +6,14 @@ import signal
 import subprocess
 import time
 
-from harness import CROSH, Home, case, contains, equal, images, main, wait_for
+from harness import CROSH, Home, case, contains, equal, main, wait_for
 
 BOOT = 180
-home = None
+home = Home()
 
 
 def set_up():
-    global home
-    home = Home(images())
     run("vmc create --memory 256M one")
-
-
-def tear_down():
-    if home is not None:
-        home.close()
 
 
 def run(command, status=0):
@@ -159,4 +152,4 @@ def options_hold_for_one_start():
 
 
 if __name__ == "__main__":
-    main(set_up, tear_down)
+    main(set_up, home=home)
