@@ -25,8 +25,8 @@ root_modules() {
     for module in "$@"; do
         ! has_module "$module" || show_depends "$module"
     done | sort -u | while read -r file; do
-        file=$(readlink -f "$file")
-        place=$to/lib/modules/$release/${file#"$base"/}
+        # By where modprobe found it, as the file itself may lie elsewhere.
+        place=$to/lib/modules/$release/${file##*/lib/modules/"$release"/}
         mkdir -p "$(dirname "$place")"
         unpack_module "$file" "${place%%.ko*}.ko"
     done
