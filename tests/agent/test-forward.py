@@ -302,6 +302,61 @@ def the_guest_reaches_only_what_was_offered():
         contains(dict(stream.receive())[2].decode(), "cannot listen on port")
 
 
+class HostileAgent:
+    """A stream service and a files service of a guest whose every word tries to move the cursor."""
+
+    EVIL = "\x1b[2J\x1b]0;title\x07\x9b31m\u009b1mtext\r\n"
+
+    def __init__(self, path):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.bind(path)
+        self.sock.listen(16)
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        """For ever."""
+        while True:
+            try:
+                stream, _ = self.sock.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.answer, args=(stream,), daemon=True).start()
+
+    def answer(self, stream):
+        """One stream: the ports to who asks for them, a refusal to all others."""
+        def send(message):
+            stream.sendall(len(message).to_bytes(4, "little") + message)
+
+        size = int.from_bytes(stream.recv(4, socket.MSG_WAITALL), "little")
+        request = dict(wire.parse(stream.recv(size, socket.MSG_WAITALL)))
+        if 7 in request:
+            send(b"")
+            send(wire.blob(2, wire.blob(1, wire.number(1, 80) + wire.blob(2, self.EVIL))))
+        else:
+            send(wire.number(1, (1 << 64) - 111) + wire.blob(2, self.EVIL))
+        stream.recv(1)
+        stream.close()
+
+
+@case
+def a_hostile_guest_cannot_act_on_the_terminal():
+    path = str(top / "hostile.sock")
+    hostile = HostileAgent(path)
+    other = Launcher(home, "hostile", ports={9002: path, 9003: path})
+    try:
+        for argv, status in ((["ports", "hostile"], 0), (["ports", "--json", "hostile"], 0),
+                             (["proxy", "hostile", "80"], 1), (["cp", "hostile:/x", str(top)], 1),
+                             (["forward", "-R", "0:/nowhere", "hostile"], 1)):
+            done = home.run("vsh", *argv, data="")
+            shown = done.stdout + done.stderr
+            equal(done.returncode, status, shown)
+            contains(shown, "text")
+            equal([c for c in shown if (ord(c) < 32 and c != "\n") or 127 <= ord(c) < 160], [], shown)
+    finally:
+        other.close()
+        hostile.sock.close()
+
+
 @case
 def requests_that_make_no_sense_are_answered():
     place = wire.blob(1, wire.blob(2, b"relative"))
