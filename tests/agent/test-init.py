@@ -246,8 +246,11 @@ def test_agent_beside_another_init_is_upgraded_too():
         equal(guest.run("cat", "/proc/1/comm"), (0, "sh\n"))
         assert "goes on from version 0.0.9-other" in guest.output(), guest.output()
         # As process 1 it would take SIGTERM for a wish to reboot.
-        guest.run("pkill", "-TERM", "-P", "1", "-x", "crosh-agent")
-        guest.expect_end(POWEROFF, 60)
+        with guest.session() as s:
+            # The shell ends with it, and then this session.
+            s.start(["sh", "-c", "read line; exec pkill -TERM -P 1 -x crosh-agent"])
+            s.data(b"now\n")
+            guest.expect_end(POWEROFF, 60)
 
 
 def test_hello_says_who_and_when():
