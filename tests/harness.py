@@ -238,6 +238,8 @@ def main(set_up=None, tear_down=None, home=None):
     A home that all of them share gets the micro image before, and ends with them.
     """
     passed = failed = skipped = 0
+    # A shell starts what runs beside it with the signal ignored, and programs inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not CROSH.exists():
         print(f"skipped: {CROSH} is not there; run make install first")
         print("0 passed, 0 failed, 1 skipped")

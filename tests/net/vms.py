@@ -95,7 +95,8 @@ def a_vm_gets_out_and_all_is_removed(user):
     contains(user.guest("one", "cat /etc/resolv.conf"),
              f"nameserver {known['CROSH_NET_GATEWAY']}\n")
     equal(user.guest("one", get(SERVER)), PAGE)
-    equal(user.guest("one", get(SERVER6)), PAGE)
+    # The way out over IPv6 is announced to the namespace a moment after it is made.
+    wait_for(lambda: user.guest("one", get(SERVER6)) == PAGE, WAIT, "the page over IPv6")
     # After a reboot inside it is as before.
     boot_id = user.guest("one", "cat /proc/sys/kernel/random/boot_id")
     user.crosh("vsh", "one", "--", "reboot")
