@@ -270,7 +270,6 @@ static int remove_image(struct crosh_context *ctx, const struct crosh_args *args
 {
     const char *name = crosh_args_string(args, "name");
     cleanup_free char *running = NULL;
-    cleanup_free char *dir = image_dir(name);
     char question[CROSH_VM_NAME_MAX + 80];
     size_t users;
     json_t *manifest;

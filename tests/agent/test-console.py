@@ -109,7 +109,7 @@ def a_shell_on_the_console_when_asked_for_and_the_power_button():
     with Machine("crosh.console_shell=1", "crosh.name=by-itself") as machine:
         machine.expect(b"# ")
         machine.type("echo a=$(hostname) b=$(tty) c=$0 d=$(cat /proc/1/comm).")
-        machine.expect(b"a=by-itself b=/dev/ttyS0 c=-sh d=init.")
+        machine.expect(b"a=by-itself b=/dev/ttyS0 c=-sh d=crosh-agent.")
         machine.type("exit")
         machine.expect(b"built-in shell")
         machine.expect(b"# ")
