@@ -14,7 +14,7 @@
 #include "modules/vmc/builder.h"
 
 /* Opens the file, which is made when it is not there, and sees to its size. The descriptor. */
-static int prepare(const char *name, const char *file, uint64_t bytes, uint64_t *had,
+static int prepare(const char *name, const char *file, uint64_t bytes, bool is_asked, uint64_t *had,
                    struct crosh_error *err)
 {
     cleanup_close int fd = open(file, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -27,6 +27,9 @@ static int prepare(const char *name, const char *file, uint64_t bytes, uint64_t 
     *had = (uint64_t)st.st_size;
     if (bytes == 0 && st.st_size == 0)
         bytes = DATA_DISK_DEFAULT_BYTES;
+    /* It was made larger since the configuration was written. */
+    if (!is_asked && bytes < (uint64_t)st.st_size)
+        bytes = 0;
     if (bytes != 0 && bytes < (uint64_t)st.st_size)
         return crosh_error_set(err, CROSH_EUSAGE,
                                "the data disk of VM %s has %lld MiB, and cannot become smaller",
@@ -46,7 +49,8 @@ static char *disk_path(const char *name, const char *suffix)
     return path;
 }
 
-int data_disk_prepare(const char *name, uint64_t bytes, char **path, struct crosh_error *err)
+int data_disk_prepare(const char *name, uint64_t bytes, bool is_asked, char **path,
+                      struct crosh_error *err)
 {
     cleanup_free char *file = disk_path(name, "");
     cleanup_close int fd = -1;
@@ -54,7 +58,7 @@ int data_disk_prepare(const char *name, uint64_t bytes, char **path, struct cros
 
     if (file == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");
-    fd = prepare(name, file, bytes, &had, err);
+    fd = prepare(name, file, bytes, is_asked, &had, err);
     if (fd < 0)
         return fd;
     *path = move_ptr(file);
@@ -78,7 +82,7 @@ static int run_on(struct crosh_context *ctx, struct progress *progress, const ch
 }
 
 int data_disk_prepare_ext4(struct crosh_context *ctx, struct progress *progress, const char *name,
-                           uint64_t bytes, char **path, struct crosh_error *err)
+                           uint64_t bytes, bool is_asked, char **path, struct crosh_error *err)
 {
     static const char format[] = "PATH=$PATH:/usr/sbin:/sbin; exec mke2fs -q -F -t ext4 "
                                  "-E lazy_itable_init=1,root_owner=0:0 \"$1\" 2>&1";
@@ -93,13 +97,13 @@ int data_disk_prepare_ext4(struct crosh_context *ctx, struct progress *progress,
     if (file == NULL || new == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");
     if (access(file, F_OK) == 0) {
-        fd = prepare(name, file, bytes, &had, err);
+        fd = prepare(name, file, bytes, is_asked, &had, err);
         if (fd >= 0 && bytes > had)
             rc = run_on(ctx, progress, grow, file, err);
     } else {
         /* Under another name until it is whole: who was killed here begins anew. */
         (void)unlink(new);
-        fd = prepare(name, new, bytes, &had, err);
+        fd = prepare(name, new, bytes, is_asked, &had, err);
         if (fd >= 0)
             rc = run_on(ctx, progress, format, new, err);
         if (fd >= 0 && rc == 0 && rename(new, file) < 0)

@@ -3,6 +3,7 @@
 #ifndef VMC_DATA_DISK_H
 #define VMC_DATA_DISK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <crosh/command.h>
@@ -16,16 +17,18 @@
 
 /*
  * Makes the disk when the VM has none, and makes it larger when bytes (0: the default, for a new
- * one) is more than it has; the guest formats it and grows its file system at the next boot.
- * *path is the caller's. The VM is locked and does not run.
+ * one) is more than it has; less is refused if it is_asked for, and else ignored. The guest formats
+ * it and grows its file system at the next boot. *path is the caller's. The VM is locked and does
+ * not run.
  */
-int data_disk_prepare(const char *name, uint64_t bytes, char **path, struct crosh_error *err);
+int data_disk_prepare(const char *name, uint64_t bytes, bool is_asked, char **path,
+                      struct crosh_error *err);
 
 /*
  * The same for a disk that is to hold ext4 when the guest boots: it is formatted, and its file
  * system grown, here, by e2fsprogs. -EINTR when the user ended it.
  */
 int data_disk_prepare_ext4(struct crosh_context *ctx, struct progress *progress, const char *name,
-                           uint64_t bytes, char **path, struct crosh_error *err);
+                           uint64_t bytes, bool is_asked, char **path, struct crosh_error *err);
 
 #endif

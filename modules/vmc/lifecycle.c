@@ -313,6 +313,7 @@ static int attend(struct start *start, int64_t timeout_s, struct crosh_error *er
 /* Boots the VM, which exists and is locked. */
 static int boot(struct start *start, struct crosh_error *err)
 {
+    const bool is_asked = crosh_args_has(start->args, "size") != 0;
     struct launch_how how = {.accel = crosh_args_string(start->args, "accel"),
                              .transport = crosh_args_string(start->args, "transport"),
                              .vsock = crosh_args_string(start->args, "vsock")};
@@ -330,9 +331,10 @@ static int boot(struct start *start, struct crosh_error *err)
                    image_name(&start->config));
     if (rc == 0 && start->files.has_layer)
         rc = data_disk_prepare_ext4(start->ctx, &start->progress, start->name,
-                                    start->config.data_bytes, &start->data_disk, err);
+                                    start->config.data_bytes, is_asked, &start->data_disk, err);
     else if (rc == 0 && start->files.root != NULL)
-        rc = data_disk_prepare(start->name, start->config.data_bytes, &start->data_disk, err);
+        rc = data_disk_prepare(start->name, start->config.data_bytes, is_asked, &start->data_disk,
+                               err);
     if (rc < 0 || (rc = cid_reserve(start->name, &how.cid, err)) < 0)
         return rc;
     how.data_disk = start->data_disk;

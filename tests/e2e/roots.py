@@ -198,7 +198,7 @@ def archives_are_taken_and_what_is_none_is_refused():
     equal(sorted(path.name for path in (home.data / "crosh" / "images").iterdir()
                  if path.name[0] != "."), ["archive", "broken", "micro", "plain", "system"])
     equal([path for path in (home.data / "crosh" / "images").iterdir() if ".build." in path.name], [])
-    done = run(f"vmc image import plain {work}/plain", status=1)
+    done = run(f"vmc image import plain {work}/plain", status=4)
     contains(done.stderr, "there is an image named plain already")
     run(f"vmc image import termina {work}/plain", status=2)
 
