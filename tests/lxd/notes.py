@@ -75,10 +75,15 @@ def crosh(*words, status=0, **options):
     return done.stdout
 
 
+def vm_home():
+    """Where lxc in the VM keeps its remotes: the VM is this host, whose own home is nobody's here."""
+    return f"{home.path}/vm-home"
+
+
 def in_vm(*words):
     """Runs a command in the VM, as a user at its shell does."""
-    return crosh("vsh", "--env", "LXD_DIR=/var/lib/lxd", "--env", "HOME=/root", "termina", "--",
-                 *words)
+    return crosh("vsh", "--env", "LXD_DIR=/var/lib/lxd", "--env", f"HOME={vm_home()}", "termina",
+                 "--", *words)
 
 
 def states():
@@ -163,8 +168,9 @@ def from_the_host():
 def a_remote():
     """lxc remote list and add, image list and info."""
     contains(in_vm("lxc", "remote", "list"), "| images ")
-    in_vm("mkdir", "-p", "/root/.config/lxc/servercerts")
-    crosh("vsh", "cp", str(server.certificate), "termina:/root/.config/lxc/servercerts/google.crt")
+    in_vm("mkdir", "-p", f"{vm_home()}/.config/lxc/servercerts")
+    crosh("vsh", "cp", str(server.certificate),
+          f"termina:{vm_home()}/.config/lxc/servercerts/google.crt")
     in_vm("lxc", "remote", "add", "google", server.url, "--protocol=simplestreams")
     contains(in_vm("lxc", "remote", "list"), f"| google          | {server.url}")
     listed = in_vm("lxc", "image", "list", "google:")
