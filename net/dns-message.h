@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Messages of the domain name system (RFC 1035) as a stub needs them: read and written, bounded. */
+/* Messages of the domain name system (RFC 1035) for a forwarder: read and written, bounded. */
 #ifndef NET_DNS_MESSAGE_H
 #define NET_DNS_MESSAGE_H
 

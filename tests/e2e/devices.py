@@ -18,9 +18,9 @@ home = Home()
 def set_up():
     options = "--shared-memory"
     if has_virtiofsd():
-        directory("work", "notes", "of the host\n")
+        directory("tools", "notes", "of the host\n")
         directory("fixed", "stone", "carved\n")
-        options = f"--share {home.path}/work --share {home.path}/fixed:rock:ro"
+        options = f"--share {home.path}/tools --share {home.path}/fixed:rock:ro"
     equal(run(f"vmc start --no-shell --memory 256M {options} --port first --port org.x one").stdout,
           "")
 
@@ -109,11 +109,11 @@ def shares():
 def directories_of_the_start_are_there_at_once():
     if not has_virtiofsd():
         raise Skip("there is no virtiofsd (Debian: qemu-system-common)")
-    equal(guest("cat /mnt/shared/work/notes"), "of the host")
-    guest("head -c 3000000 /dev/urandom >/mnt/shared/work/made && sync")
-    equal(guest("sha256sum </mnt/shared/work/made").split()[0],
-          hashlib.sha256((home.path / "work" / "made").read_bytes()).hexdigest())
-    equal(shares()["work"], {"name": "work", "path": f"{home.path}/work", "read_only": False,
+    equal(guest("cat /mnt/shared/tools/notes"), "of the host")
+    guest("head -c 3000000 /dev/urandom >/mnt/shared/tools/made && sync")
+    equal(guest("sha256sum </mnt/shared/tools/made").split()[0],
+          hashlib.sha256((home.path / "tools" / "made").read_bytes()).hexdigest())
+    equal(shares()["tools"], {"name": "tools", "path": f"{home.path}/tools", "read_only": False,
                              "mounted": True})
 
 
@@ -145,8 +145,8 @@ def a_directory_comes_is_used_and_goes():
         equal(done.returncode != 0, True)
         contains(done.stderr, "has a shared directory later already")
         equal(run(f"vmc unshare one {path if turn else 'later'}").stderr, "")
-        equal(guest("ls /mnt/shared").split(), ["rock", "work"])
-        equal(sorted(shares()), ["rock", "work"])
+        equal(guest("ls /mnt/shared").split(), ["rock", "tools"])
+        equal(sorted(shares()), ["rock", "tools"])
     equal((home.runtime / "crosh" / "one" / "fs.sock_later").exists(), False)
     contains(run("vmc unshare one later", 3).stderr, "has no shared directory later")
 
@@ -240,8 +240,8 @@ def an_attached_disk_stays_over_a_reboot():
     equal(guest("cat /sys/block/vda/ro"), "1")
     contains(run("vmc disk detach one lasting", 4).stderr, "since its start")
     if has_virtiofsd():
-        equal(guest("cat /mnt/shared/lasting/word /mnt/shared/work/notes"), "came\nof the host")
-        contains(run("vmc unshare one work").stderr, "until it is stopped")
+        equal(guest("cat /mnt/shared/lasting/word /mnt/shared/tools/notes"), "came\nof the host")
+        contains(run("vmc unshare one tools").stderr, "until it is stopped")
 
 
 def helpers():
