@@ -48,6 +48,8 @@ class Launcher:
         self.listener.bind(str(directory / "vsock.sock"))
         self.listener.listen(64)
         self.streams = []
+        self.room = None
+        self.room_changed = threading.Condition()
         threading.Thread(target=self.serve, daemon=True).start()
         wait_for(lambda: all(map(os.path.exists, self.ports.values())), 10, "the agent")
 
@@ -96,11 +98,11 @@ class Launcher:
             except OSError:
                 pass
 
-    @staticmethod
-    def copy(source, sink, ended=None):
+    def copy(self, source, sink, ended=None):
         """Bytes one way, then that direction's end; a broken one ends both."""
         try:
             while data := source.recv(65536):
+                self.take_room(len(data))
                 sink.sendall(data)
             if ended is not None:
                 ended.set()
@@ -111,6 +113,19 @@ class Launcher:
                     end.shutdown(socket.SHUT_RDWR)
                 except OSError:
                     pass
+
+    def limit(self, size):
+        """Lets only size more bytes through, all streams and directions together; None: all."""
+        with self.room_changed:
+            self.room = size
+            self.room_changed.notify_all()
+
+    def take_room(self, size):
+        """Waits until size bytes may pass."""
+        with self.room_changed:
+            self.room_changed.wait_for(lambda: self.room is None or self.room >= size)
+            if self.room is not None:
+                self.room -= size
 
     def cut(self):
         """Breaks all streams, as a VM does that dies."""
@@ -124,6 +139,7 @@ class Launcher:
 
     def close(self):
         """Ends the agent."""
+        self.limit(None)
         if self.agent is not None:
             self.agent.terminate()
             self.agent.wait(10)
