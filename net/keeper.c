@@ -15,29 +15,30 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/sha256.h"
 #include "net/keeper-state.h"
+#include "net/lease.h"
 #include "net/links.h"
 
-/* A text that tells this machine and user and directory from others. */
-static void identity(const char *directory, char *buf, size_t size)
+/* A text that tells this machine and user from others, whatever the session's directories are. */
+static void identity(char *buf, size_t size)
 {
     cleanup_fclose FILE *f = fopen("/etc/machine-id", "re");
     char machine[40] = "";
 
     if (f != NULL && fgets(machine, sizeof(machine), f) != NULL)
         machine[strcspn(machine, "\n")] = '\0';
-    (void)snprintf(buf, size, "%s %u %s", machine, (unsigned int)geteuid(), directory);
+    (void)snprintf(buf, size, "%s %u", machine, (unsigned int)geteuid());
 }
 
 int keeper_init(struct keeper *keeper, struct event_loop *loop, enum place_kind kind,
                 const char *directory, struct crosh_error *err)
 {
-    char self[600];
+    char self[64];
     uint8_t digest[SHA256_SIZE];
     struct sha256 sha;
     int code;
 
     *keeper = (struct keeper){.loop = loop};
-    identity(directory, self, sizeof(self));
+    identity(self, sizeof(self));
     plan_site(self, keeper->site);
     sha256_init(&sha);
     sha256_add(&sha, directory, strlen(directory));
@@ -112,11 +113,14 @@ static void make_mac(const struct keeper *keeper, struct keeper_vm *vm)
                    digest[5]);
 }
 
+/* The place of before, if it can be had; else one that is no other VM's either, if there is any. */
 static int choose_place(struct keeper *keeper, struct keeper_vm *vm, struct crosh_error *err)
 {
     cleanup_free struct plan_prefix *used = NULL;
-    bool taken[PLAN_PLACES];
+    bool taken[PLAN_PLACES], avoided[PLAN_PLACES];
+    const unsigned int preferred = plan_preferred(vm->name);
     int count = place_routes(&keeper->place, &used, err);
+    struct plan_place lease;
 
     if (count < 0)
         return count;
@@ -127,8 +131,16 @@ static int choose_place(struct keeper *keeper, struct keeper_vm *vm, struct cros
         (void)snprintf(link, sizeof(link), KEEPER_LINK_PREFIX "%u", i);
         taken[i] = keeper->vms[i] != NULL || links_exists(link);
     }
-    return plan_choose(used, (size_t)count, taken, plan_preferred(vm->name), keeper->site,
-                       &vm->place, err);
+    if (lease_read(vm->name, keeper->site, &lease) && !taken[lease.number] &&
+        plan_is_free(&lease, used, (size_t)count)) {
+        vm->place = lease;
+        return 0;
+    }
+    memcpy(avoided, taken, sizeof(avoided));
+    lease_mark_others(vm->name, avoided);
+    if (plan_choose(used, (size_t)count, avoided, preferred, keeper->site, &vm->place, NULL) == 0)
+        return 0;
+    return plan_choose(used, (size_t)count, taken, preferred, keeper->site, &vm->place, err);
 }
 
 struct keeper_vm *keeper_adopt(struct keeper *keeper, const char *name, unsigned int number,
@@ -219,6 +231,10 @@ int keeper_attach(struct keeper *keeper, const Net__Attach *attach, int fd[TAP_Q
         return code;
     }
     keeper_state_save(keeper);
+    code = lease_write((*vm)->name, &(*vm)->place);
+    if (code < 0)
+        (void)fprintf(stderr, "crosh-net: the address of VM %s cannot be noted: %s\n", (*vm)->name,
+                      strerror(-code));
     if (keeper->on_change != NULL)
         keeper->on_change(keeper->opaque, *vm, true);
     return count;

@@ -8,6 +8,7 @@ net_libkeeper_la_SOURCES = \
 	net/filter.c net/filter.h \
 	net/keeper.c net/keeper.h \
 	net/keeper-state.c net/keeper-state.h \
+	net/lease.c net/lease.h \
 	net/links.c net/links.h \
 	net/lookup.c net/lookup.h \
 	net/names.c net/names.h \

@@ -77,6 +77,20 @@ struct plan_place plan_place(unsigned int range, unsigned int number, const uint
     };
 }
 
+bool plan_find(const char *guest, const uint8_t *site, struct plan_place *place)
+{
+    char text[PLAN_TEXT_SIZE];
+
+    for (unsigned int range = 0; range < RANGE_COUNT; range++) {
+        for (unsigned int number = PLAN_FIRST; number < PLAN_PLACES; number++) {
+            *place = plan_place(range, number, site);
+            if (strcmp(plan_text(&place->guest, true, text), guest) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
 void plan_site(const char *text, uint8_t *site)
 {
     uint8_t digest[SHA256_SIZE];
@@ -113,12 +127,21 @@ bool plan_overlaps(const struct plan_prefix *a, const struct plan_prefix *b)
     return bits % 8 == 0 || ((left[bits / 8] ^ right[bits / 8]) & mask) == 0;
 }
 
-static bool is_free(const struct plan_prefix *prefix, const struct plan_prefix *used, size_t count)
+static bool is_prefix_free(const struct plan_prefix *prefix, const struct plan_prefix *used,
+                           size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (used[i].bits >= MIN_BITS && plan_overlaps(prefix, &used[i]))
             return false;
     return true;
+}
+
+bool plan_is_free(const struct plan_place *place, const struct plan_prefix *used, size_t count)
+{
+    return is_prefix_free(&place->guest, used, count) &&
+           is_prefix_free(&place->containers, used, count) &&
+           is_prefix_free(&place->guest6, used, count) &&
+           is_prefix_free(&place->containers6, used, count);
 }
 
 int plan_choose(const struct plan_prefix *used, size_t count, const bool taken[PLAN_PLACES],
@@ -136,8 +159,7 @@ int plan_choose(const struct plan_prefix *used, size_t count, const bool taken[P
             if (taken[number])
                 continue;
             *place = plan_place(range, number, site);
-            if (is_free(&place->guest, used, count) && is_free(&place->containers, used, count) &&
-                is_free(&place->guest6, used, count) && is_free(&place->containers6, used, count))
+            if (plan_is_free(place, used, count))
                 return 0;
         }
     }
@@ -151,7 +173,7 @@ unsigned int plan_choose_uplink(const struct plan_prefix *used, size_t count)
     for (unsigned int range = 0; range < RANGE_COUNT; range++) {
         struct plan_prefix uplink = plan_uplink(range);
 
-        if (is_free(&uplink, used, count))
+        if (is_prefix_free(&uplink, used, count))
             return range;
     }
     return 0;

@@ -52,6 +52,9 @@ struct plan_prefix plan_uplink(unsigned int range);
 /* The place as it is, whether taken or not. site: PLAN_SITE_BYTES. */
 struct plan_place plan_place(unsigned int range, unsigned int number, const uint8_t *site);
 
+/* The place of the VM that has this address, as plan_text() writes it. False: there is none. */
+bool plan_find(const char *guest, const uint8_t *site, struct plan_place *place);
+
 /* A site's prefix, the same each time for the same text. */
 void plan_site(const char *text, uint8_t *site);
 
@@ -62,10 +65,14 @@ unsigned int plan_preferred(const char *name);
 bool plan_overlaps(const struct plan_prefix *a, const struct plan_prefix *b);
 
 /*
+ * Whether none of the used prefixes overlaps the place. Those shorter than 8 bits are ways to
+ * everywhere (a VPN's 0.0.0.0/1) and do not count.
+ */
+bool plan_is_free(const struct plan_place *place, const struct plan_prefix *used, size_t count);
+
+/*
  * The first place, from the preferred number on and then of the next ranges, that is not
- * taken (by number, in any range) and that none of the used prefixes overlaps. Used
- * prefixes shorter than 8 bits are ways to everywhere (a VPN's 0.0.0.0/1) and do not
- * count. 0, or -EADDRNOTAVAIL.
+ * taken (by number, in any range) and that is free. 0, or -EADDRNOTAVAIL.
  */
 int plan_choose(const struct plan_prefix *used, size_t count, const bool taken[PLAN_PLACES],
                 unsigned int preferred, const uint8_t *site, struct plan_place *place,

@@ -5,13 +5,16 @@ TESTS += $(net_tests)
 EXTRA_DIST += $(net_tests) tests/net/world.py
 
 if HAVE_CMOCKA
-keeper_unit_tests = tests/unit/test-dns-message tests/unit/test-net-plan \
-	tests/unit/test-net-publish
+keeper_unit_tests = tests/unit/test-dns-message tests/unit/test-net-lease \
+	tests/unit/test-net-plan tests/unit/test-net-publish
 check_PROGRAMS += tests/unit/test-ping $(keeper_unit_tests)
 TESTS += tests/unit/test-ping $(keeper_unit_tests)
 tests_unit_test_dns_message_SOURCES = tests/unit/test-dns-message.c
 tests_unit_test_dns_message_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_dns_message_LDADD = net/libkeeper.la lib/libbase.la $(CMOCKA_LIBS)
+tests_unit_test_net_lease_SOURCES = tests/unit/test-net-lease.c $(vm_test_home)
+tests_unit_test_net_lease_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_net_lease_LDADD = net/libkeeper.la lib/libcrosh.la lib/libbase.la $(CMOCKA_LIBS)
 tests_unit_test_net_plan_SOURCES = tests/unit/test-net-plan.c
 tests_unit_test_net_plan_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_net_plan_LDADD = net/libkeeper.la lib/libbase.la $(CMOCKA_LIBS)

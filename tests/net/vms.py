@@ -4,6 +4,7 @@
 The VMs are real ones; the host and its internet are namespaces of this script (world.py).
 """
 
+import hashlib
 import json
 import os
 import signal
@@ -296,10 +297,22 @@ def exchange_datagram(port, text):
     return answers[-1]
 
 
+def lease(user, name):
+    """The file that keeps a VM's address while it is stopped."""
+    return user.home.data / "crosh" / "vms" / name / "lease"
+
+
 @for_both
 def ports_are_published_and_kept(user):
     serve = "mkdir -p /www; echo from the guest >/www/index.html; httpd -h /www -p 80"
+    # The place that a VM of that name begins to look at is leased to another one.
+    number = 6 + hashlib.sha256(b"web").digest()[0] % 58
+    equal(user.crosh("vmc", "create", "other").returncode, 0)
+    lease(user, "other").write_text(f"100.115.92.{4 * number + 2}/30\n")
     user.start("web")
+    had = facts(user, "web")
+    equal(lease(user, "web").read_text(), had["CROSH_NET_ADDRESS"] + "\n")
+    equal(had["CROSH_NET_ADDRESS"], f"100.115.92.{4 * (number + 1 if number < 63 else 6) + 2}/30")
     user.guest("web", serve)
     equal(user.crosh("net", "publish", "web", "18080:80").returncode, 0)
     equal(user.crosh("net", "publish", "web", "15353:5353/udp").returncode, 0)
@@ -326,8 +339,11 @@ def ports_are_published_and_kept(user):
     equal(fetch(18080), "")
     equal([p["state"] for p in json.loads(user.crosh("net", "publish", "list", "--json").stdout)],
           ["stopped", "stopped"])
-    # It is there again with the VM, until it is removed.
+    # It is there again with the VM, until it is removed; and the addresses are those of before,
+    # though the place of the first choice is free now.
+    equal(user.crosh("vmc", "destroy", "--yes", "other").returncode, 0)
     user.start("web")
+    equal(facts(user, "web"), had)
     user.guest("web", serve)
     equal(fetch(18080), "from the guest\n")
     equal(user.crosh("net", "publish", "remove", "web", "18080:80").returncode, 0)
