@@ -30,14 +30,34 @@ int kept_files_add(const char *path, int fd)
     return 0;
 }
 
+/* kept_count: there is none. */
+static size_t find(const char *path, int flags)
+{
+    size_t i = 0;
+
+    while (i < kept_count && (strcmp(kept[i].path, path) != 0 ||
+                              ((fcntl(kept[i].fd, F_GETFL) ^ flags) & O_ACCMODE) != 0))
+        i++;
+    return i;
+}
+
 int kept_files_open(const char *path, int flags)
 {
-    for (size_t i = 0; i < kept_count; i++) {
-        if (strcmp(kept[i].path, path) == 0 &&
-            ((fcntl(kept[i].fd, F_GETFL) ^ flags) & O_ACCMODE) == 0)
-            return fcntl(kept[i].fd, F_DUPFD_CLOEXEC, 0);
-    }
-    return open(path, flags);
+    size_t i = find(path, flags);
+
+    return i < kept_count ? fcntl(kept[i].fd, F_DUPFD_CLOEXEC, 0) : open(path, flags);
+}
+
+int kept_files_take(const char *path, int flags)
+{
+    size_t i = find(path, flags);
+    int fd;
+
+    if (i == kept_count)
+        return open(path, flags);
+    fd = kept[i].fd;
+    kept[i] = kept[--kept_count];
+    return fd;
 }
 
 void kept_files_close(void)

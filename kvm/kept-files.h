@@ -10,6 +10,8 @@
 int kept_files_add(const char *path, int fd);
 /* open(2), or a duplicate of what is kept: the same open file description. */
 int kept_files_open(const char *path, int flags);
+/* The same of what is not to be kept any more: the kept descriptor itself, the caller's now. */
+int kept_files_take(const char *path, int flags);
 /* Closes all. */
 void kept_files_close(void);
 

@@ -3,12 +3,14 @@
 #include "kvm/launcher-disks.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "kvm/disk/spec.h"
+#include "kvm/kept-files.h"
 #include "kvm/launcher-internal.h"
 
 /* How long a guest may take to give a disk back, when nobody says. */
@@ -200,6 +202,31 @@ void launcher_disk_attach(struct launcher *l, struct control_call *call,
         choose_name(config, own->name);
     config->disk_count++;
     change(l, call, &(struct machine_disk_change){.what = MACHINE_DISK_ATTACH, .disk = own}, 0);
+}
+
+int launcher_disks_restore(struct launcher *l, const struct snapshot *snapshot,
+                           struct crosh_error *err)
+{
+    for (unsigned int i = 0; i < l->machine_config.disk_count; i++) {
+        struct machine_disk *disk = &l->machine_config.disk[i];
+        char *path;
+
+        if (disk->fd > 0 || snapshot_disk_slot(snapshot, disk->name) == 0)
+            continue;
+        path = strdup(disk->path);
+        if (path == NULL)
+            return crosh_error_set(err, -ENOMEM, "out of memory");
+        disk->fd = kept_files_take(disk->path, (disk->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC |
+                                                   O_NOCTTY | O_NONBLOCK);
+        if (disk->fd < 0) {
+            crosh_error_errno(err, "disk %s", disk->path);
+            disk->fd = 0;
+            free(path);
+            return err->code;
+        }
+        disk->path = path;
+    }
+    return 0;
 }
 
 /* For changes to a disk that is there. */

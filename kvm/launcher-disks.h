@@ -27,6 +27,13 @@ void launcher_disk_resize(struct launcher *l, struct control_call *call, const c
 void launcher_disk_limit(struct launcher *l, struct control_call *call, const char *name,
                          const struct rate_limits *limits);
 
+/*
+ * Before the machine is made that begins from the snapshot: those of its disks that were attached
+ * when it was taken become so again, which can be detached and are forgotten then.
+ */
+int launcher_disks_restore(struct launcher *l, const struct snapshot *snapshot,
+                           struct crosh_error *err);
+
 /* The names of the disks that wait for room on the host, as long as nothing changes; how many. */
 size_t launcher_full_disks(struct launcher *l, char *names[MACHINE_MAX_DISKS]);
 

@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "kvm/launcher-disks.h"
 #include "kvm/launcher-internal.h"
 #include "kvm/snapshot/format.h"
 #include "lib/base/cleanup.h"
@@ -64,6 +65,11 @@ int launcher_state_prepare(struct launcher *l, struct machine_host *host, struct
     code = snapshot_load(snapshot, path, &l->machine_config, err);
     if (code < 0)
         return code;
+    code = launcher_disks_restore(l, snapshot, err);
+    if (code < 0) {
+        snapshot_unload(snapshot);
+        return code;
+    }
     l->machine_config.restore = snapshot;
     l->pause.is_restored = true;
     return 0;

@@ -79,12 +79,12 @@ static int plug(struct machine *machine, struct virtio_device *dev, struct crosh
 }
 
 struct virtio_pci *kvm_plug_hot(struct machine *machine, struct virtio_device *dev,
-                                struct crosh_error *err)
+                                unsigned int slot, struct crosh_error *err)
 {
     struct virtio_host host = host_of(machine);
     struct virtio_pci *transport;
 
-    transport = virtio_pci_plug(&host, &machine->pci, dev, err);
+    transport = virtio_pci_plug(&host, &machine->pci, slot, dev, err);
     if (transport != NULL) {
         machine->pci_transport[machine->pci_count++] = transport;
         machine->device[machine->device_count++] = dev;
@@ -141,7 +141,8 @@ int kvm_devices_init(struct machine *machine, const struct machine_config *confi
     if (map_pci(machine, err) < 0 || kvm_hotplug_init(machine, err) < 0)
         return -EINVAL;
     for (unsigned int i = 0; i < config->disk_count && i < MACHINE_MAX_DISKS; i++) {
-        if (plug(machine, kvm_disk_new(machine, &config->disk[i], err), err) < 0)
+        if (snapshot_disk_slot(config->restore, config->disk[i].name) == 0 &&
+            plug(machine, kvm_disk_new(machine, &config->disk[i], err), err) < 0)
             return -EIO;
     }
     for (unsigned int i = 0; i < config->nic_count && i < MACHINE_MAX_NICS; i++) {
@@ -169,7 +170,9 @@ int kvm_devices_init(struct machine *machine, const struct machine_config *confi
     if (plug(machine, machine->rng, err) < 0)
         return -EIO;
     machine->balloon = virtio_balloon_new(loop, &kvm_balloon_ops, machine, err);
-    return plug(machine, machine->balloon, err);
+    if (plug(machine, machine->balloon, err) < 0)
+        return -EIO;
+    return config->restore != NULL ? kvm_disks_restore(machine, config, err) : 0;
 }
 
 void kvm_devices_fini(struct machine *machine)

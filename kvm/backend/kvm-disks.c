@@ -90,16 +90,20 @@ static void on_gone(struct kvm_hot *hot)
         host->disk_gone(host->opaque, name);
 }
 
-static int attach(struct machine *machine, const struct machine_disk *config,
+/* slot: where it was in a snapshot; 0: it is new, and the guest is told. */
+static int attach(struct machine *machine, const struct machine_disk *config, unsigned int slot,
                   struct crosh_error *err)
 {
     struct kvm_disk *disk = make(machine, config, own_fd(config), err);
+    int code;
 
     if (disk == NULL)
         return err->code;
     disk->hot.dev = disk->dev;
     disk->hot.gone = on_gone;
-    if (kvm_hot_add(machine, &disk->hot, err) < 0) {
+    code = slot == 0 ? kvm_hot_add(machine, &disk->hot, err)
+                     : kvm_hot_restore(machine, &disk->hot, slot, err);
+    if (code < 0) {
         virtio_blk_free(disk->dev);
         *disk = (struct kvm_disk){.dev = NULL};
         return err->code;
@@ -126,7 +130,7 @@ void kvm_disk_change(struct machine *machine, const struct machine_disk_change *
     if (change->what == MACHINE_DISK_ATTACH) {
         code = disk != NULL ? crosh_error_set(&err, -EEXIST, "there is a disk %s already",
                                               change->disk->name)
-                            : attach(machine, change->disk, &err);
+                            : attach(machine, change->disk, 0, &err);
     } else if (disk == NULL) {
         code = crosh_error_set(&err, -ENOENT, "there is no disk %s", change->disk->name);
     } else if (change->what == MACHINE_DISK_DETACH) {
@@ -171,4 +175,61 @@ void kvm_disk_retry(struct machine *machine)
     for (unsigned int i = 0; i < MACHINE_MAX_DISKS; i++)
         if (machine->disk[i].dev != NULL)
             virtio_blk_retry(machine->disk[i].dev);
+}
+
+/* ---- Snapshots ---- */
+
+static Snapshot__Disk *saved_disk(const Snapshot__Config *config, const char *name)
+{
+    for (size_t i = 0; i < config->n_disks; i++)
+        if (strcmp(config->disks[i]->name, name) == 0)
+            return config->disks[i];
+    return NULL;
+}
+
+int kvm_disks_save(struct machine *machine, Snapshot__Machine *state, struct crosh_error *err)
+{
+    for (unsigned int i = 0; i < MACHINE_MAX_DISKS; i++) {
+        const struct kvm_disk *disk = &machine->disk[i];
+        Snapshot__Disk *saved;
+
+        if (disk->dev == NULL || disk->hot.transport == NULL)
+            continue;
+        saved = saved_disk(state->config, disk->name);
+        if (saved == NULL)
+            return crosh_error_set(err, -ENOENT, "the VM's configuration has no disk %s",
+                                   disk->name);
+        saved->slot = disk->hot.slot;
+    }
+    return 0;
+}
+
+/* The disk of config that was in the slot; NULL: there is none. */
+static const struct machine_disk *disk_of_slot(const struct machine_config *config,
+                                               unsigned int slot)
+{
+    for (unsigned int i = 0; i < config->disk_count; i++)
+        if (snapshot_disk_slot(config->restore, config->disk[i].name) == slot)
+            return &config->disk[i];
+    return NULL;
+}
+
+int kvm_disks_restore(struct machine *machine, const struct machine_config *config,
+                      struct crosh_error *err)
+{
+    const Snapshot__Machine *state = config->restore->state;
+
+    for (size_t i = 0; i < state->n_devices; i++) {
+        const unsigned int slot = state->devices[i]->slot;
+        const struct machine_disk *disk = slot != 0 ? disk_of_slot(config, slot) : NULL;
+
+        if (slot == 0)
+            continue;
+        if (disk == NULL)
+            return crosh_error_set(err, -EBADMSG, "snapshot %s: nothing of it was in slot %u",
+                                   config->restore->path, slot);
+        if (attach(machine, disk, slot, err) < 0)
+            return crosh_error_wrap(err, "snapshot %s", config->restore->path);
+    }
+    return 0;
 }

@@ -117,26 +117,51 @@ void kvm_hotplug_fini(struct machine *machine)
     pthread_mutex_destroy(&hotplug->lock);
 }
 
-bool kvm_is_hotplugged(const struct machine *machine)
+void kvm_hotplug_settle(struct machine *machine)
 {
-    return machine->hotplug.devices != NULL;
+    (void)reap(machine);
 }
 
-int kvm_hot_add(struct machine *machine, struct kvm_hot *hot, struct crosh_error *err)
+unsigned int kvm_hot_slot(const struct machine *machine, const struct virtio_device *dev)
+{
+    for (const struct kvm_hot *hot = machine->hotplug.devices; hot != NULL; hot = hot->next)
+        if (hot->dev == dev)
+            return hot->slot;
+    return 0;
+}
+
+/* slot: as pci_bus_plug()'s. */
+static int plug(struct machine *machine, struct kvm_hot *hot, unsigned int slot,
+                struct crosh_error *err)
 {
     if (!arch_can_hotplug)
         return crosh_error_set(err, -EOPNOTSUPP,
                                "this machine's guests cannot be told of a device that comes while "
                                "they run");
-    hot->transport = kvm_plug_hot(machine, hot->dev, err);
+    hot->transport = kvm_plug_hot(machine, hot->dev, slot, err);
     if (hot->transport == NULL)
         return err->code;
     hot->slot = virtio_pci_device(hot->transport)->requester >> 3;
     hot->next = machine->hotplug.devices;
     machine->hotplug.devices = hot;
+    return 0;
+}
+
+int kvm_hot_add(struct machine *machine, struct kvm_hot *hot, struct crosh_error *err)
+{
+    int code = plug(machine, hot, 0, err);
+
+    if (code < 0)
+        return code;
     pci_hotplug_add(&machine->hotplug.registers, hot->slot);
     arch_tell_hotplug(machine);
     return 0;
+}
+
+int kvm_hot_restore(struct machine *machine, struct kvm_hot *hot, unsigned int slot,
+                    struct crosh_error *err)
+{
+    return plug(machine, hot, slot, err);
 }
 
 int kvm_hot_ask_back(struct machine *machine, struct kvm_hot *hot, const char *what,

@@ -234,10 +234,10 @@ void kvm_devices_fini(struct machine *machine);
 
 /* machine_backend's port_connect. */
 int kvm_port_connect(struct machine *machine, const char *name, int fd, struct crosh_error *err);
-/* Gives a device that comes while the guest runs a transport in a slot for that. NULL with err
-   filled. */
+/* Gives a device that comes while the guest runs a transport in a slot for that; slot: as
+   pci_bus_plug()'s. NULL with err filled. */
 struct virtio_pci *kvm_plug_hot(struct machine *machine, struct virtio_device *dev,
-                                struct crosh_error *err);
+                                unsigned int slot, struct crosh_error *err);
 /* Forgets and frees a transport that the guest gave back; its device stays. */
 void kvm_unplug_hot(struct machine *machine, struct virtio_pci *transport,
                     struct virtio_device *dev);
@@ -245,10 +245,15 @@ void kvm_unplug_hot(struct machine *machine, struct virtio_pci *transport,
 /* kvm-hotplug.c: devices that come and go while the guest runs. */
 int kvm_hotplug_init(struct machine *machine, struct crosh_error *err);
 void kvm_hotplug_fini(struct machine *machine);
-/* Whether there are devices that the machine was not made with. */
-bool kvm_is_hotplugged(const struct machine *machine);
+/* Frees what the guest gave back; no vcpu runs. */
+void kvm_hotplug_settle(struct machine *machine);
+/* The slot of one that the machine was not made with; 0: it was. */
+unsigned int kvm_hot_slot(const struct machine *machine, const struct virtio_device *dev);
 /* Puts hot->dev, with hot->gone set, where the guest finds it, and tells the guest. */
 int kvm_hot_add(struct machine *machine, struct kvm_hot *hot, struct crosh_error *err);
+/* The same in the slot where the guest, which begins from a snapshot, found it before. */
+int kvm_hot_restore(struct machine *machine, struct kvm_hot *hot, unsigned int slot,
+                    struct crosh_error *err);
 /* Asks the guest for it; done is called when it has given it back. what: "disk NAME". */
 int kvm_hot_ask_back(struct machine *machine, struct kvm_hot *hot, const char *what,
                      machine_done_fn *done, void *opaque, struct crosh_error *err);
@@ -257,6 +262,11 @@ int kvm_hot_ask_back(struct machine *machine, struct kvm_hot *hot, const char *w
 struct virtio_device *kvm_disk_new(struct machine *machine, const struct machine_disk *config,
                                    struct crosh_error *err);
 void kvm_disks_fini(struct machine *machine);
+/* Notes the slots of attached disks in the state's configuration, which has the disks by name. */
+int kvm_disks_save(struct machine *machine, Snapshot__Machine *state, struct crosh_error *err);
+/* Attaches those that were attached when the state was saved, in the order of its devices. */
+int kvm_disks_restore(struct machine *machine, const struct machine_config *config,
+                      struct crosh_error *err);
 void kvm_disk_change(struct machine *machine, const struct machine_disk_change *change,
                      machine_done_fn *done, void *opaque);
 bool kvm_disk_info(struct machine *machine, const char *name, struct machine_disk_info *info);

@@ -51,6 +51,8 @@ static bool is_quiet(const struct machine *machine)
 static void hold_devices(struct machine *machine)
 {
     machine->pause.is_held = true;
+    /* What the guest gave back until now is not there any more, for a snapshot either. */
+    kvm_hotplug_settle(machine);
     for (unsigned int i = 0; i < machine->device_count; i++)
         virtio_device_hold(machine->device[i], machine->pause.fd);
     /* What the guest said before belongs before the pause. */

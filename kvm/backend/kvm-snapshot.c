@@ -28,6 +28,7 @@ static int save_devices(struct machine *machine, Snapshot__Machine *state, struc
         if (device == NULL)
             return crosh_error_set(err, -ENOMEM, "out of memory");
         state->devices[state->n_devices++] = device;
+        device->slot = kvm_hot_slot(machine, machine->device[i]);
         code = virtio_transport_save(machine->device[i]->transport, device, err);
         if (code < 0)
             return code;
@@ -37,10 +38,6 @@ static int save_devices(struct machine *machine, Snapshot__Machine *state, struc
 
 int kvm_save(struct machine *machine, Snapshot__Machine *state, struct crosh_error *err)
 {
-    if (kvm_is_hotplugged(machine)) {
-        crosh_error_set(err, -EOPNOTSUPP, "devices were attached to the VM while it ran");
-        return crosh_error_hint(err, "detach them, or reboot the VM with them, first");
-    }
     int code;
 
     if (!machine->pause.is_held)
@@ -51,7 +48,11 @@ int kvm_save(struct machine *machine, Snapshot__Machine *state, struct crosh_err
     if (state->serial == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");
     state->pci_address = machine->pci.address;
-    code = save_devices(machine, state, err);
+    state->hotplug_added = atomic_load(&machine->hotplug.registers.added);
+    state->hotplug_wanted = atomic_load(&machine->hotplug.registers.wanted);
+    code = kvm_disks_save(machine, state, err);
+    if (code == 0)
+        code = save_devices(machine, state, err);
     return code < 0 ? code : arch_save(machine, state, err);
 }
 
@@ -78,6 +79,8 @@ int kvm_restore(struct machine *machine, const Snapshot__Machine *state, struct 
         return code;
     machine->is_console_in_use = state->is_console_in_use;
     machine->pci.address = state->pci_address;
+    atomic_store(&machine->hotplug.registers.added, state->hotplug_added);
+    atomic_store(&machine->hotplug.registers.wanted, state->hotplug_wanted);
     serial_restore(&machine->serial, state->serial);
     /* After KVM's part, to which they send interrupts. */
     code = restore_devices(machine, state, err);

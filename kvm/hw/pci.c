@@ -128,10 +128,15 @@ int pci_bus_add(struct pci_bus *bus, struct pci_device *device)
     return 0;
 }
 
-int pci_bus_plug(struct pci_bus *bus, struct pci_device *device)
+int pci_bus_plug(struct pci_bus *bus, struct pci_device *device, unsigned int wanted)
 {
-    int slot = free_slot(bus, PCI_HOTPLUG_FIRST, PCI_HOTPLUG_FIRST + PCI_HOTPLUG_SLOTS);
+    const unsigned int first = PCI_HOTPLUG_FIRST, end = first + PCI_HOTPLUG_SLOTS;
+    int slot;
 
+    if (wanted == 0)
+        slot = free_slot(bus, first, end);
+    else
+        slot = wanted >= first && wanted < end ? free_slot(bus, wanted, wanted + 1) : -ENOSPC;
     if (slot < 0)
         return slot;
     make_bar_writable(device);

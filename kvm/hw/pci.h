@@ -73,9 +73,11 @@ void pci_device_init(struct pci_device *device, const struct pci_device_ops *ops
 int pci_add_capability(struct pci_device *device, uint8_t id, unsigned int size);
 /* Puts the device on the bus, its BAR placed but not yet decoded. 0, or -ENOSPC. */
 int pci_bus_add(struct pci_bus *bus, struct pci_device *device);
-/* The same in a slot for hot-plugging, while the guest runs; it places the BAR. The slot, or
-   -ENOSPC. */
-int pci_bus_plug(struct pci_bus *bus, struct pci_device *device);
+/*
+ * The same in a slot for hot-plugging, while the guest runs; it places the BAR. wanted: the slot
+ * that it had in a snapshot; 0: any. The slot, or -ENOSPC.
+ */
+int pci_bus_plug(struct pci_bus *bus, struct pci_device *device, unsigned int wanted);
 /*
  * Takes a hot-plugged device off its slot: no access to it begins any more, and it may be freed
  * once users is 0. Not for the loop's thread. The device, or NULL: there is none.

@@ -143,6 +143,10 @@ static int describe_disk(const struct machine_disk *disk, Snapshot__Disk *descri
     size = lseek(fd, 0, SEEK_END); /* of block devices, too */
     if (size < 0)
         return crosh_error_errno(err, "disk %s", disk->path);
+    description->name = strdup(disk->name);
+    description->path = strdup(disk->path);
+    if (description->name == NULL || description->path == NULL)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
     description->read_only = disk->read_only;
     description->bytes = (uint64_t)size;
     if (S_ISREG(st.st_mode))
@@ -180,9 +184,24 @@ fail:
     return NULL;
 }
 
-static int check_disk(const char *path, const Snapshot__Disk *then, const Snapshot__Disk *now,
+static unsigned int slot_of(const Snapshot__Config *config, const char *name)
+{
+    for (size_t i = 0; i < config->n_disks; i++)
+        if (strcmp(config->disks[i]->name, name) == 0)
+            return config->disks[i]->slot;
+    return 0;
+}
+
+unsigned int snapshot_disk_slot(const struct snapshot *snapshot, const char *name)
+{
+    return snapshot != NULL ? slot_of(snapshot->state->config, name) : 0;
+}
+
+static int check_disk(const Snapshot__Disk *then, const Snapshot__Disk *now,
                       struct crosh_error *err)
 {
+    const char *path = now->path;
+
     if (then->read_only != now->read_only)
         return crosh_error_set(err, -EINVAL, "disk %s was %s when it was taken", path,
                                then->read_only ? "read-only" : "writable");
@@ -198,6 +217,51 @@ static int check_disk(const char *path, const Snapshot__Disk *then, const Snapsh
     return 0;
 }
 
+/* It is known by its name. */
+static int check_attached(const Snapshot__Disk *then, const Snapshot__Config *now,
+                          struct crosh_error *err)
+{
+    for (size_t i = 0; i < now->n_disks; i++)
+        if (strcmp(now->disks[i]->name, then->name) == 0)
+            return check_disk(then, now->disks[i], err);
+    crosh_error_set(err, -EINVAL, "the VM had the disk %s attached, of the file %s", then->name,
+                    then->path);
+    return crosh_error_hint(err, "give it as well: --disk=%s,name=%s%s", then->path, then->name,
+                            then->read_only ? ",ro" : "");
+}
+
+/*
+ * Disks that the VM was started with are told apart by their order, in which the guest has them;
+ * those that were attached later by their names, whatever their place on the command line.
+ */
+static int check_disks(const Snapshot__Config *then, const Snapshot__Config *now,
+                       struct crosh_error *err)
+{
+    size_t at = 0, then_count = 0, now_count = 0;
+    int code = 0;
+
+    for (size_t i = 0; i < then->n_disks; i++)
+        then_count += then->disks[i]->slot == 0;
+    for (size_t i = 0; i < now->n_disks; i++)
+        now_count += slot_of(then, now->disks[i]->name) == 0;
+    for (size_t i = 0; i < then->n_disks && code == 0; i++)
+        if (then->disks[i]->slot != 0)
+            code = check_attached(then->disks[i], now, err);
+    if (code < 0)
+        return code;
+    if (then_count != now_count)
+        return crosh_error_set(err, -EINVAL, "it is of a VM with %zu disks, not %zu", then_count,
+                               now_count);
+    for (size_t i = 0; i < then->n_disks && code == 0; i++) {
+        if (then->disks[i]->slot != 0)
+            continue;
+        while (slot_of(then, now->disks[at]->name) != 0)
+            at++;
+        code = check_disk(then->disks[i], now->disks[at++], err);
+    }
+    return code;
+}
+
 static int check_config(const Snapshot__Config *then, const struct machine_config *config,
                         struct crosh_error *err)
 {
@@ -211,14 +275,10 @@ static int check_config(const Snapshot__Config *then, const struct machine_confi
         return crosh_error_set(err, -EINVAL,
                                "it is of a VM with %" PRIu64 " MiB of memory, not %" PRIu64,
                                then->memory_bytes >> 20, config->memory_bytes >> 20);
-    if (then->n_disks != config->disk_count)
-        return crosh_error_set(err, -EINVAL, "it is of a VM with %zu disks, not %u", then->n_disks,
-                               config->disk_count);
     now = snapshot_config(config, err);
     if (now == NULL)
         return err->code;
-    for (size_t i = 0; i < then->n_disks && code == 0; i++)
-        code = check_disk(config->disk[i].path, then->disks[i], now->disks[i], err);
+    code = check_disks(then, now, err);
     snapshot__config__free_unpacked(now, NULL);
     return code;
 }

@@ -38,6 +38,12 @@ int snapshot_load(struct snapshot *snapshot, const char *path, const struct mach
 void snapshot_unload(struct snapshot *snapshot);
 
 /*
+ * Where on the PCI bus the disk of that name was, attached to the VM as it ran; 0: nowhere, or
+ * snapshot is NULL.
+ */
+unsigned int snapshot_disk_slot(const struct snapshot *snapshot, const char *name);
+
+/*
  * Maps the memory privately over [host, host + bytes), which is mapped already and
  * becomes the caller's to unmap as before: pages come from the file when they are
  * touched, and what is written stays here. The file must not change meanwhile.

@@ -248,9 +248,10 @@ static uint32_t class_code(uint16_t device_id)
     }
 }
 
-static struct virtio_pci *create(const struct virtio_host *host, struct pci_bus *bus,
-                                 int (*put)(struct pci_bus *bus, struct pci_device *device),
-                                 struct virtio_device *dev, struct crosh_error *err)
+/* slot: as pci_bus_plug()'s, of one that comes while the guest runs (is_hot). */
+static struct virtio_pci *create(const struct virtio_host *host, struct pci_bus *bus, bool is_hot,
+                                 unsigned int slot, struct virtio_device *dev,
+                                 struct crosh_error *err)
 {
     struct virtio_pci *t = calloc(1, sizeof(*t));
     uint16_t id = (uint16_t)(DEVICE_ID_BASE + dev->ops->device_id);
@@ -270,7 +271,7 @@ static struct virtio_pci *create(const struct virtio_host *host, struct pci_bus 
     if (code == 0)
         code = add_capabilities(t);
     if (code == 0)
-        code = put(bus, &t->pci);
+        code = is_hot ? pci_bus_plug(bus, &t->pci, slot) : pci_bus_add(bus, &t->pci);
     t->msix.requester = t->pci.requester;
     if (code < 0) {
         crosh_error_set(err, code, "virtio-%s: %s", dev->ops->name, strerror(-code));
@@ -283,13 +284,14 @@ static struct virtio_pci *create(const struct virtio_host *host, struct pci_bus 
 struct virtio_pci *virtio_pci_new(const struct virtio_host *host, struct pci_bus *bus,
                                   struct virtio_device *dev, struct crosh_error *err)
 {
-    return create(host, bus, pci_bus_add, dev, err);
+    return create(host, bus, false, 0, dev, err);
 }
 
 struct virtio_pci *virtio_pci_plug(const struct virtio_host *host, struct pci_bus *bus,
-                                   struct virtio_device *dev, struct crosh_error *err)
+                                   unsigned int slot, struct virtio_device *dev,
+                                   struct crosh_error *err)
 {
-    struct virtio_pci *t = create(host, bus, pci_bus_plug, dev, err);
+    struct virtio_pci *t = create(host, bus, true, slot, dev, err);
 
     if (t == NULL && err->code == -ENOSPC)
         crosh_error_set(err, -ENOSPC, "at most %d devices can be attached at a time",

@@ -11,9 +11,10 @@ struct virtio_pci;
 /* Puts dev on the bus. NULL with err filled. */
 struct virtio_pci *virtio_pci_new(const struct virtio_host *host, struct pci_bus *bus,
                                   struct virtio_device *dev, struct crosh_error *err);
-/* The same while the guest runs, in a slot for hot-plugging. */
+/* The same while the guest runs, in a slot for hot-plugging; slot: as pci_bus_plug()'s. */
 struct virtio_pci *virtio_pci_plug(const struct virtio_host *host, struct pci_bus *bus,
-                                   struct virtio_device *dev, struct crosh_error *err);
+                                   unsigned int slot, struct virtio_device *dev,
+                                   struct crosh_error *err);
 /* What of it is on the bus. */
 struct pci_device *virtio_pci_device(struct virtio_pci *transport);
 /*

@@ -51,6 +51,14 @@ static void on_paused(void *opaque, bool is_quiet)
     run->is_quiet = is_quiet;
 }
 
+static void on_disk_gone(void *opaque, const char *name)
+{
+    struct guest_run *run = opaque;
+
+    run->disks_gone++;
+    (void)snprintf(run->gone_disk, sizeof(run->gone_disk), "%s", name);
+}
+
 static void on_timer(void *opaque)
 {
     struct guest_run *run = opaque;
@@ -112,8 +120,11 @@ void guest_run_write_kernel(char *path, const struct guest_program *program)
 
 void guest_run_create(struct guest_run *run, const struct machine_config *config)
 {
-    struct machine_host host = {
-        .opaque = run, .console_output = on_output, .ended = on_ended, .paused = on_paused};
+    struct machine_host host = {.opaque = run,
+                                .console_output = on_output,
+                                .ended = on_ended,
+                                .paused = on_paused,
+                                .disk_gone = on_disk_gone};
     struct crosh_error err = {0};
 
     *run = (struct guest_run){.loop = event_loop_new(&err)};
@@ -158,6 +169,51 @@ bool guest_run_until(struct guest_run *run, bool (*done)(struct guest_run *run))
     for (unsigned int i = 0; i < LIMIT_MS / STEP_MS && !done(run); i++)
         guest_run_for(run, STEP_MS);
     return done(run);
+}
+
+bool guest_run_has_output(struct guest_run *run)
+{
+    return run->output_total > 0;
+}
+
+bool guest_run_is_quiet(struct guest_run *run)
+{
+    return run->paused_calls > 0 && run->is_quiet;
+}
+
+bool guest_run_has_ended(struct guest_run *run)
+{
+    return run->has_ended;
+}
+
+static void run_until(struct guest_run *run, const struct guest_program *program,
+                      unsigned int vcpus, bool (*done)(struct guest_run *run))
+{
+    guest_run_need_kvm();
+    guest_run_build(run, program, vcpus);
+    guest_run_start(run);
+    if (!guest_run_until(run, done))
+        fail_msg("it does not come; ended: %d %s", run->has_ended, run->detail);
+}
+
+void guest_run_until_output(struct guest_run *run, const struct guest_program *program,
+                            unsigned int vcpus)
+{
+    run_until(run, program, vcpus, guest_run_has_output);
+}
+
+void guest_run_until_end(struct guest_run *run, const struct guest_program *program,
+                         unsigned int vcpus)
+{
+    run_until(run, program, vcpus, guest_run_has_ended);
+}
+
+void guest_run_pause(struct guest_run *run, enum machine_pause reason)
+{
+    run->paused_calls = 0;
+    machine_kvm.pause(run->machine, reason);
+    assert_int_equal(run->paused_calls, 0); /* never from within the call */
+    assert_true(guest_run_until(run, guest_run_is_quiet));
 }
 
 void guest_run_free(struct guest_run *run)

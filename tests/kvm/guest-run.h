@@ -25,6 +25,8 @@ struct guest_run {
     char detail[1024];
     unsigned int paused_calls;
     bool is_quiet; /* as the last of them said */
+    unsigned int disks_gone;
+    char gone_disk[MACHINE_DISK_NAME]; /* the last of them */
 };
 
 /* Skips the test on a host without /dev/kvm. */
@@ -39,6 +41,20 @@ void guest_run_build(struct guest_run *run, const struct guest_program *program,
 void guest_run_start(struct guest_run *run);
 /* Runs the loop until done() or 20 seconds are over; whether it was done. */
 bool guest_run_until(struct guest_run *run, bool (*done)(struct guest_run *run));
+/* What to wait for: that the guest has written something, that the machine stands still with no
+   request under way, that it ended. */
+bool guest_run_has_output(struct guest_run *run);
+bool guest_run_is_quiet(struct guest_run *run);
+bool guest_run_has_ended(struct guest_run *run);
+/* Skips the test without /dev/kvm; else builds a program's machine, starts it, and runs it until
+   the guest has written something. */
+void guest_run_until_output(struct guest_run *run, const struct guest_program *program,
+                            unsigned int vcpus);
+/* The same until it has ended. */
+void guest_run_until_end(struct guest_run *run, const struct guest_program *program,
+                         unsigned int vcpus);
+/* Has a machine that runs stand still. */
+void guest_run_pause(struct guest_run *run, enum machine_pause reason);
 /* Runs the loop for that long, come what may. */
 void guest_run_for(struct guest_run *run, int64_t ms);
 void guest_run_free(struct guest_run *run);

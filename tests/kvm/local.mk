@@ -21,6 +21,7 @@ kvm_tests += \
 	tests/kvm/test-pause \
 	tests/kvm/test-sandbox \
 	tests/kvm/test-snapshot \
+	tests/kvm/test-snapshot-disks \
 	tests/kvm/test-virtio-mmio
 endif
 if ARCH_ARM64
@@ -29,8 +30,11 @@ endif
 check_PROGRAMS += $(kvm_tests)
 TESTS += $(kvm_tests)
 
-tests_kvm_test_arm64_guests_SOURCES = tests/kvm/test-arm64-guests.c tests/kvm/guest-run.c \
-	tests/kvm/guest-run.h tests/kvm/guest-programs.h
+# What drives bare-metal guests, and what saves and restores them.
+guest_run = tests/kvm/guest-run.c tests/kvm/guest-run.h tests/kvm/guest-programs.h
+guest_snapshot = $(guest_run) tests/kvm/guest-snapshot.c tests/kvm/guest-snapshot.h
+
+tests_kvm_test_arm64_guests_SOURCES = tests/kvm/test-arm64-guests.c $(guest_run)
 tests_kvm_test_arm64_guests_LDADD = $(launcher_test_ldadd)
 # A parser without a machine: it is tried on every one.
 tests_kvm_test_arm64_image_SOURCES = tests/kvm/test-arm64-image.c kvm/arm64/image.c kvm/arm64/image.h
@@ -59,24 +63,22 @@ tests_kvm_test_cpuid_SOURCES = tests/kvm/test-cpuid.c
 tests_kvm_test_cpuid_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_machine_SOURCES = tests/kvm/test-machine.c tests/kvm/guest-programs.h
 tests_kvm_test_machine_LDADD = $(launcher_test_ldadd)
-tests_kvm_test_launcher_state_SOURCES = tests/kvm/test-launcher-state.c tests/kvm/guest-run.c \
-	tests/kvm/guest-run.h tests/kvm/guest-programs.h
+tests_kvm_test_launcher_state_SOURCES = tests/kvm/test-launcher-state.c $(guest_run)
 tests_kvm_test_launcher_state_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(PROTOBUF_C_CFLAGS)
 tests_kvm_test_launcher_state_LDADD = $(launcher_test_ldadd) lib/libcrosh.la
 tests_kvm_test_launcher_state_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=backend_choose
-tests_kvm_test_pause_SOURCES = tests/kvm/test-pause.c tests/kvm/guest-run.c tests/kvm/guest-run.h \
-	tests/kvm/guest-programs.h
+tests_kvm_test_pause_SOURCES = tests/kvm/test-pause.c $(guest_run)
 tests_kvm_test_pause_LDADD = $(launcher_test_ldadd)
-tests_kvm_test_snapshot_SOURCES = tests/kvm/test-snapshot.c tests/kvm/guest-run.c tests/kvm/guest-run.h \
-	tests/kvm/guest-programs.h
+tests_kvm_test_snapshot_SOURCES = tests/kvm/test-snapshot.c $(guest_snapshot)
 tests_kvm_test_snapshot_LDADD = $(launcher_test_ldadd)
+tests_kvm_test_snapshot_disks_SOURCES = tests/kvm/test-snapshot-disks.c $(guest_snapshot)
+tests_kvm_test_snapshot_disks_LDADD = $(launcher_test_ldadd)
 tests_kvm_test_launcher_SOURCES = tests/kvm/test-launcher.c tests/kvm/attacks.h tests/kvm/guest-programs.h
 tests_kvm_test_launcher_LDADD = $(launcher_test_ldadd)
 EXTRA_tests_kvm_test_launcher_DEPENDENCIES = tests/kvm/hijacked-launcher$(EXEEXT)
 tests_kvm_test_sandbox_SOURCES = tests/kvm/test-sandbox.c tests/kvm/attacks.h tests/kvm/guest-programs.h
 tests_kvm_test_sandbox_LDADD = $(launcher_test_ldadd)
-tests_kvm_test_virtio_mmio_SOURCES = tests/kvm/test-virtio-mmio.c tests/unit/fake-queue.h \
-	tests/kvm/guest-run.c tests/kvm/guest-run.h tests/kvm/guest-programs.h
+tests_kvm_test_virtio_mmio_SOURCES = tests/kvm/test-virtio-mmio.c tests/unit/fake-queue.h $(guest_run)
 tests_kvm_test_virtio_mmio_LDADD = $(launcher_test_ldadd)
 endif
 

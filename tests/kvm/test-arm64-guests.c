@@ -6,21 +6,13 @@
 
 #include <string.h>
 
-static bool has_ended(struct guest_run *run)
-{
-    return run->has_ended;
-}
-
 /* Runs a program to its end, which is this one, and told by text; frees the run. */
 static void expect_end(const struct guest_program *program, unsigned int vcpus,
                        enum machine_end end, const char *output, const char *detail)
 {
     static struct guest_run run;
 
-    guest_run_need_kvm();
-    guest_run_build(&run, program, vcpus);
-    guest_run_start(&run);
-    assert_true(guest_run_until(&run, has_ended));
+    guest_run_until_end(&run, program, vcpus);
     assert_int_equal(run.output_size, strlen(output));
     assert_memory_equal(run.output, output, strlen(output));
     assert_string_equal(run.detail, detail);
@@ -104,10 +96,7 @@ static void test_crash_report(void **state)
     static struct guest_run run;
 
     (void)state;
-    guest_run_need_kvm();
-    guest_run_build(&run, &undecodable, 1);
-    guest_run_start(&run);
-    assert_true(guest_run_until(&run, has_ended));
+    guest_run_until_end(&run, &undecodable, 1);
     assert_int_equal(run.end, MACHINE_END_CRASH);
     assert_non_null(
         strstr(run.detail, "KVM cannot decode an access to 0xe000000 on vcpu 0 (pc 0x4000004c "));
@@ -118,20 +107,12 @@ static void test_crash_report(void **state)
 /* A guest that does nothing but spin is stopped from outside. */
 GUEST_PROGRAM(spin, GUEST_SEND("s") "b .\n");
 
-static bool has_spoken(struct guest_run *run)
-{
-    return run->output_size > 0;
-}
-
 static void test_stop(void **state)
 {
     static struct guest_run run;
 
     (void)state;
-    guest_run_need_kvm();
-    guest_run_build(&run, &spin, 2);
-    guest_run_start(&run);
-    assert_true(guest_run_until(&run, has_spoken));
+    guest_run_until_output(&run, &spin, 2);
     guest_run_free(&run);
 }
 

@@ -75,7 +75,7 @@ static void test_come_and_go(void **state)
     (void)state;
     set_up(&f);
     assert_int_equal(ecam(&f, slot, 0, 4), 0xffffffff);
-    assert_int_equal(pci_bus_plug(&f.bus, &f.device[0]), slot);
+    assert_int_equal(pci_bus_plug(&f.bus, &f.device[0], 0), slot);
     pci_hotplug_add(&f.hotplug, slot);
     assert_int_equal(ecam(&f, slot, 0, 4), 0x10001af4);
     assert_int_equal(f.device[0].requester, slot << 3);
@@ -113,8 +113,8 @@ static void test_slots(void **state)
     (void)state;
     set_up(&f);
     for (unsigned int i = 0; i < PCI_HOTPLUG_SLOTS; i++)
-        assert_int_equal(pci_bus_plug(&f.bus, &f.device[i]), PCI_HOTPLUG_FIRST + i);
-    assert_int_equal(pci_bus_plug(&f.bus, &f.device[PCI_HOTPLUG_SLOTS]), -ENOSPC);
+        assert_int_equal(pci_bus_plug(&f.bus, &f.device[i], 0), PCI_HOTPLUG_FIRST + i);
+    assert_int_equal(pci_bus_plug(&f.bus, &f.device[PCI_HOTPLUG_SLOTS], 0), -ENOSPC);
     /* One that was there from the start, in a low slot: it cannot be ejected. */
     assert_int_equal(pci_bus_add(&f.bus, &f.device[PCI_HOTPLUG_SLOTS]), 0);
     assert_int_equal(ecam(&f, 1, 2, 2), 0x1000 + PCI_HOTPLUG_SLOTS);
@@ -124,7 +124,7 @@ static void test_slots(void **state)
     eject(&f, 1 << 3 | 0x100);
     assert_ptr_equal(f.ejected, &f.device[3]);
     assert_int_equal(f.ejections, 1);
-    assert_int_equal(pci_bus_plug(&f.bus, &f.device[3]), PCI_HOTPLUG_FIRST + 3);
+    assert_int_equal(pci_bus_plug(&f.bus, &f.device[3], 0), PCI_HOTPLUG_FIRST + 3);
     pci_bus_fini(&f.bus);
 }
 

@@ -17,21 +17,6 @@ GUEST_PROGRAM(alphabet, "mov $0x3f8, %edx\n"
                         "jbe 1b\n"
                         "jmp 2b\n");
 
-static bool has_output(struct guest_run *run)
-{
-    return run->output_total > 0;
-}
-
-static bool is_paused(struct guest_run *run)
-{
-    return run->paused_calls > 0;
-}
-
-static bool has_ended(struct guest_run *run)
-{
-    return run->has_ended;
-}
-
 /* The guest went on exactly where it was: no letter is missing or comes twice. */
 static void assert_in_order(const struct guest_run *run)
 {
@@ -40,15 +25,6 @@ static void assert_in_order(const struct guest_run *run)
 
         assert_int_equal(run->output[i], before == 'z' ? 'a' : before + 1);
     }
-}
-
-static void pause_run(struct guest_run *run)
-{
-    run->paused_calls = 0;
-    machine_kvm.pause(run->machine, MACHINE_PAUSE_USER);
-    assert_int_equal(run->paused_calls, 0); /* never from within the call */
-    assert_true(guest_run_until(run, is_paused));
-    assert_true(run->is_quiet);
 }
 
 static void assert_still(struct guest_run *run)
@@ -64,7 +40,7 @@ static void assert_still(struct guest_run *run)
 static void assert_goes_on(struct guest_run *run)
 {
     run->output_total = 0;
-    assert_true(guest_run_until(run, has_output));
+    assert_true(guest_run_until(run, guest_run_has_output));
 }
 
 static void test_pause_and_resume(void **state)
@@ -72,12 +48,9 @@ static void test_pause_and_resume(void **state)
     static struct guest_run run;
 
     (void)state;
-    guest_run_need_kvm();
-    guest_run_build(&run, &alphabet, 1);
-    guest_run_start(&run);
-    assert_true(guest_run_until(&run, has_output));
+    guest_run_until_output(&run, &alphabet, 1);
     for (int i = 0; i < 5; i++) {
-        pause_run(&run);
+        guest_run_pause(&run, MACHINE_PAUSE_USER);
         assert_still(&run);
         machine_kvm.resume(run.machine, MACHINE_PAUSE_USER);
         assert_goes_on(&run);
@@ -91,16 +64,13 @@ static void test_reasons(void **state)
     static struct guest_run run;
 
     (void)state;
-    guest_run_need_kvm();
-    guest_run_build(&run, &alphabet, 1);
-    guest_run_start(&run);
-    assert_true(guest_run_until(&run, has_output));
-    pause_run(&run);
+    guest_run_until_output(&run, &alphabet, 1);
+    guest_run_pause(&run, MACHINE_PAUSE_USER);
     /* A second reason is told of although the machine stands still already. */
     run.paused_calls = 0;
     machine_kvm.pause(run.machine, MACHINE_PAUSE_DISK_FULL);
     machine_kvm.pause(run.machine, MACHINE_PAUSE_DISK_FULL);
-    assert_true(guest_run_until(&run, is_paused));
+    assert_true(guest_run_until(&run, guest_run_is_quiet));
     machine_kvm.resume(run.machine, MACHINE_PAUSE_USER);
     machine_kvm.resume(run.machine, MACHINE_PAUSE_SNAPSHOT); /* was none */
     assert_still(&run);
@@ -126,7 +96,7 @@ static void test_change_of_mind(void **state)
             guest_run_for(&run, 1);
     }
     assert_goes_on(&run);
-    pause_run(&run);
+    guest_run_pause(&run, MACHINE_PAUSE_USER);
     assert_still(&run);
     machine_kvm.resume(run.machine, MACHINE_PAUSE_USER);
     assert_goes_on(&run);
@@ -143,7 +113,7 @@ static void test_before_start(void **state)
     guest_run_build(&run, &alphabet, 1);
     machine_kvm.pause(run.machine, MACHINE_PAUSE_USER);
     guest_run_start(&run);
-    assert_true(guest_run_until(&run, is_paused));
+    assert_true(guest_run_until(&run, guest_run_is_quiet));
     assert_still(&run);
     assert_int_equal(run.output_total, 0);
     machine_kvm.resume(run.machine, MACHINE_PAUSE_USER);
@@ -159,15 +129,12 @@ static void test_several_vcpus(void **state)
     static struct guest_run run;
 
     (void)state;
-    guest_run_need_kvm();
-    guest_run_build(&run, &alphabet, 4);
-    guest_run_start(&run);
-    assert_true(guest_run_until(&run, has_output));
-    pause_run(&run);
+    guest_run_until_output(&run, &alphabet, 4);
+    guest_run_pause(&run, MACHINE_PAUSE_USER);
     assert_still(&run);
     machine_kvm.resume(run.machine, MACHINE_PAUSE_USER);
     assert_goes_on(&run);
-    pause_run(&run);
+    guest_run_pause(&run, MACHINE_PAUSE_USER);
     guest_run_free(&run); /* paused */
 }
 
@@ -179,18 +146,13 @@ static void test_idle_and_ended(void **state)
     static struct guest_run run;
 
     (void)state;
-    guest_run_need_kvm();
-    guest_run_build(&run, &sleeper, 1);
-    guest_run_start(&run);
-    assert_true(guest_run_until(&run, has_output));
-    pause_run(&run);
+    guest_run_until_output(&run, &sleeper, 1);
+    guest_run_pause(&run, MACHINE_PAUSE_USER);
     machine_kvm.resume(run.machine, MACHINE_PAUSE_USER);
-    pause_run(&run);
+    guest_run_pause(&run, MACHINE_PAUSE_USER);
     guest_run_free(&run);
 
-    guest_run_build(&run, &power_off, 1);
-    guest_run_start(&run);
-    assert_true(guest_run_until(&run, has_ended));
+    guest_run_until_end(&run, &power_off, 1);
     assert_int_equal(run.end, MACHINE_END_POWEROFF);
     machine_kvm.pause(run.machine, MACHINE_PAUSE_USER);
     guest_run_for(&run, 10);

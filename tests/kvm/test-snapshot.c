@@ -13,100 +13,7 @@
 
 #include "kvm/snapshot/format.h"
 #include "kvm/snapshot/snapshot.h"
-#include "tests/kvm/guest-run.h"
-
-static const uint8_t ID[SNAPSHOT_ID_BYTES] = "0123456789abcdef";
-
-/* A directory of this test's own, with a kernel file in it. */
-struct place {
-    char dir[32];
-    char kernel[64], state[64], memory[64], disk[64];
-    struct machine_config config;
-};
-
-static void place_init(struct place *place, const struct guest_program *program, unsigned int vcpus)
-{
-    *place = (struct place){.dir = "/tmp/crosh-snapshot-XXXXXX"};
-    assert_non_null(mkdtemp(place->dir));
-    (void)snprintf(place->kernel, sizeof(place->kernel), "%s/kernel-XXXXXX", place->dir);
-    (void)snprintf(place->state, sizeof(place->state), "%s/state", place->dir);
-    (void)snprintf(place->memory, sizeof(place->memory), "%s/memory", place->dir);
-    (void)snprintf(place->disk, sizeof(place->disk), "%s/disk", place->dir);
-    guest_run_write_kernel(place->kernel, program);
-    place->config = (struct machine_config){
-        .name = "test", .kernel = place->kernel, .vcpus = vcpus, .memory_bytes = 64 << 20};
-}
-
-static void place_fini(struct place *place)
-{
-    unlink(place->kernel);
-    unlink(place->state);
-    unlink(place->memory);
-    unlink(place->disk);
-    assert_int_equal(rmdir(place->dir), 0);
-}
-
-static bool is_paused(struct guest_run *run)
-{
-    return run->paused_calls > 0 && run->is_quiet;
-}
-
-static bool has_output(struct guest_run *run)
-{
-    return run->output_total > 0;
-}
-
-static bool has_ended(struct guest_run *run)
-{
-    return run->has_ended;
-}
-
-/* Stops the machine and writes both files. */
-static void take(struct guest_run *run, struct place *place)
-{
-    struct crosh_error err = {0};
-    Snapshot__Machine *copy = SNAPSHOT_NEW(Snapshot__Machine, snapshot__machine__init);
-    struct snapshot_writer writer = {.memory = machine_kvm.memory(run->machine)};
-    int fd, more;
-
-    assert_non_null(copy);
-    run->paused_calls = 0;
-    machine_kvm.pause(run->machine, MACHINE_PAUSE_SNAPSHOT);
-    assert_true(guest_run_until(run, is_paused));
-    assert_int_equal(snapshot_set_bytes(&copy->id, ID, sizeof(ID)), 0);
-    copy->config = snapshot_config(&place->config, &err);
-    assert_non_null(copy->config);
-    if (machine_kvm.save(run->machine, copy, &err) < 0)
-        fail_msg("save: %s", err.message);
-    /* Never over the old ones: a machine may have them mapped. */
-    unlink(place->state);
-    unlink(place->memory);
-    writer.fd = open(place->memory, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    assert_true(writer.fd >= 0);
-    while ((more = snapshot_write_memory(&writer, &err)) > 0)
-        ;
-    assert_int_equal(more, 0);
-    assert_int_equal(snapshot_finish_memory(&writer, copy, &err), 0);
-    close(writer.fd);
-    fd = open(place->state, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    assert_true(fd >= 0);
-    assert_int_equal(snapshot_write_state(fd, copy, &err), 0);
-    close(fd);
-    snapshot__machine__free_unpacked(copy, NULL);
-}
-
-/* A machine in the saved state, not started. */
-static void put_back(struct guest_run *run, struct place *place, struct snapshot *snapshot)
-{
-    struct machine_config config = place->config;
-    struct crosh_error err = {0};
-
-    if (snapshot_load(snapshot, place->dir, &config, &err) < 0)
-        fail_msg("load: %s", err.message);
-    config.restore = snapshot;
-    guest_run_create(run, &config);
-    snapshot_unload(snapshot);
-}
+#include "tests/kvm/guest-snapshot.h"
 
 /* Counts in a register and in memory, and sends the difference (always 'A') and the count. */
 GUEST_PROGRAM(counter, "mov $0x200000, %edi\n"
@@ -139,17 +46,14 @@ static void test_counter_goes_on(void **state)
     static struct guest_run run, again;
     static char joined[2 * GUEST_RUN_OUTPUT_MAX];
     struct snapshot snapshot;
-    struct place place;
+    struct guest_place place;
     struct stat st;
     size_t size;
 
     (void)state;
-    guest_run_need_kvm();
-    place_init(&place, &counter, 1);
-    guest_run_create(&run, &place.config);
-    guest_run_start(&run);
-    assert_true(guest_run_until(&run, has_output));
-    take(&run, &place);
+    guest_place_init(&place, &counter, 1);
+    guest_snapshot_run(&run, &place);
+    guest_snapshot_take(&run, &place);
     /* 64 MiB, of which the guest has touched next to nothing. */
     assert_int_equal(stat(place.memory, &st), 0);
     assert_int_equal(st.st_size, (64 << 20) + SNAPSHOT_PAGE);
@@ -161,19 +65,19 @@ static void test_counter_goes_on(void **state)
     /* The first one goes on, too. */
     run.output_total = 0;
     machine_kvm.resume(run.machine, MACHINE_PAUSE_SNAPSHOT);
-    assert_true(guest_run_until(&run, has_output));
+    assert_true(guest_run_until(&run, guest_run_has_output));
     guest_run_free(&run);
 
     for (int i = 0; i < 2; i++) {
-        put_back(&again, &place, &snapshot);
+        guest_snapshot_restore(&again, &place, &snapshot);
         guest_run_start(&again);
-        assert_true(guest_run_until(&again, has_output));
+        assert_true(guest_run_until(&again, guest_run_has_output));
         assert_true(again.output_total == again.output_size);
         memcpy(joined + size, again.output, again.output_size);
         assert_true(check_counts(joined, size + again.output_size, 1) > size / 5 + 1);
         guest_run_free(&again);
     }
-    place_fini(&place);
+    guest_place_fini(&place);
 }
 
 /*
@@ -225,26 +129,22 @@ static void test_timer_and_registers(void **state)
 {
     static struct guest_run run;
     struct snapshot snapshot;
-    struct place place;
+    struct guest_place place;
 
     (void)state;
-    guest_run_need_kvm();
-    place_init(&place, &ticker, 1);
-    guest_run_create(&run, &place.config);
-    guest_run_start(&run);
-    if (!guest_run_until(&run, has_output))
-        fail_msg("no output; ended: %d %s", run.has_ended, run.detail);
+    guest_place_init(&place, &ticker, 1);
+    guest_snapshot_run(&run, &place);
     for (int i = 0; i < 3; i++) {
-        take(&run, &place);
+        guest_snapshot_take(&run, &place);
         assert_ticks(&run);
         guest_run_free(&run);
-        put_back(&run, &place, &snapshot);
+        guest_snapshot_restore(&run, &place, &snapshot);
         guest_run_start(&run);
-        assert_true(guest_run_until(&run, has_output));
+        assert_true(guest_run_until(&run, guest_run_has_output));
         assert_ticks(&run);
     }
     guest_run_free(&run);
-    place_fini(&place);
+    guest_place_fini(&place);
 }
 
 /* Waits for a byte that was typed before the snapshot was taken, and the UART's registers. */
@@ -268,28 +168,23 @@ static void test_serial_input(void **state)
 {
     static struct guest_run run;
     struct snapshot snapshot;
-    struct place place;
+    struct guest_place place;
 
     (void)state;
-    guest_run_need_kvm();
-    place_init(&place, &listener, 1);
-    guest_run_create(&run, &place.config);
-    guest_run_start(&run);
-    assert_true(guest_run_until(&run, has_output));
-    run.paused_calls = 0;
-    machine_kvm.pause(run.machine, MACHINE_PAUSE_USER);
-    assert_true(guest_run_until(&run, is_paused));
+    guest_place_init(&place, &listener, 1);
+    guest_snapshot_run(&run, &place);
+    guest_run_pause(&run, MACHINE_PAUSE_USER);
     machine_kvm.console_input(run.machine, "k", 1);
-    take(&run, &place);
+    guest_snapshot_take(&run, &place);
     guest_run_free(&run);
-    put_back(&run, &place, &snapshot);
+    guest_snapshot_restore(&run, &place, &snapshot);
     guest_run_start(&run);
-    assert_true(guest_run_until(&run, has_ended));
+    assert_true(guest_run_until(&run, guest_run_has_ended));
     assert_int_equal(run.end, MACHINE_END_POWEROFF);
     assert_int_equal(run.output_size, 2);
     assert_memory_equal(run.output, "ks", 2);
     guest_run_free(&run);
-    place_fini(&place);
+    guest_place_fini(&place);
 }
 
 /* Starts the second vcpu, which counts in memory; the first sends when the count has grown. */
@@ -316,29 +211,26 @@ static void test_second_vcpu(void **state)
 {
     static struct guest_run run;
     struct snapshot snapshot;
-    struct place place;
+    struct guest_place place;
 
     (void)state;
-    guest_run_need_kvm();
-    place_init(&place, &two_vcpus, 2);
-    guest_run_create(&run, &place.config);
-    guest_run_start(&run);
-    assert_true(guest_run_until(&run, has_output));
-    take(&run, &place);
+    guest_place_init(&place, &two_vcpus, 2);
+    guest_snapshot_run(&run, &place);
+    guest_snapshot_take(&run, &place);
     guest_run_free(&run);
-    put_back(&run, &place, &snapshot);
+    guest_snapshot_restore(&run, &place, &snapshot);
     guest_run_start(&run);
     run.output_total = 0;
-    assert_true(guest_run_until(&run, has_output));
+    assert_true(guest_run_until(&run, guest_run_has_output));
     run.output_total = 0;
-    assert_true(guest_run_until(&run, has_output)); /* still */
+    assert_true(guest_run_until(&run, guest_run_has_output)); /* still */
     guest_run_free(&run);
-    place_fini(&place);
+    guest_place_fini(&place);
 }
 
 /* ---- What is refused ---- */
 
-static void assert_refused(struct place *place, const char *wanted)
+static void assert_refused(struct guest_place *place, const char *wanted)
 {
     struct snapshot snapshot;
     struct crosh_error err = {0};
@@ -367,23 +259,20 @@ static void test_refused(void **state)
     static struct guest_run run;
     struct snapshot snapshot;
     struct crosh_error err = {0};
-    struct place place;
+    struct guest_place place;
     struct stat st;
     struct timespec times[2];
     char text[256];
 
     (void)state;
     guest_run_need_kvm();
-    place_init(&place, &counter, 1);
-    close(open(place.disk, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-    assert_int_equal(truncate(place.disk, 1 << 20), 0);
+    guest_place_init(&place, &counter, 1);
+    guest_place_make_disk(place.disk);
     place.config.disk[0].path = place.disk;
     place.config.disk_count = 1;
     assert_refused(&place, "it has no file state");
-    guest_run_create(&run, &place.config);
-    guest_run_start(&run);
-    assert_true(guest_run_until(&run, has_output));
-    take(&run, &place);
+    guest_snapshot_run(&run, &place);
+    guest_snapshot_take(&run, &place);
     guest_run_free(&run);
     assert_int_equal(snapshot_load(&snapshot, place.dir, &place.config, &err), 0);
     snapshot_unload(&snapshot);
@@ -445,7 +334,7 @@ static void test_refused(void **state)
     assert_int_equal(truncate(place.state, 20), 0);
     assert_refused(&place, "it is no snapshot of a VM");
     unlink(place.memory);
-    place_fini(&place);
+    guest_place_fini(&place);
 }
 
 /* Another host's CPU: the guest was started with a feature that this one lacks. */
@@ -455,16 +344,13 @@ static void test_other_cpu(void **state)
     struct snapshot snapshot;
     struct machine_host host = {0};
     struct crosh_error err = {0};
-    struct place place;
+    struct guest_place place;
     ProtobufCBinaryData *table;
 
     (void)state;
-    guest_run_need_kvm();
-    place_init(&place, &counter, 1);
-    guest_run_create(&run, &place.config);
-    guest_run_start(&run);
-    assert_true(guest_run_until(&run, has_output));
-    take(&run, &place);
+    guest_place_init(&place, &counter, 1);
+    guest_snapshot_run(&run, &place);
+    guest_snapshot_take(&run, &place);
     guest_run_free(&run);
     assert_int_equal(snapshot_load(&snapshot, place.dir, &place.config, &err), 0);
     table = &snapshot.state->x86->vcpus[0]->cpuid;
@@ -484,7 +370,7 @@ static void test_other_cpu(void **state)
                                         "started with (CPUID 0x1.0, ecx bits 0x10000)"));
     event_loop_free(host.loop);
     snapshot_unload(&snapshot);
-    place_fini(&place);
+    guest_place_fini(&place);
 }
 
 /* Damage that restoring does not see: another byte in a page, a page that is gone, or is new. */
@@ -493,18 +379,15 @@ static void test_verified(void **state)
     static const uint8_t zeroes[SNAPSHOT_PAGE];
     static struct guest_run run;
     struct crosh_error err = {0};
-    struct place place;
+    struct guest_place place;
     char wanted[160];
     uint8_t byte;
     int fd;
 
     (void)state;
-    guest_run_need_kvm();
-    place_init(&place, &counter, 1);
-    guest_run_create(&run, &place.config);
-    guest_run_start(&run);
-    assert_true(guest_run_until(&run, has_output));
-    take(&run, &place);
+    guest_place_init(&place, &counter, 1);
+    guest_snapshot_run(&run, &place);
+    guest_snapshot_take(&run, &place);
     guest_run_free(&run);
     assert_int_equal(snapshot_verify(place.dir, &err), 0);
 
@@ -534,7 +417,7 @@ static void test_verified(void **state)
     assert_int_equal(pwrite(fd, zeroes, sizeof(zeroes), 0x200000), (int)sizeof(zeroes));
     assert_int_equal(snapshot_verify(place.dir, &err), -EBADMSG);
     close(fd);
-    place_fini(&place);
+    guest_place_fini(&place);
 }
 
 int main(void)

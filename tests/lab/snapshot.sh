@@ -28,8 +28,8 @@ running() { # running NAME: whether its agent is connected
     crosh vmc status "$1" | grep -q '^state: *running'
 }
 
-restore() { # restore NAME DIR
-    launch "$1" --restore "$2"
+restore() { # restore NAME DIR [OPTION]...
+    launch "$1" --restore "$2" ${3+"$3"}
     within 60 running "$1" || { cat "$1.out" && tail "$(runtime "$1")/console.log" && return 1; }
 }
 
@@ -65,6 +65,27 @@ grown() {
 }
 grows() { # grows NAME: whether it goes on counting
     within 60 grown "$1" "$(count "$1")"
+}
+# attach_more NAME: a disk that comes while it runs, mounted, with a file.
+attach_more() {
+    truncate -s 32M more.img && mke2fs -q -F more.img >/dev/null 2>&1
+    check "a disk comes" crosh vmc disk attach --name more "$1" more.img
+    check "and is seen" within 60 run_in "$1" test -e /sys/block/vdb/size
+    # shellcheck disable=SC2016 # the variables are the guest's
+    check "and used" run_in "$1" sh -c 'mkdir -p /tmp/more && mount -t ext4 /dev/vdb /tmp/more &&
+        echo attached >/tmp/more/file && sync'
+}
+# has_more NAME: the checks of it after the restore.
+has_more() {
+    equal "the attached disk is mounted" "$(run_in "$1" sh -c \
+        'echo 3 >/proc/sys/vm/drop_caches; cat /tmp/more/file')" attached
+    check "it is written to" run_in "$1" sh -c 'echo later >/tmp/more/later && umount /tmp/more'
+    contains "and is listed as attached" "$(crosh vmc disk list "$1" | grep '^more')" attached
+    check "it can be detached" crosh vmc disk detach "$1" more
+    equal "and is listed no more" "$(crosh vmc disk list "$1" | grep -c '^more')" 0
+    check "its file is free, and comes anew" crosh vmc disk attach --name anew "$1" more.img
+    check "with what was written" within 60 run_in "$1" sh -c \
+        'mount -t ext4 /dev/vdb /tmp/more && grep -q later /tmp/more/later && umount /tmp/more'
 }
 # event_count NAME: interrupts of ACPI's event device so far.
 event_count() {
@@ -203,12 +224,19 @@ for what in "two --cpus 2" "mmio --cpus 1"; do
     fi
     set_up "$1"
     check "its process counts" grows "$1"
+    more=
+    if [ "$1$arch" = mmiox86_64 ]; then
+        attach_more mmio
+        more=--disk=more.img,name=more
+    fi
     check "VM $1 is saved and ends" ./take-snapshot "$1" "$1.saved" stop
     equal "so it is recorded" "$(ended "$1")" "suspended 0"
-    check "VM $1 is restored" restore "$1" "$1.saved"
+    [ -z "$more" ] || refused mmio mmio.saved "the VM had the disk more attached, of the file /lab/more.img"
+    check "VM $1 is restored" restore "$1" "$1.saved" ${more:+"$more"}
     equal "with all its vcpus" "$(run_in "$1" nproc)" "$3"
     check "its process counts on" grows "$1"
     equal "its disk is mounted" "$(run_in "$1" cat /tmp/disk/file)" before
+    [ -z "$more" ] || has_more mmio
     check "VM $1 stops" stop "$1"
 done
 
@@ -223,9 +251,14 @@ for cpu in 0 1; do
         mv /tmp/x/new$cpu /tmp/x/count$cpu; usleep 20000; done) </dev/null >/dev/null 2>&1 &
         taskset -p $((1 << cpu)) \$! >/dev/null"
 done
+more=
+if [ "$arch" = x86_64 ]; then
+    attach_more pair
+    more=--disk=more.img,name=more
+fi
 check "a snapshot of it" ./take-snapshot pair pair.saved
 kill_vm pair
-check "it is restored, too" restore pair pair.saved
+check "it is restored, too" restore pair pair.saved ${more:+"$more"}
 equal "it is the same" "$(run_in pair cat /proc/sys/kernel/random/boot_id)" "$boot_id"
 equal "with both vcpus" "$(run_in pair nproc)" 2
 for cpu in 0 1; do
@@ -237,6 +270,7 @@ done
 equal "its disk is read by interrupts" \
     "$(run_in pair sh -c 'echo 3 >/proc/sys/vm/drop_caches; sha256sum </dev/vda')" \
     "$(sha256sum <data.img)"
+[ -z "$more" ] || has_more pair
 check "it stops in good order" stop pair
 equal "by power-off" "$(ended pair)" "poweroff 0"
 
