@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "crosh/complete-line.h"
 #include "crosh/config.h"
 #include "crosh/pager.h"
 #include "crosh/signals.h"
@@ -74,6 +75,12 @@ static int run_words(struct crosh_context *ctx, const char *const *argv, struct 
     return r < 0 ? r : shell_status(r);
 }
 
+static void complete(struct crosh_context *ctx, const char *const *words,
+                     struct crosh_matches *matches)
+{
+    complete_words(ctx->shell, words, matches);
+}
+
 static void load_config(struct shell *shell)
 {
     cleanup_free char *path = config_path("config");
@@ -103,6 +110,7 @@ int shell_init(struct shell *shell, const char *const *module_dirs, struct crosh
         .in_fd = STDIN_FILENO,
         .interrupt_fd = signals_interrupt_fd(),
         .run_words = run_words,
+        .complete = complete,
         .page = pager_begin,
         .colour = colour_set,
         .shell = shell,

@@ -20,6 +20,10 @@ struct crosh_context {
     int interrupt_fd;
     /* Runs words as a command line in this context, for crosh_run_words(). */
     int (*run_words)(struct crosh_context *ctx, const char *const *argv, struct crosh_error *err);
+    /* Adds the candidates for the word that follows words on a command line; NULL: there are none.
+     */
+    void (*complete)(struct crosh_context *ctx, const char *const *words,
+                     struct crosh_matches *matches);
     /* What the user has set: 1 colour always, 0 never, -1 by the terminal; NULL: by the terminal.
      */
     int (*colour)(struct crosh_context *ctx);

@@ -32,10 +32,10 @@ struct lxd {
 };
 
 /* A stream to LXD's socket, by way of the agent. */
-static int open_stream(void *data, struct crosh_error *err)
+static int open_stream(void *data, int64_t deadline, struct crosh_error *err)
 {
     const struct lxd *lxd = data;
-    const struct stream_peer peer = {.vm = lxd->vm};
+    const struct stream_peer peer = {.vm = lxd->vm, .deadline = deadline};
     Streams__Request request = STREAMS__REQUEST__INIT;
     Streams__Connect connect_to = STREAMS__CONNECT__INIT;
     Streams__Place place = STREAMS__PLACE__INIT;
@@ -54,7 +54,7 @@ static int open_stream(void *data, struct crosh_error *err)
     if (fd < 0)
         return fd;
     frame_reader_init(&reader, FRAME_COMPAT_MAX);
-    r = stream_await_answer(fd, &reader, NULL, err);
+    r = stream_await_answer_until(fd, &reader, deadline, NULL, err);
     /* LXD speaks when it is spoken to. */
     if (r == 0 && frame_reader_rest(&reader, &rest) > 0)
         r = crosh_error_set(err, -EBADMSG, "something that is not LXD answers");

@@ -79,7 +79,7 @@ static curl_socket_t on_open(void *data, curlsocktype purpose, struct curl_socka
 
     (void)purpose;
     drop_stream(http);
-    r = http->stream = http->open(http->open_data, http->err);
+    r = http->stream = http->open(http->open_data, http->request->deadline, http->err);
     if (r >= 0)
         r = http->stand_in = make_stand_in(http, address);
     if (r < 0) {

@@ -11,8 +11,9 @@
 
 struct http;
 
-/* Opens a connected, blocking or non-blocking stream socket to the server. It, or negative. */
-typedef int http_open_fn(void *data, struct crosh_error *err);
+/* Opens a connected, blocking or non-blocking stream socket to the server before the deadline. It,
+   or negative. */
+typedef int http_open_fn(void *data, int64_t deadline, struct crosh_error *err);
 
 /*
  * A client of one server, for one thread. Requests go over one connection after the other, and

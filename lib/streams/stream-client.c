@@ -17,9 +17,19 @@
 /* A guest's name server may take its time. */
 #define ANSWER_TIMEOUT_MS 75000
 
+/* The usual time from now on, or until the deadline if that is earlier; milliseconds. */
+static int time_for(int usual_ms, int64_t deadline)
+{
+    int64_t left = deadline - deadline_now();
+
+    return left < 0 ? 0 : left < usual_ms ? (int)left : usual_ms;
+}
+
 int stream_open(const struct stream_peer *peer, Streams__Request *request, struct crosh_error *err)
 {
-    cleanup_close int fd = crosh_vm_connect(peer->vm, PORT_STREAMS, CONNECT_TIMEOUT_MS, err);
+    const int timeout_ms =
+        peer->deadline != 0 ? time_for(CONNECT_TIMEOUT_MS, peer->deadline) : CONNECT_TIMEOUT_MS;
+    cleanup_close int fd = crosh_vm_connect(peer->vm, PORT_STREAMS, timeout_ms, err);
     int r;
 
     if (fd < 0)
@@ -76,9 +86,15 @@ int stream_read_answer(int fd, struct frame_reader *reader, Streams__Place **at,
 int stream_await_answer(int fd, struct frame_reader *reader, Streams__Place **at,
                         struct crosh_error *err)
 {
-    int64_t deadline = deadline_in(ANSWER_TIMEOUT_MS);
+    return stream_await_answer_until(fd, reader, DEADLINE_NEVER, at, err);
+}
+
+int stream_await_answer_until(int fd, struct frame_reader *reader, int64_t deadline,
+                              Streams__Place **at, struct crosh_error *err)
+{
     int r;
 
+    deadline = deadline_in(time_for(ANSWER_TIMEOUT_MS, deadline));
     do {
         r = deadline_poll(fd, POLLIN, deadline);
         if (r < 0)

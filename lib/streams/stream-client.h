@@ -3,6 +3,8 @@
 #ifndef CROSH_STREAM_CLIENT_H
 #define CROSH_STREAM_CLIENT_H
 
+#include <stdint.h>
+
 #include <crosh/error.h>
 
 #include "lib/wire/frame.h"
@@ -13,6 +15,7 @@ struct stream_peer {
     const char *vm;
     const char *container; /* NULL: the VM itself */
     const char *user;      /* NULL: the agent's own */
+    int64_t deadline;      /* to give up connecting at, if that is early; 0: the usual time */
 };
 
 /*
@@ -32,5 +35,8 @@ int stream_read_answer(int fd, struct frame_reader *reader, Streams__Place **at,
 /* Waits for the answer. 0 or negative with the reason. */
 int stream_await_answer(int fd, struct frame_reader *reader, Streams__Place **at,
                         struct crosh_error *err);
+/* The same, and gives up at the deadline if that comes before the usual time is over. */
+int stream_await_answer_until(int fd, struct frame_reader *reader, int64_t deadline,
+                              Streams__Place **at, struct crosh_error *err);
 
 #endif

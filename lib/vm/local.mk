@@ -2,6 +2,7 @@
 # VMs as every module sees them: names, files, state, streams and the control client.
 lib_libcrosh_la_SOURCES += \
 	lib/vm/complete.c \
+	lib/vm/complete-container.c lib/vm/complete-container.h \
 	lib/vm/config.c lib/vm/config.h \
 	lib/vm/connect.c \
 	lib/vm/control-console.c lib/vm/control-console.h \

@@ -3,6 +3,7 @@
 #include <crosh/module.h>
 #include <crosh/vm.h>
 
+#include "lib/vm/complete-container.h"
 #include "modules/net/ping.h"
 #include "modules/net/tables.h"
 #include "modules/net/vms.h"
@@ -29,6 +30,14 @@ TABLE(route_command, "route", "List the host's routes", net_run_routes);
 
 TABLE(names_command, "names", "List the names of VMs with their addresses", net_run_names);
 TABLE(published_command, "list", "List the published ports of all VMs", net_run_published);
+
+/* A port may be published of a VM that does not run, too. */
+static void complete_publisher(struct crosh_context *ctx, const struct crosh_args *args,
+                               const char *prefix, struct crosh_matches *matches)
+{
+    crosh_complete_vm(ctx, args, prefix, matches);
+    crosh_priv_complete_guest(ctx, args, prefix, matches);
+}
 
 /* clang-format off */
 static const struct crosh_param list_params[] = {
@@ -63,7 +72,7 @@ static const struct crosh_param capture_params[] = {
 static const struct crosh_param publish_params[] = {
     {.name = "target", .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED,
      .type = CROSH_TYPE_STRING, .value_name = "VM[/CONTAINER]", .summary = "Where it leads",
-     .complete = crosh_complete_vm},
+     .complete = complete_publisher},
     {.name = "port", .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED,
      .type = CROSH_TYPE_STRING, .value_name = "[ADDRESS:]HOSTPORT:GUESTPORT[/udp]",
      .summary = "The ports, and the host's address to listen at (127.0.0.1)"},

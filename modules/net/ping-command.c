@@ -11,6 +11,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/net/client.h"
+#include "lib/vm/complete-container.h"
 #include "modules/net/ping.h"
 
 enum {
@@ -175,6 +176,7 @@ static void complete_target(struct crosh_context *ctx, const struct crosh_args *
                             const char *prefix, struct crosh_matches *matches)
 {
     crosh_complete_vm(ctx, args, prefix, matches);
+    crosh_priv_complete_host(ctx, args, prefix, matches);
     crosh_match_add(matches, "gw", "the default route's next hop");
 }
 

@@ -3,6 +3,7 @@
 #include <crosh/module.h>
 #include <crosh/vm.h>
 
+#include "lib/vm/complete-container.h"
 #include "modules/sftp/commands.h"
 
 #define TARGET_HELP                                                                                \
@@ -14,7 +15,7 @@
     {                                                                                              \
         .name = "target", .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED,                    \
         .type = CROSH_TYPE_STRING, .value_name = "TARGET[:PATH]",                                  \
-        .summary = "Where the files are", .complete = crosh_complete_vm_running,                   \
+        .summary = "Where the files are", .complete = crosh_priv_complete_guest,                   \
     }
 
 #define TIMEOUT                                                                                    \

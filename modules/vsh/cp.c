@@ -13,6 +13,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/files/files.h"
+#include "lib/vm/complete-container.h"
 #include "lib/wire/files.pb-c.h"
 #include "lib/wire/ports.h"
 #include "modules/vsh/cp-between.h"
@@ -312,27 +313,6 @@ static int run_cp(struct crosh_context *ctx, const struct crosh_args *args, stru
     return r > 0 ? CROSH_EXIT_FAILURE : r;
 }
 
-/* "VM:" for the running VMs, and the host's own files. */
-static void complete_place(struct crosh_context *ctx, const struct crosh_args *args,
-                           const char *prefix, struct crosh_matches *matches)
-{
-    char **names = crosh_vm_names(NULL);
-
-    (void)ctx;
-    (void)args;
-    (void)prefix;
-    for (size_t i = 0; names != NULL && names[i] != NULL; i++) {
-        char text[CROSH_VM_NAME_MAX + 2];
-
-        if (crosh_vm_state(names[i]) != CROSH_VM_RUNNING)
-            continue;
-        (void)snprintf(text, sizeof(text), "%s:", names[i]);
-        crosh_match_add(matches, text, "a file of this VM");
-    }
-    if (names != NULL)
-        crosh_strv_free(names);
-}
-
 /* clang-format off */
 static const struct crosh_param cp_params[] = {
     {.name = "user", .short_name = 'u', .type = CROSH_TYPE_STRING, .value_name = "USER",
@@ -343,7 +323,7 @@ static const struct crosh_param cp_params[] = {
      .type = CROSH_TYPE_FLAG, .summary = "Always so"},
     {.name = "path", .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED | CROSH_PARAM_REPEATED,
      .type = CROSH_TYPE_STRING, .value_name = "[VM:]PATH",
-     .summary = "The sources, and last the target", .complete = complete_place},
+     .summary = "The sources, and last the target", .complete = crosh_priv_complete_place},
     {.name = NULL},
 };
 /* clang-format on */

@@ -8,6 +8,7 @@
 
 #include <crosh/vm.h>
 
+#include "lib/vm/complete-container.h"
 #include "modules/vsh/auto-forward.h"
 #include "modules/vsh/forwarder.h"
 #include "lib/base/sanitize.h"
@@ -142,7 +143,8 @@ static const struct crosh_param forward_params[] = {
      .type = CROSH_TYPE_STRING, .value_name = "VM", .summary = "The VM",
      .complete = crosh_complete_vm_running},
     {.name = "container", .flags = CROSH_PARAM_ARGUMENT, .type = CROSH_TYPE_STRING,
-     .value_name = "CONTAINER", .summary = "A container in it, instead of the VM itself"},
+     .value_name = "CONTAINER", .summary = "A container in it, instead of the VM itself",
+     .complete = crosh_priv_complete_container},
     {.name = NULL},
 };
 /* clang-format on */

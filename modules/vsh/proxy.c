@@ -12,6 +12,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/relay/pair.h"
+#include "lib/vm/complete-container.h"
 #include "modules/vsh/endpoint.h"
 #include "modules/vsh/forward.h"
 #include "lib/streams/stream-client.h"
@@ -157,7 +158,7 @@ static const struct crosh_param proxy_params[] = {
      .summary = "Be this user of the VM, for a unix socket"},
     {.name = "vm", .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED,
      .type = CROSH_TYPE_STRING, .value_name = "VM[/CONTAINER]", .summary = "The VM, or a container",
-     .complete = crosh_complete_vm_running},
+     .complete = crosh_priv_complete_guest},
     {.name = "to", .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED,
      .type = CROSH_TYPE_STRING, .value_name = "[HOST:]PORT",
      .summary = "The port there, or a unix socket's path"},

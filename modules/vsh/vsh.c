@@ -9,6 +9,7 @@
 #include <crosh/vm.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/vm/complete-container.h"
 #include "lib/wire/ports.h"
 #include "lib/wire/vsh.pb-c.h"
 #include "modules/vsh/agent-forward.h"
@@ -176,7 +177,8 @@ static const struct crosh_param vsh_params[] = {
      .type = CROSH_TYPE_STRING, .value_name = "VM", .summary = "The VM",
      .complete = crosh_complete_vm_running},
     {.name = "container", .flags = CROSH_PARAM_ARGUMENT, .type = CROSH_TYPE_STRING,
-     .value_name = "CONTAINER", .summary = "A container in it, instead of the VM itself"},
+     .value_name = "CONTAINER", .summary = "A container in it, instead of the VM itself",
+     .complete = crosh_priv_complete_container},
     {.name = "command",
      .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REPEATED | CROSH_PARAM_VERBATIM,
      .type = CROSH_TYPE_STRING, .value_name = "COMMAND",

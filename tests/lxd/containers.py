@@ -180,6 +180,56 @@ def inside():
 
 
 @case
+def completed():
+    """Names of containers, alone and beside their VM's, as the place where they stand wants them."""
+    crosh("vmc", "container", "copy", "alpha", "c1", "still")
+    for line, found in (
+            ("vsh alpha ", ["c1"]), ("vsh -- alpha ", ["c1"]), ("vsh forward alpha ", ["c1"]),
+            ("vsh proxy al", ["alpha", "alpha/c1"]), ("vsh proxy alpha/c", ["alpha/c1"]),
+            ("vsh cp ", ["alpha/c1:", "alpha:"]), ("vsh cp alpha/c1:x alpha/", ["alpha/c1:"]),
+            ("sftp ls alpha/", ["alpha/c1"]), ("net publish al", ["alpha", "alpha/c1"]),
+            ("ping ", ["alpha", "c1.alpha", "gw"]), ("ping c1.", ["c1.alpha"]),
+            ("ping c1.b", []), ("vsh beta ", []),
+            ("vmc container info alpha ", ["c1", "still"]),
+            ("vmc container start alpha ", ["still"]), ("vmc container stop alpha ", ["c1"]),
+            ("vmc container exec alpha ", ["c1"]), ("vmc container delete alpha st", ["still"])):
+        equal([text.split("\t")[0] for text in home.run("--complete", line).stdout.splitlines()],
+              found, line)
+    crosh("vmc", "container", "delete", "-y", "alpha", "still")
+
+
+@case
+def completed_without_a_hang():
+    """A tab in the shell; and a VM that does not answer costs a moment, not the shell."""
+    silent = socket.socket(socket.AF_UNIX)
+    silent.bind(str(home.path / "silent"))
+    silent.listen(64)
+    mute = Launcher(home, "mute", ports={9002: str(home.path / "silent")})
+    terminal = home.terminal()
+    try:
+        terminal.expect("crosh>", 60)
+        terminal.send("vsh al\t")
+        terminal.expect("vsh alpha ", 60)
+        terminal.send("\t")
+        terminal.expect("vsh alpha c1 ", 60)
+        terminal.send("\x15vsh cp alpha/\t")
+        terminal.expect("vsh cp alpha/c1:", 60)
+        terminal.send("/etc/x")
+        terminal.expect("vsh cp alpha/c1:/etc/x", 60)
+        # An agent that takes streams and says nothing: what is typed next is seen soon.
+        for line in ("vsh mute ", "ping c", "vsh cp mut", "vmc container info mute "):
+            terminal.send(f"\x15{line}\tnext")
+            terminal.expect("crosh> " + (line + "next").replace("mutn", "mute:n")
+                            .replace("cnext", "c1.alpha next"), 40)
+        terminal.send("\x15exit\r")
+        equal(terminal.end(60), 0)
+    finally:
+        terminal.close()
+        mute.close()
+        silent.close()
+
+
+@case
 def ends_with_the_container():
     """A session's processes are the container's: they end with it."""
     session = subprocess.Popen([CROSH, "--", "vsh", "alpha", "c1", "--", "sh", "-c",

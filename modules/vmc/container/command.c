@@ -15,11 +15,11 @@
     {.name = "container", .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED,                    \
      .type = CROSH_TYPE_STRING, .value_name = "CONTAINER", .summary = "The container",             \
      .complete = container_complete}
-#define CONTAINERS_PARAM                                                                           \
+#define CONTAINERS_PARAM(completer)                                                                \
     {.name = "container",                                                                          \
      .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED | CROSH_PARAM_REPEATED,                  \
      .type = CROSH_TYPE_STRING, .value_name = "CONTAINER", .summary = "The containers",            \
-     .complete = container_complete}
+     .complete = (completer)}
 #define JSON_PARAM                                                                                 \
     {.name = "json", .type = CROSH_TYPE_FLAG, .summary = "Print JSON, for programs"}
 #define TIMEOUT_PARAM(seconds, text)                                                               \
@@ -54,17 +54,17 @@ static const struct crosh_param info_params[] = {
     JSON_PARAM, VM_PARAM, CONTAINER_PARAM, {.name = NULL}};
 static const struct crosh_param start_params[] = {
     TIMEOUT_PARAM("300", "Stop waiting then; what is under way goes on"), VM_PARAM,
-    CONTAINERS_PARAM, {.name = NULL}};
+    CONTAINERS_PARAM(container_complete_stopped), {.name = NULL}};
 static const struct crosh_param stop_params[] = {
     {.name = "force", .short_name = 'f', .type = CROSH_TYPE_FLAG,
      .summary = "End its processes at once"},
-    TIMEOUT_PARAM("60", "How long the container may take"), VM_PARAM, CONTAINERS_PARAM,
-    {.name = NULL}};
+    TIMEOUT_PARAM("60", "How long the container may take"), VM_PARAM,
+    CONTAINERS_PARAM(container_complete_running), {.name = NULL}};
 static const struct crosh_param delete_params[] = {
     {.name = "yes", .short_name = 'y', .type = CROSH_TYPE_FLAG, .summary = "Do not ask"},
     {.name = "force", .short_name = 'f', .type = CROSH_TYPE_FLAG,
      .summary = "Also those that run, which end at once"},
-    VM_PARAM, CONTAINERS_PARAM, {.name = NULL}};
+    VM_PARAM, CONTAINERS_PARAM(container_complete), {.name = NULL}};
 static const struct crosh_param logs_params[] = {
     {.name = "console", .type = CROSH_TYPE_FLAG,
      .summary = "What the container wrote to its console instead"},
@@ -76,7 +76,10 @@ static const struct crosh_param exec_params[] = {
      .summary = "Start in this directory of the container"},
     {.name = "env", .flags = CROSH_PARAM_REPEATED, .type = CROSH_TYPE_STRING,
      .value_name = "NAME=VALUE", .summary = "Set a variable of the environment"},
-    VM_PARAM, CONTAINER_PARAM,
+    VM_PARAM,
+    {.name = "container", .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED,
+     .type = CROSH_TYPE_STRING, .value_name = "CONTAINER", .summary = "The container",
+     .complete = container_complete_running},
     {.name = "command",
      .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED | CROSH_PARAM_REPEATED |
               CROSH_PARAM_VERBATIM,

@@ -11,8 +11,8 @@
 #define QUERY_MS  100
 #define ANSWER_MS 1000
 
-void container_complete(struct crosh_context *ctx, const struct crosh_args *args,
-                        const char *prefix, struct crosh_matches *matches)
+static void complete(struct crosh_context *ctx, const struct crosh_args *args, bool running,
+                     bool stopped, struct crosh_matches *matches)
 {
     const char *vm = crosh_args_string(args, "vm");
     struct lxd *lxd = NULL;
@@ -23,7 +23,7 @@ void container_complete(struct crosh_context *ctx, const struct crosh_args *args
 
     if (vm != NULL && crosh_vm_check_name(vm, NULL) == 0)
         crosh_priv_vm_query(vm, QUERY_MS, &status);
-    if (status.state == CROSH_VM_RUNNING && !status.is_hung)
+    if (!status.is_hung && (status.state == CROSH_VM_RUNNING || status.state == CROSH_VM_STARTING))
         lxd = lxd_new(vm, ANSWER_MS, crosh_interrupt_fd(ctx));
     if (lxd == NULL)
         return;
@@ -31,10 +31,31 @@ void container_complete(struct crosh_context *ctx, const struct crosh_args *args
         (void)lxd_instances_parse(&instances, &count, list, NULL);
     for (size_t i = 0; i < count; i++) {
         if (strncmp(instances[i].name, CONTAINER_MAKING_PREFIX, strlen(CONTAINER_MAKING_PREFIX)) !=
-            0)
+                0 &&
+            (instances[i].is_running ? running : stopped))
             crosh_match_add(matches, instances[i].name, instances[i].status);
     }
     json_decref(list);
     lxd_close(lxd);
+}
+
+void container_complete(struct crosh_context *ctx, const struct crosh_args *args,
+                        const char *prefix, struct crosh_matches *matches)
+{
     (void)prefix;
+    complete(ctx, args, true, true, matches);
+}
+
+void container_complete_running(struct crosh_context *ctx, const struct crosh_args *args,
+                                const char *prefix, struct crosh_matches *matches)
+{
+    (void)prefix;
+    complete(ctx, args, true, false, matches);
+}
+
+void container_complete_stopped(struct crosh_context *ctx, const struct crosh_args *args,
+                                const char *prefix, struct crosh_matches *matches)
+{
+    (void)prefix;
+    complete(ctx, args, false, true, matches);
 }

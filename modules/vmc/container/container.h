@@ -22,8 +22,8 @@ crosh_run_fn container_exec;                                     /* exec.c */
 crosh_run_fn container_export, container_import;                 /* transfer.c */
 crosh_run_fn container_limits;                                   /* limits.c */
 
-/* complete.c: names of containers of the VM named before. */
-crosh_complete_fn container_complete;
+/* complete.c: containers of the VM named before: any, those that run, those that do not. */
+crosh_complete_fn container_complete, container_complete_running, container_complete_stopped;
 
 /* What a container is called while it is made, so that none is ever seen half-made. */
 #define CONTAINER_MAKING_PREFIX "crosh-new-"
