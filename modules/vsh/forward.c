@@ -160,7 +160,10 @@ const struct crosh_command vsh_forward_command = {
         "at, BIND, is the loopback unless it is given.\n\n"
         "With -R, programs of the VM reach what is named, and nothing else of this host. "
         "-R @NAME:... makes a new unix socket there and tells its path. (X11's programs look for "
-        "their display by number: let /tmp/.X11-unix/XN there be a link to it, and DISPLAY :N.)",
+        "their display by number: let /tmp/.X11-unix/XN there be a link to it, and DISPLAY :N. "
+        "Wayland's take the path in WAYLAND_DISPLAY, and show windows through waypipe, as memory "
+        "is more than bytes: \"waypipe -s PATH client\" here, \"-R @waypipe:PATH\", and \"waypipe "
+        "-s NEW server COMMAND\" there.)",
     .examples =
         "vsh forward -L 8080:localhost:80 termina\thttp://localhost:8080 is the VM's server\n"
         "vsh forward -R 5432:localhost:5432 termina\tthe VM may use this host's database\n"

@@ -4,6 +4,7 @@
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -275,6 +276,74 @@ def programs_of_the_guest_draw_on_a_real_x_server():
             equal(run("rm", link).returncode, 0)
     finally:
         server.close()
+
+
+class Weston:
+    """A real Wayland compositor of the host's, without a screen, and waypipe before it."""
+
+    def __init__(self):
+        for program in ("weston", "weston-debug", "weston-simple-shm", "wayland-info", "waypipe"):
+            if shutil.which(program) is None:
+                raise Skip(f"needs {program}")
+        self.directory = top / "weston"
+        self.directory.mkdir(mode=0o700)
+        self.env = {**os.environ, "XDG_RUNTIME_DIR": str(self.directory), "WAYLAND_DISPLAY": "host"}
+        self.children = []
+        self.spawn("weston", "--no-config", "--backend=headless-backend.so", "--use-pixman",
+                   "--width=321", "--height=234", "--socket=host", "--idle-time=0", "--debug")
+        wait_for(lambda: "headless" in self.scene(), 60, "the compositor")
+
+    def spawn(self, *argv):
+        """A program of the host's."""
+        self.children.append(subprocess.Popen(argv, env=self.env, stdin=subprocess.DEVNULL,
+                                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+
+    def scene(self):
+        """What it shows, by its own word."""
+        return subprocess.run(["weston-debug", "scene-graph"], env=self.env, timeout=60, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False).stdout
+
+    def close(self):
+        """Ends all, the clients first."""
+        for child in reversed(self.children):
+            child.terminate()
+            child.wait()
+
+
+@case
+def programs_of_the_guest_show_windows_on_a_real_wayland_compositor():
+    host = Weston()
+    try:
+        host.spawn("waypipe", "--no-gpu", "--socket", str(host.directory / "waypipe"), "client")
+        wait_for(lambda: (host.directory / "waypipe").exists(), 60, "waypipe")
+        with Forward("-R", f"@wayland:{host.directory}/host", "-R",
+                     f"@waypipe:{host.directory}/waypipe", rules=2) as forward:
+            plain, piped = (line.split()[1] for line in forward.lines)
+            contains(plain, "/run/crosh/streams/wayland.")
+            shown = home.run("vsh", "--env", f"WAYLAND_DISPLAY={plain}", "alpha", "--",
+                             "wayland-info")
+            equal(shown.returncode, 0, shown.stderr)
+            contains(shown.stdout, "width: 321 px, height: 234 px")
+            # Windows are memory, whose descriptors bytes cannot carry: waypipe sends what is in it.
+            window = "top-level window 'simple-shm'"
+            equal(window in host.scene(), False)
+            there = top / "there"
+            there.mkdir(mode=0o700)
+            client = subprocess.Popen(
+                [str(CROSH), "vsh", "--env", f"XDG_RUNTIME_DIR={there}", "alpha", "--", "waypipe",
+                 "--no-gpu", "--socket", piped, "server", "--", "weston-simple-shm"],
+                env=home.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            wait_for(lambda: window in host.scene(), 60, "the window")
+            # As large as what the program has drawn and handed over.
+            place = re.search(r"position: \((\d+), (\d+)\) -> \((\d+), (\d+)\)",
+                              host.scene().split(window)[1])
+            left, upper, right, lower = map(int, place.groups())
+            equal((right - left, lower - upper), (250, 250))
+            client.terminate()
+            client.wait(60)
+            wait_for(lambda: window not in host.scene(), 60, "the window to go")
+    finally:
+        host.close()
 
 
 @case
