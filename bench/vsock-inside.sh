@@ -1,14 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The part of vsock.sh that runs in the lab host: the same guest under each launcher. Prints lines
-# "LABEL WHAT MICROSECONDS".  Arguments: repetitions, megabytes, streams, prefix of crosh, labels to
-# run.
+# The part of vsock.sh that runs in the lab host: one launcher's guest. Prints lines "LABEL WHAT
+# MICROSECONDS" and at last "complete", or what went wrong. Arguments: repetitions, megabytes, streams,
+# prefix of crosh, the launcher, and the labels whose figures are wanted.
 set -eu
 repetitions=$1
 megabytes=$2
 streams=$3
 prefix=$4
-labels=" $5 "
+launcher=$5
+labels=" $6 "
 image=/images/micro
 crosh_vm=$prefix/libexec/crosh/crosh-vm
 
@@ -80,21 +81,26 @@ crosh vmc create bench >/dev/null
 # Once read, files come from memory.
 cat $image/vmlinux initramfs ssh "$crosh_vm" >/dev/null
 
+failed() { # failed WHAT: the end, and what there is to see
+    echo "$1"
+    for log in "$run/launcher.log" "$run/console.log"; do
+        [ ! -s "$log" ] || { echo "$log:" && tail -n 40 "$log"; }
+    done
+    exit 1
+}
+
 load() { # load LABEL vsock-load's arguments...: its results under the label
     label=$1
     shift
-    if timeout 60 vsock-load "$@" >load.out 2>load.err; then
-        sed -n "s/^RESULT /$label /p" load.out
-    else
-        echo "$label $1 failed: $(cat load.err)"
-    fi
+    timeout 60 vsock-load "$@" >load.out 2>load.err || failed "$1: $(cat load.err)"
+    sed -n "s/^RESULT /$label /p" load.out
 }
 
 answers() { # answers WHERE: whether the guest is there within a while
     tries=200
     until timeout 5 vsock-load echo 1 "$1" >/dev/null 2>&1 && nc -w 2 10.9.0.2 22 </dev/null >/dev/null 2>&1; do
         tries=$((tries - 1))
-        [ "$tries" -gt 0 ] || return 1
+        [ "$tries" -gt 0 ] && kill -0 "$pid" 2>/dev/null || return 1
         usleep 100000
     done
 }
@@ -120,48 +126,44 @@ measure_ssh() { # measure_ssh LABEL: bytes by a connection that is there
     load "$1" time true 3 ssh guest true
 }
 
-measure() { # measure LABEL SSH-LABEL WHERE COMMAND...
-    name=$1
-    ssh_name=$2
-    where=$3
-    wanted "$name" || wanted "$ssh_name" || return 0
-    shift 3
-    /usr/sbin/ip tuntap add tap0 mode tap vnet_hdr
-    ip addr add 10.9.0.1/24 dev tap0
-    ip link set tap0 up
-    rm -rf "$run"
-    mkdir -m 700 "$run"
+measure() { # measure SSH-LABEL WHERE COMMAND...: of the launcher, and of ssh beside it
+    ssh_label=$1
+    where=$2
+    shift 2
     "$@" >"$run/launcher.log" 2>&1 &
-    launcher=$!
-    if answers "$where"; then
-        i=0
-        while [ "$i" -le "$repetitions" ]; do
-            ! wanted "$name" || measure_vsock "$name" "$where"
-            ! wanted "$ssh_name" || measure_ssh "$ssh_name"
-            i=$((i + 1))
-        done
-    else
-        echo "$name failed: $(tail -n 5 "$run"/*.log "$run/console" 2>/dev/null)"
-    fi
-    kill "$launcher"
-    wait "$launcher" 2>/dev/null || true
-    /usr/sbin/ip link delete tap0
+    pid=$!
+    answers "$where" || failed "the guest does not answer"
+    i=0
+    while [ "$i" -le "$repetitions" ]; do
+        ! wanted "$launcher" || measure_vsock "$launcher" "$where"
+        [ -z "$ssh_label" ] || ! wanted "$ssh_label" || measure_ssh "$ssh_label"
+        i=$((i + 1))
+    done
+    echo complete
 }
 
-launch() { # launch LABEL SSH-LABEL WHERE OPTION...
+launch() { # launch SSH-LABEL OPTION...
     label=$1
-    ssh_label=$2
-    at=$3
-    shift 3
-    measure "$label" "$ssh_label" "$at" "$crosh_vm" --name bench --runtime-dir "$run" \
+    shift
+    measure "$label" "$run/vsock.sock" "$crosh_vm" --name bench --runtime-dir "$run" \
         --lock /root/.local/share/crosh/vms/bench/lock --accel kvm --memory 256M \
         --kernel $image/vmlinux --initrd initramfs --cmdline rdinit=/bench-init --net tap=tap0 "$@"
 }
 
-launch crosh ssh "$run/vsock.sock"
-measure qemu-vhost ssh-qemu 3 qemu-system-x86_64 -M microvm,rtc=on,pcie=on -accel kvm -cpu host \
-    -m 256 -smp 1 -nodefaults -no-user-config -display none -no-reboot -serial "file:$run/console" \
-    -netdev tap,id=net0,ifname=tap0,script=no,downscript=no,vhost=on \
-    -device virtio-net-pci,netdev=net0,romfile= -device vhost-vsock-pci,guest-cid=3 \
-    -kernel $image/vmlinux -initrd initramfs -append "$parameters"
-launch crosh-kernel "" "$run/vsock.sock" --vsock=kernel
+/usr/sbin/ip tuntap add tap0 mode tap vnet_hdr
+ip addr add 10.9.0.1/24 dev tap0
+ip link set tap0 up
+rm -rf "$run"
+mkdir -m 700 "$run"
+case $launcher in
+crosh) launch ssh ;;
+crosh-kernel) launch '' --vsock=kernel ;;
+qemu-vhost)
+    measure ssh-qemu 3 qemu-system-x86_64 -M microvm,rtc=on,pcie=on -accel kvm -cpu host \
+        -m 256 -smp 1 -nodefaults -no-user-config -display none -no-reboot \
+        -serial "file:$run/console.log" \
+        -netdev tap,id=net0,ifname=tap0,script=no,downscript=no,vhost=on \
+        -device virtio-net-pci,netdev=net0,romfile= -device vhost-vsock-pci,guest-cid=3 \
+        -kernel $image/vmlinux -initrd initramfs -append "$parameters"
+    ;;
+esac
