@@ -25,6 +25,8 @@ struct virtio_device;
 struct virtio_device_ops {
     uint16_t device_id; /* virtio 1.2 section 5 */
     const char *name;   /* "blk": for messages */
+    /* Interrupts of several queues mostly come together: on PCI they share one vector. */
+    bool has_one_vector;
     void (*config_read)(struct virtio_device *dev, uint32_t offset, void *buf, uint32_t size);
     /* NULL: the configuration is read-only. */
     void (*config_write)(struct virtio_device *dev, uint32_t offset, const void *buf,

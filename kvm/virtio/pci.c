@@ -264,7 +264,8 @@ static struct virtio_pci *create(const struct virtio_host *host, struct pci_bus 
     t->bus = bus;
     code = virtio_transport_init(&t->transport, &virtio_pci_transport_ops, host, dev);
     if (code == 0)
-        code = msix_init(&t->msix, dev->queue_count + 1, host->ops, host->vm);
+        code = msix_init(&t->msix, dev->ops->has_one_vector ? 2 : dev->queue_count + 1, host->ops,
+                         host->vm);
     pci_device_init(&t->pci, &pci_ops, VENDOR, id, REVISION, class_code(dev->ops->device_id));
     memcpy(t->pci.config + PCI_SUBSYSTEM_VENDOR_ID, t->pci.config + PCI_VENDOR_ID, 4);
     t->pci.bar_size = BAR_SIZE;

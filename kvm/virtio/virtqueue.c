@@ -383,6 +383,18 @@ bool virtqueue_notify(struct virtqueue *vq)
     return true;
 }
 
+bool virtqueue_notify_with(struct virtqueue *vq, struct virtqueue *other)
+{
+    if (!virtqueue_notify(vq))
+        return false;
+    /* Whoever handles the shared interrupt looks at both; what is in other came before it. */
+    if (other->call_fd != vq->call_fd)
+        virtqueue_notify(other);
+    else if (other->running && !other->broken)
+        (void)wants_interrupt(other);
+    return true;
+}
+
 void virtqueue_enable_kicks(struct virtqueue *vq, bool enable)
 {
     if (!vq->running)

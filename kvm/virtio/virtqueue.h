@@ -111,6 +111,9 @@ void virtqueue_interrupt(struct virtqueue *vq);
 /* Interrupts the driver if it wants to know of what was pushed since the last call: whether it
    does. */
 bool virtqueue_notify(struct virtqueue *vq);
+/* The same; and if it does, of what was pushed to other too, if that is wanted: with one interrupt
+   where the queues share it. */
+bool virtqueue_notify_with(struct virtqueue *vq, struct virtqueue *other);
 
 /*
  * Asks the driver for kicks (or spares it them). After enabling, look once more

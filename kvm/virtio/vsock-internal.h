@@ -77,6 +77,8 @@ struct vsock_device {
     bool tx_paused;       /* no room for another refusal */
     bool reset_event_due; /* TRANSPORT_RESET waits for a buffer */
     struct event_source *resume_timer;
+    bool is_telling; /* tell_timer is set: the driver is owed an interrupt of the tx queue */
+    struct event_source *tell_timer;
     struct virtqueue_chain chain[VSOCK_TURN_CHAINS];
 
     /* vsock-conn.c */

@@ -14,7 +14,12 @@
  * socket right into the guest's buffers, several of them with one readv(2); who
  * has more goes to the end of the line. A stream of small messages takes few
  * buffers out of the queue, and one that fills them more at each turn. Without buffers the line
- * waits for a kick. Interrupts are raised once per round, not per packet.
+ * waits for a kick.
+ *
+ * Interrupts are raised once per round, not per packet, and that for packets of the guest's
+ * that were taken is put off: all it says is that their memory is free again. It goes along
+ * with the next one of the rx queue, as a rule that of the answer or of the credit that the
+ * guest waits for, but no later than a quarter of the queue or a millisecond.
  *
  * The event queue may be absent: a vhost-user frontend keeps it to itself.
  */
@@ -33,6 +38,8 @@
 #define TX_PACKETS_MAX   64
 #define TURNS_MAX        32
 #define IOV_MAX_PER_TURN 256u
+/* How long the interrupt for packets taken may be put off. */
+#define OWING_MS 1
 
 static struct vsock_device *vsock_of(struct virtio_device *dev)
 {
@@ -181,6 +188,29 @@ static bool serve_line(struct vsock_device *vsock)
     return true;
 }
 
+static uint16_t taken_untold(const struct virtqueue *tx)
+{
+    return (uint16_t)(tx->used_idx - tx->signalled_used);
+}
+
+static void tell_taken_later(struct vsock_device *vsock)
+{
+    const struct virtqueue *tx = &vsock->dev.queue[VSOCK_QUEUE_TX];
+
+    if (taken_untold(tx) == 0 || vsock->is_telling)
+        return;
+    vsock->is_telling = true;
+    event_timer_set(vsock->tell_timer, OWING_MS);
+}
+
+static void on_tell(void *opaque)
+{
+    struct vsock_device *vsock = opaque;
+
+    vsock->is_telling = false;
+    virtqueue_notify(&vsock->dev.queue[VSOCK_QUEUE_TX]);
+}
+
 void vsock_pump(struct vsock_device *vsock)
 {
     struct virtqueue *rx = &vsock->dev.queue[VSOCK_QUEUE_RX];
@@ -192,7 +222,7 @@ void vsock_pump(struct vsock_device *vsock)
         virtqueue_enable_kicks(rx, false); /* they matter only to a line that waits */
     else
         virtqueue_await_kick(rx);
-    virtqueue_notify(rx);
+    virtqueue_notify_with(rx, tx);
     if (vsock->tx_paused && vsock->refusal_count < VSOCK_MAX_REFUSALS) {
         vsock->tx_paused = false;
         virtqueue_await_kick(tx);
@@ -265,7 +295,10 @@ static void receive_packets(struct vsock_device *vsock)
         receive_packet(vsock, chain);
         virtqueue_push(tx, chain->head, 0);
     }
-    virtqueue_notify(tx);
+    if (taken_untold(tx) >= tx->size / 4)
+        virtqueue_notify(tx);
+    else
+        tell_taken_later(vsock);
     if (vsock->tx_paused)
         virtqueue_enable_kicks(tx, false);
     else
@@ -321,6 +354,10 @@ static void vsock_stop(struct virtio_device *dev)
     struct vsock_device *vsock = vsock_of(dev);
 
     event_timer_set(vsock->resume_timer, -1);
+    event_timer_set(vsock->tell_timer, -1);
+    vsock->is_telling = false;
+    /* Whoever goes on with the rings knows of no interrupt that is owed. */
+    virtqueue_notify(&dev->queue[VSOCK_QUEUE_TX]);
     if (dev->is_suspended)
         return;
     forget_streams(vsock);
@@ -345,6 +382,7 @@ static void vsock_kick(struct virtio_device *dev, unsigned int index)
 static const struct virtio_device_ops vsock_ops = {
     .device_id = VIRTIO_ID_VSOCK,
     .name = "vsock",
+    .has_one_vector = true,
     .config_read = vsock_config_read,
     .start = vsock_start,
     .stop = vsock_stop,
@@ -382,8 +420,9 @@ static int set_up(struct vsock_device *vsock, const struct vsock_config *config,
                   struct crosh_error *err)
 {
     vsock->resume_timer = event_timer_add(vsock->dev.loop, on_resume, vsock);
+    vsock->tell_timer = event_timer_add(vsock->dev.loop, on_tell, vsock);
     vsock->deadline_timer = event_timer_add(vsock->dev.loop, on_deadline, vsock);
-    if (vsock->resume_timer == NULL || vsock->deadline_timer == NULL)
+    if (vsock->resume_timer == NULL || vsock->tell_timer == NULL || vsock->deadline_timer == NULL)
         return crosh_error_errno(err, "vsock timers");
     return vsock_host_init(vsock, config->socket_path, err);
 }
@@ -437,6 +476,7 @@ void vsock_free(struct virtio_device *dev)
     vsock_conn_reap(vsock);
     vsock_host_fini(vsock);
     event_remove(vsock->resume_timer);
+    event_remove(vsock->tell_timer);
     event_remove(vsock->deadline_timer);
     free(vsock);
 }

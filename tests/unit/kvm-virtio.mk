@@ -13,6 +13,7 @@ virtio_tests = \
 	tests/unit/test-virtqueue \
 	tests/unit/test-vsock-data \
 	tests/unit/test-vsock-ends \
+	tests/unit/test-vsock-interrupts \
 	tests/unit/test-vsock-stream
 check_PROGRAMS += $(virtio_tests)
 TESTS += $(virtio_tests)
@@ -43,6 +44,9 @@ tests_unit_test_vsock_data_SOURCES = tests/unit/test-vsock-data.c $(vsock_fixtur
 tests_unit_test_vsock_data_LDADD = $(virtio_test_ldadd)
 tests_unit_test_vsock_ends_SOURCES = tests/unit/test-vsock-ends.c $(vsock_fixture)
 tests_unit_test_vsock_ends_LDADD = $(virtio_test_ldadd)
+tests_unit_test_vsock_interrupts_SOURCES = tests/unit/test-vsock-interrupts.c \
+	tests/unit/fake-queue.h
+tests_unit_test_vsock_interrupts_LDADD = $(virtio_test_ldadd)
 tests_unit_test_vsock_stream_SOURCES = tests/unit/test-vsock-stream.c
 tests_unit_test_vsock_stream_LDADD = $(virtio_test_ldadd)
 endif

@@ -42,10 +42,11 @@ static struct virtio_device *new_vsock(struct place *place, struct crosh_error *
 static const struct kind {
     struct virtio_device *(*make)(struct place *place, struct crosh_error *err);
     void (*free)(struct virtio_device *dev);
+    unsigned int vectors;
 } kinds[] = {
-    {new_rng, virtio_rng_free},
-    {new_console, virtio_console_free},
-    {new_vsock, vsock_free},
+    {new_rng, virtio_rng_free, 1 + 1},
+    {new_console, virtio_console_free, 1 + 2},
+    {new_vsock, vsock_free, 1 + 1}, /* its queues share one */
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -83,7 +84,7 @@ static void set_running(Snapshot__Virtio *state, uint64_t features, uint8_t *ram
         queue->driver = queue->desc + 0x400;
         queue->device = queue->desc + 0x800;
         queue->last_avail = LAST_AVAIL;
-        queue->vector = (uint32_t)i + 1;
+        queue->vector = i + 1 < state->pci->n_vectors ? (uint32_t)i + 1 : 1;
         memcpy(ram + queue->driver + 2, &last_avail, sizeof(last_avail));
         memcpy(ram + queue->device + 2, &used, sizeof(used));
     }
@@ -153,8 +154,10 @@ static void test_round_trip(void **state)
         struct one one;
         struct crosh_error err = {0};
         Snapshot__Virtio *again;
+        unsigned int woken = 0;
 
         one_init(&one, &kinds[k]);
+        assert_int_equal(one.state->pci->n_vectors, kinds[k].vectors);
         if (one.dev->ops->device_id == VIRTIO_ID_CONSOLE) {
             snapshot_set_bytes(&one.state->console->input, "typed", 5);
             one.state->console->columns = 132;
@@ -168,15 +171,16 @@ static void test_round_trip(void **state)
             assert_true(one.dev->queue[i].running);
             assert_int_equal(one.dev->queue[i].last_avail, LAST_AVAIL);
             assert_int_equal(one.dev->queue[i].used_idx, LAST_AVAIL);
-            /* Each driver is woken: an interrupt may have been on its way. */
-            assert_int_equal(eventfd_read(one.dev->queue[i].call_fd, &count), 0);
-            assert_int_equal(count, 1);
+            if (eventfd_read(one.dev->queue[i].call_fd, &count) == 0)
+                woken += (unsigned int)count;
         }
+        /* Each driver is woken: an interrupt may have been on its way. */
+        assert_int_equal(woken, one.dev->queue_count);
         assert_int_equal(one.place.doorbells, one.dev->queue_count);
         assert_true(one.place.doorbell_gpa > PLACE_WINDOW);
-        assert_int_equal(one.place.attached, one.dev->queue_count); /* all but the masked one */
+        assert_int_equal(one.place.attached, kinds[k].vectors - 1); /* all but the masked one */
         assert_int_equal(one.place.message_address, 0xfee00000);
-        assert_int_equal(one.place.message_data, VECTOR_DATA + one.dev->queue_count);
+        assert_int_equal(one.place.message_data, VECTOR_DATA + kinds[k].vectors - 1);
         virtio_device_hold(one.dev, -1);
         again = save(one.dev);
         assert_same(one.state, again);
