@@ -51,6 +51,7 @@ files_sources = \
 	lib/files/files.h \
 	lib/files/link.c lib/files/link.h \
 	lib/files/names.c \
+	lib/files/place.c lib/files/place.h \
 	lib/files/receive.c \
 	lib/files/send.c
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # The sftp module, with a real sshd on the loopback.
-sftp_tests = tests/sftp/guest.py tests/sftp/mount.py
+sftp_tests = tests/sftp/copy.py tests/sftp/guest.py tests/sftp/hostile.py tests/sftp/mount.py
 TESTS += $(sftp_tests)
-EXTRA_DIST += $(sftp_tests) tests/sftp/server.py
+EXTRA_DIST += $(sftp_tests) tests/sftp/hostile-server.py tests/sftp/server.py
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test-sftp

@@ -27,6 +27,9 @@ struct crosh_progress;
 struct crosh_progress *crosh_progress_new(struct crosh_context *ctx, const char *title,
                                           const char *unit, uint64_t total);
 
+/* Another total: work that finds out on its way how much it is. */
+void crosh_progress_set_total(struct crosh_progress *progress, uint64_t total);
+
 /* Tells how many are done so far. May be called for every one: it draws some times a second. */
 void crosh_progress_update(struct crosh_progress *progress, uint64_t done);
 

@@ -203,6 +203,12 @@ struct crosh_progress *crosh_progress_new(struct crosh_context *ctx, const char 
     return progress;
 }
 
+void crosh_progress_set_total(struct crosh_progress *progress, uint64_t total)
+{
+    if (progress != NULL)
+        progress->total = total;
+}
+
 void crosh_progress_update(struct crosh_progress *progress, uint64_t done)
 {
     if (progress == NULL)

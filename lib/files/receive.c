@@ -13,45 +13,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
 #include "lib/base/sha256.h"
+#include "lib/files/place.h"
 #include "lib/wire/files.pb-c.h"
-
-/* Set-user-id and the like would give rights that the receiver's user did not choose to give. */
-#define MODE_MASK 0777u
 
 /* How much of a sender that was told of a failure is still read, and for how long each. */
 #define DRAIN_MAX 256
 #define DRAIN_MS  2000
 
-#define PART_SUFFIX ".crosh-part"
-
-/* Mode and time that something gets when it is whole. */
-struct attributes {
-    mode_t mode;
-    struct timespec mtime;
-};
-
 struct directory {
     int fd;
     bool is_target; /* the target itself, which keeps its attributes */
-    struct attributes attributes;
+    struct files_attributes attributes;
 };
 
 /* The file under way. */
 struct file {
-    int fd; /* -1: none */
-    char name[NAME_MAX + 1];
-    char part[NAME_MAX + 1];
+    struct files_part part;
     uint64_t announced;
     uint64_t offset; /* where data may come next */
     bool can_resume;
     bool awaits_begin;
-    struct attributes attributes;
+    struct files_attributes attributes;
 };
 
 struct receiver {
@@ -91,24 +78,6 @@ static void advance(struct receiver *r, uint64_t bytes)
         r->watch->progress(r->watch->data, r->done);
 }
 
-/* ".NAME.crosh-part"; where that would be too long, so much of NAME and its checksum. */
-static void name_part(char part[NAME_MAX + 1], const char *name)
-{
-    size_t length = strlen(name);
-    uint8_t digest[SHA256_SIZE];
-    struct sha256 sha;
-
-    if (length + 1 + sizeof(PART_SUFFIX) <= NAME_MAX + 1) {
-        (void)snprintf(part, NAME_MAX + 1, ".%s" PART_SUFFIX, name);
-        return;
-    }
-    sha256_init(&sha);
-    sha256_add(&sha, name, length);
-    sha256_finish(&sha, digest);
-    (void)snprintf(part, NAME_MAX + 1, ".%.200s.%02x%02x%02x%02x%02x%02x" PART_SUFFIX, name,
-                   digest[0], digest[1], digest[2], digest[3], digest[4], digest[5]);
-}
-
 /* The name of an entry in the directory on top; 1: the entry is the target itself. */
 static int find_name(struct receiver *r, const Files__Entry *entry, char name[NAME_MAX + 1])
 {
@@ -138,26 +107,14 @@ static int find_name(struct receiver *r, const Files__Entry *entry, char name[NA
     return 0;
 }
 
-static struct attributes attributes_of(const Files__Entry *entry)
+static struct files_attributes attributes_of(const Files__Entry *entry)
 {
-    struct attributes attributes = {
-        .mode = entry->mode & MODE_MASK,
+    struct files_attributes attributes = {
+        .mode = entry->mode,
         .mtime = {.tv_sec = entry->mtime_s, .tv_nsec = (long)(entry->mtime_ns % 1000000000u)},
     };
 
     return attributes;
-}
-
-static int apply(const struct receiver *r, int fd, const struct attributes *attributes,
-                 const char *name)
-{
-    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, attributes->mtime};
-
-    if (fchmod(fd, attributes->mode) < 0)
-        return failed(r, "set the mode of", name);
-    if (futimens(fd, times) < 0)
-        return failed(r, "set the time of", name);
-    return 0;
 }
 
 static int enter(struct receiver *r, const Files__Entry *entry)
@@ -173,16 +130,13 @@ static int enter(struct receiver *r, const Files__Entry *entry)
     *directory = (struct directory){.is_target = is_target > 0, .attributes = attributes_of(entry)};
     if (is_target > 0) {
         directory->fd = fcntl(top(r), F_DUPFD_CLOEXEC, 3);
+        if (directory->fd < 0)
+            return failed(r, "open the directory", name);
     } else {
-        if (mkdirat(top(r), name, 0700) < 0 && errno != EEXIST)
-            return failed(r, "make the directory", name);
-        directory->fd = openat(top(r), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (directory->fd < 0 && (errno == ENOTDIR || errno == ELOOP))
-            return crosh_error_set(r->err, -ENOTDIR, "'%s' is there already and is not a directory",
-                                   name);
+        directory->fd = files_directory_make(top(r), name, r->err);
+        if (directory->fd < 0)
+            return directory->fd;
     }
-    if (directory->fd < 0)
-        return failed(r, "open the directory", name);
     r->depth++;
     return 0;
 }
@@ -195,7 +149,7 @@ static int leave(struct receiver *r)
     if (r->depth == 0)
         return malformed(r, "the end of a directory that was not begun");
     if (!directory->is_target)
-        result = apply(r, directory->fd, &directory->attributes, "a directory");
+        result = files_attributes_set(directory->fd, &directory->attributes, "a directory", r->err);
     (void)close(move_fd(directory->fd));
     r->depth--;
     return result;
@@ -203,11 +157,9 @@ static int leave(struct receiver *r)
 
 static int make_link(struct receiver *r, const Files__Entry *entry)
 {
-    struct attributes attributes = attributes_of(entry);
-    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, attributes.mtime};
+    const struct files_attributes attributes = attributes_of(entry);
     cleanup_free char *points_to = NULL;
     char name[NAME_MAX + 1];
-    char part[NAME_MAX + 1];
     int result = find_name(r, entry, name);
 
     if (result < 0)
@@ -218,47 +170,7 @@ static int make_link(struct receiver *r, const Files__Entry *entry)
     points_to = strndup((const char *)entry->link.data, entry->link.len);
     if (points_to == NULL)
         return crosh_error_set(r->err, -ENOMEM, "out of memory");
-    name_part(part, name);
-    if (unlinkat(top(r), part, 0) < 0 && errno != ENOENT)
-        return failed(r, "replace", part);
-    if (symlinkat(points_to, top(r), part) < 0)
-        return failed(r, "make the link", name);
-    (void)utimensat(top(r), part, times, AT_SYMLINK_NOFOLLOW);
-    if (renameat(top(r), part, top(r), name) < 0) {
-        result = failed(r, "make the link", name);
-        (void)unlinkat(top(r), part, 0);
-    }
-    return result;
-}
-
-/* Opens the part file: what is left of an earlier attempt if it is surely that, else a new one. */
-static int open_part(struct receiver *r, struct stat *st)
-{
-    struct file *file = &r->file;
-
-    for (int attempt = 0; attempt < 2; attempt++) {
-        cleanup_close int fd =
-            openat(top(r), file->part,
-                   O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0600);
-        int saved;
-
-        if (fd >= 0 && fstat(fd, st) == 0 && S_ISREG(st->st_mode) && st->st_nlink == 1 &&
-            st->st_uid == geteuid()) {
-            if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-                return crosh_error_set(r->err, -EBUSY, "another copy to '%s' is under way",
-                                       file->name);
-            file->fd = move_fd(fd);
-            return 0;
-        }
-        if (fd < 0 && errno != ELOOP && errno != EACCES && errno != EISDIR && errno != ENXIO)
-            return failed(r, "make", file->name);
-        saved = errno;
-        if (unlinkat(top(r), file->part, 0) < 0) {
-            errno = errno == ENOENT ? saved : errno;
-            return failed(r, "make", file->name);
-        }
-    }
-    return crosh_error_set(r->err, -EEXIST, "cannot make '%s'", file->part);
+    return files_link_make(top(r), name, points_to, &attributes, r->err);
 }
 
 static int say_what_is_there(struct receiver *r, uint64_t size)
@@ -268,7 +180,7 @@ static int say_what_is_there(struct receiver *r, uint64_t size)
     uint8_t digest[SHA256_SIZE];
     int result;
 
-    if (size > 0 && size <= r->file.announced && files_digest(r->file.fd, size, digest) == 0) {
+    if (size > 0 && size <= r->file.announced && files_digest(r->file.part.fd, size, digest) == 0) {
         have.offset = size;
         have.sha256.data = digest;
         have.sha256.len = sizeof(digest);
@@ -284,8 +196,9 @@ static int say_what_is_there(struct receiver *r, uint64_t size)
 static int begin_file(struct receiver *r, const Files__Entry *entry)
 {
     struct file *file = &r->file;
-    struct stat st;
-    int result = find_name(r, entry, file->name);
+    char name[NAME_MAX + 1];
+    uint64_t there;
+    int result = find_name(r, entry, name);
 
     if (result < 0)
         return result;
@@ -296,18 +209,17 @@ static int begin_file(struct receiver *r, const Files__Entry *entry)
     file->can_resume = entry->can_resume;
     file->awaits_begin = entry->can_resume;
     file->attributes = attributes_of(entry);
-    name_part(file->part, file->name);
-    result = open_part(r, &st);
+    result = files_part_open(&file->part, top(r), name, &there, r->err);
     if (result < 0)
         return result;
     if (file->can_resume)
-        return say_what_is_there(r, (uint64_t)st.st_size);
-    return ftruncate(file->fd, 0) < 0 ? failed(r, "write", file->name) : 0;
+        return say_what_is_there(r, there);
+    return ftruncate(file->part.fd, 0) < 0 ? failed(r, "write", file->part.name) : 0;
 }
 
 static int take_entry(struct receiver *r, const Files__Entry *entry)
 {
-    if (r->file.fd >= 0)
+    if (r->file.part.fd >= 0)
         return malformed(r, "an entry within a file");
     switch (entry->type) {
     case FILES__ENTRY__TYPE__FILE:
@@ -325,11 +237,11 @@ static int take_begin(struct receiver *r, uint64_t offset)
 {
     struct file *file = &r->file;
 
-    if (file->fd < 0 || !file->awaits_begin || offset > file->announced)
+    if (file->part.fd < 0 || !file->awaits_begin || offset > file->announced)
         return malformed(r, "a beginning that was not due");
     file->awaits_begin = false;
-    if (ftruncate(file->fd, (off_t)offset) < 0)
-        return failed(r, "write", file->name);
+    if (ftruncate(file->part.fd, (off_t)offset) < 0)
+        return failed(r, "write", file->part.name);
     file->offset = offset;
     advance(r, offset);
     return 0;
@@ -340,19 +252,19 @@ static int take_data(struct receiver *r, const Files__Data *data)
     struct file *file = &r->file;
     size_t written = 0;
 
-    if (file->fd < 0 || file->awaits_begin)
+    if (file->part.fd < 0 || file->awaits_begin)
         return malformed(r, "data outside of a file");
     if (data->offset < file->offset || data->offset > file->announced ||
         data->data.len > file->announced - data->offset)
         return malformed(r, "data outside of its file's bounds");
     while (written < data->data.len) {
-        ssize_t n = pwrite(file->fd, data->data.data + written, data->data.len - written,
+        ssize_t n = pwrite(file->part.fd, data->data.data + written, data->data.len - written,
                            (off_t)(data->offset + written));
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return failed(r, "write", file->name);
+            return failed(r, "write", file->part.name);
         written += (size_t)n;
     }
     advance(r, data->offset + data->data.len - file->offset);
@@ -360,33 +272,16 @@ static int take_data(struct receiver *r, const Files__Data *data)
     return 0;
 }
 
-static void close_file(struct file *file)
-{
-    if (file->fd >= 0)
-        (void)close(move_fd(file->fd));
-}
-
 static int end_file(struct receiver *r, uint64_t size)
 {
     struct file *file = &r->file;
-    struct stat st;
-    int result;
 
-    if (file->fd < 0 || file->awaits_begin || size < file->offset || size > file->announced)
+    if (file->part.fd < 0 || file->awaits_begin || size < file->offset || size > file->announced)
         return malformed(r, "an end that was not due");
-    if (ftruncate(file->fd, (off_t)size) < 0)
-        return failed(r, "write", file->name);
+    if (ftruncate(file->part.fd, (off_t)size) < 0)
+        return failed(r, "write", file->part.name);
     advance(r, size - file->offset);
-    result = apply(r, file->fd, &file->attributes, file->name);
-    if (result < 0)
-        return result;
-    if (fstatat(top(r), file->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
-        return crosh_error_set(r->err, -EISDIR, "'%s' is there already and is a directory",
-                               file->name);
-    if (renameat(top(r), file->part, top(r), file->name) < 0)
-        return failed(r, "make", file->name);
-    close_file(file);
-    return 0;
+    return files_part_finish(&file->part, &file->attributes, r->err);
 }
 
 static int take_message(struct receiver *r, const Files__ToReceiver *message)
@@ -405,14 +300,15 @@ static int take_message(struct receiver *r, const Files__ToReceiver *message)
     case FILES__TO_RECEIVER__MSG_END:
         return end_file(r, message->end->size);
     case FILES__TO_RECEIVER__MSG_LEAVE:
-        return r->file.fd >= 0 ? malformed(r, "the end of a directory within a file") : leave(r);
+        return r->file.part.fd >= 0 ? malformed(r, "the end of a directory within a file")
+                                    : leave(r);
     case FILES__TO_RECEIVER__MSG_PROBLEM:
         r->problems += r->problems < INT_MAX;
         if (r->watch->problem != NULL)
             r->watch->problem(r->watch->data, message->problem->message);
         return 0;
     case FILES__TO_RECEIVER__MSG_DONE:
-        return r->file.fd >= 0 || r->depth > 0 ? malformed(r, "an end in the middle") : 1;
+        return r->file.part.fd >= 0 || r->depth > 0 ? malformed(r, "an end in the middle") : 1;
     default:
         return malformed(r, "an unknown message");
     }
@@ -441,12 +337,9 @@ static void drop_file(struct receiver *r, int why)
     struct file *file = &r->file;
     struct stat st;
 
-    if (file->fd < 0)
-        return;
-    if (!file->can_resume || why == -ENOSPC || why == -EDQUOT || fstat(file->fd, &st) < 0 ||
-        st.st_size == 0)
-        (void)unlinkat(top(r), file->part, 0);
-    close_file(file);
+    if (file->part.fd >= 0)
+        files_part_drop(&file->part, file->can_resume && why != -ENOSPC && why != -EDQUOT &&
+                                         fstat(file->part.fd, &st) == 0 && st.st_size > 0);
 }
 
 /*
@@ -502,7 +395,7 @@ int files_receive(struct files_link *link, const struct files_target *target,
         .watch = watch,
         .err = err,
         .stack = {{.fd = target->dir_fd, .is_target = true}},
-        .file = {.fd = -1},
+        .file = {.part = {.fd = -1}},
     };
     int result = receive_all(&r);
 

@@ -85,6 +85,12 @@ static int add_entry(struct sftp_entries *entries, const uint8_t *name, size_t s
     return 0;
 }
 
+/* "." and "..", which every directory has. */
+static bool is_dots(const uint8_t *name, size_t size)
+{
+    return (size == 1 || size == 2) && memcmp(name, "..", size) == 0;
+}
+
 int sftp_reply_entries(const struct sftp_reply *reply, struct sftp_entries *entries)
 {
     struct sftp_reader body = reply->body;
@@ -107,6 +113,8 @@ int sftp_reply_entries(const struct sftp_reply *reply, struct sftp_entries *entr
             return -EOVERFLOW;
         if (sftp_name_is_valid(name, size))
             r = add_entry(entries, name, size, &attrs);
+        else
+            entries->refused += !is_dots(name, size);
     }
     return r;
 }

@@ -30,6 +30,7 @@ struct sftp_entry {
 struct sftp_entries {
     struct sftp_entry *entry;
     size_t count;
+    size_t refused; /* left out, for their names */
 };
 
 /* The absolute path, on the heap. */

@@ -576,6 +576,13 @@ void sftp_client_free(struct sftp_client *client)
     free(client);
 }
 
+void sftp_client_abort(struct sftp_client *client)
+{
+    pthread_mutex_lock(&client->lock);
+    set_dead(client, -ECANCELED);
+    pthread_mutex_unlock(&client->lock);
+}
+
 /* ---- What is known of it ---- */
 
 int sftp_client_state(struct sftp_client *client)

@@ -51,6 +51,11 @@ struct sftp_client *sftp_client_new(struct sftp_link *link, int timeout_ms,
 /* Ends the thread; requests under way end with -ECONNRESET. Accepts NULL. */
 void sftp_client_free(struct sftp_client *client);
 
+/*
+ * Declares the client dead: what is under way ends with -ECANCELED at once, whatever the
+ * server does.
+ */
+void sftp_client_abort(struct sftp_client *client);
 /* 0, or why the client is dead; a dead one never comes alive again. */
 int sftp_client_state(struct sftp_client *client);
 /* A descriptor that becomes readable when the client is dead; the client's. */

@@ -48,10 +48,11 @@ static int take_answer(int fd, struct crosh_error *err)
 }
 
 struct sftp_link *sftp_guest_open(const char *vm, const char *container, const char *user,
-                                  struct crosh_error *err)
+                                  const char *command, struct crosh_error *err)
 {
     Vsh__SetupConnectionRequest request = VSH__SETUP_CONNECTION_REQUEST__INIT;
-    char *argv[] = {(char *)"/bin/sh", (char *)"-c", (char *)start_server};
+    char *argv[] = {(char *)"/bin/sh", (char *)"-c",
+                    (char *)(command != NULL ? command : start_server)};
     cleanup_close int fd = crosh_vm_connect(vm, PORT_VSH, CONNECT_TIMEOUT_MS, err);
     struct sftp_link *link;
     int r;

@@ -9,10 +9,11 @@
 
 /*
  * Starts the SFTP server of the VM, or of a container in it (NULL: the VM itself), as a user
- * (NULL: the agent's default) and connects with it. NULL with err. The stream never
- * leaves this machine, so there is nothing to encrypt and nobody to be mistaken for.
+ * (NULL: the agent's default) and connects with it; or a command of /bin/sh instead. NULL with err.
+ * The stream never leaves this machine, so there is nothing to encrypt and nobody to be mistaken
+ * for.
  */
 struct sftp_link *sftp_guest_open(const char *vm, const char *container, const char *user,
-                                  struct crosh_error *err);
+                                  const char *command, struct crosh_error *err);
 
 #endif

@@ -13,13 +13,22 @@ modules_sftp_libsftpio_la_CPPFLAGS = $(AM_CPPFLAGS) $(LIBSSH_CFLAGS) $(PROTOBUF_
 modules_sftp_libsftpio_la_LIBADD = lib/libcrosh.la lib/libwire.la lib/libbase.la $(LIBSSH_LIBS)
 
 modules_sftp_libsftp_la_SOURCES = \
+	modules/sftp/checker.c modules/sftp/checker.h \
 	modules/sftp/commands.h \
+	modules/sftp/copy-command.c \
+	modules/sftp/get.c \
+	modules/sftp/pool.c modules/sftp/pool.h \
 	modules/sftp/list-files.c \
 	modules/sftp/mount-command.c \
 	modules/sftp/mounts.c modules/sftp/mounts.h \
-	modules/sftp/sftp.c
-modules_sftp_libsftp_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
-modules_sftp_libsftp_la_LIBADD = modules/sftp/libsftpio.la $(JANSSON_LIBS)
+	modules/sftp/put.c \
+	modules/sftp/sftp.c \
+	modules/sftp/sync.c \
+	modules/sftp/transfer.c modules/sftp/transfer.h modules/sftp/transfer-internal.h \
+	modules/sftp/tree.c \
+	modules/sftp/window.c modules/sftp/window.h
+modules_sftp_libsftp_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(PROTOBUF_C_CFLAGS)
+modules_sftp_libsftp_la_LIBADD = lib/libfiles.la modules/sftp/libsftpio.la $(JANSSON_LIBS)
 
 pkgmodule_LTLIBRARIES += modules/sftp/sftp.la
 modules_sftp_sftp_la_SOURCES =

@@ -104,8 +104,134 @@ static const struct crosh_command ls_command = {
     .help = TARGET_HELP,  .params = ls_params, .run = sftp_run_ls,
 };
 
+#define COPY_HELP                                                                                  \
+    "\n\nDirectories are copied with all that is in them; permissions and times (in seconds) are " \
+    "kept, holes stay holes, symbolic links stay links. What is neither file, directory nor link " \
+    "is left out with a warning, and the exit status is then 1. A file appears under its name "    \
+    "when it is complete; until then it is .NAME.crosh-part beside it, and a copy of 1 MiB or "    \
+    "more that was interrupted goes on from there when the same command is given again. What is "  \
+    "there is compared first: by checksums, if the server runs sha256sum and nobody need be "      \
+    "asked for a password, else by times and by contents at its beginning and before its end.\n\n" \
+    "--verify compares each copy with its source before it gets its name, in the same way or by "  \
+    "reading it again."
+
+#define VERIFY                                                                                     \
+    {                                                                                              \
+        .name = "verify", .type = CROSH_TYPE_FLAG, .summary = "Compare each copy with its source"  \
+    }
+
+#define INTO                                                                                       \
+    {                                                                                              \
+        .name = "into", .short_name = 't', .type = CROSH_TYPE_FLAG,                                \
+        .summary = "Fail unless the target is a directory"                                         \
+    }
+
+#define RECURSIVE                                                                                  \
+    {                                                                                              \
+        .name = "recursive", .short_name = 'r', .flags = CROSH_PARAM_HIDDEN,                       \
+        .type = CROSH_TYPE_FLAG, .summary = "Always so"                                            \
+    }
+
+static const struct crosh_param get_params[] = {
+    TARGET,
+    {.name = "local",
+     .flags = CROSH_PARAM_ARGUMENT,
+     .type = CROSH_TYPE_PATH,
+     .summary = "Where to: a directory, or a new name; here without it"},
+    VERIFY,
+    INTO,
+    RECURSIVE,
+    TIMEOUT,
+    {.name = NULL},
+};
+
+static const struct crosh_command get_command = {
+    CROSH_COMMAND_HEADER,
+    .name = "get",
+    .summary = "Copy a file or directory from a guest or a host",
+    .help = TARGET_HELP COPY_HELP,
+    .examples = "sftp get termina:/var/log/messages\tto the directory here\n"
+                "sftp get termina/penguin:project ~/backup\ta whole directory of a container\n"
+                "sftp get jane@host.example:data.img other.img\tunder another name\n",
+    .params = get_params,
+    .run = sftp_run_get,
+};
+
+static const struct crosh_param put_params[] = {
+    {.name = "path",
+     .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED | CROSH_PARAM_REPEATED,
+     .type = CROSH_TYPE_PATH,
+     .value_name = "LOCAL... TARGET:[PATH]",
+     .summary = "What to copy, and last where to"},
+    VERIFY,
+    INTO,
+    RECURSIVE,
+    TIMEOUT,
+    {.name = NULL},
+};
+
+static const struct crosh_command put_command = {
+    CROSH_COMMAND_HEADER,
+    .name = "put",
+    .summary = "Copy files or directories to a guest or a host",
+    .help = TARGET_HELP COPY_HELP,
+    .examples = "sftp put notes.txt termina:\tto the home directory there\n"
+                "sftp put project jane@host.example:work\tover ssh\n",
+    .params = put_params,
+    .run = sftp_run_put,
+};
+
+static const struct crosh_param sync_params[] = {
+    {.name = "source",
+     .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED,
+     .type = CROSH_TYPE_PATH,
+     .value_name = "SOURCE",
+     .summary = "A directory: TARGET:[PATH] or one of this host"},
+    {.name = "destination",
+     .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED,
+     .type = CROSH_TYPE_PATH,
+     .value_name = "DESTINATION",
+     .summary = "What is to be like it; made when it is not there"},
+    {.name = "delete", .type = CROSH_TYPE_FLAG, .summary = "Remove what the source does not have"},
+    {.name = "checksum",
+     .short_name = 'c',
+     .type = CROSH_TYPE_FLAG,
+     .summary = "Compare contents, not times"},
+    {.name = "dry-run",
+     .short_name = 'n',
+     .type = CROSH_TYPE_FLAG,
+     .summary = "Change nothing, tell what would be done"},
+    {.name = "verbose",
+     .short_name = 'v',
+     .type = CROSH_TYPE_FLAG,
+     .summary = "Tell each thing that is done"},
+    VERIFY,
+    {.name = "json", .type = CROSH_TYPE_FLAG, .summary = "Print JSON, for programs"},
+    TIMEOUT,
+    {.name = NULL},
+};
+
+static const struct crosh_command sync_command = {
+    CROSH_COMMAND_HEADER,
+    .name = "sync",
+    .summary = "Make a directory like another, one way",
+    .help = "One of the two is TARGET:[PATH], as the other commands have it; write ./a:b for a "
+            "directory of this host that looks like it. Files of the same size and time (in "
+            "seconds) are left alone, others are copied as \"sftp get\" and \"put\" do. With "
+            "--delete what only the destination has is removed, and so is what is of another kind "
+            "there; parts of interrupted copies stay. A directory that cannot be read loses "
+            "nothing.\n\nThe last line tells how many files and links were copied, directories "
+            "made, things deleted, left unchanged, and left out with a warning; the exit status is "
+            "1 when anything was left out.",
+    .examples = "sftp sync ~/project termina:project\tto a guest\n"
+                "sftp sync --delete --dry-run termina/penguin:site ./site\tsee first\n",
+    .params = sync_params,
+    .run = sftp_run_sync,
+};
+
 static const struct crosh_command *const subcommands[] = {
-    &mount_command, &umount_command, &list_command, &ls_command, NULL,
+    &mount_command, &umount_command, &list_command, &ls_command,
+    &get_command,   &put_command,    &sync_command, NULL,
 };
 
 static const struct crosh_command sftp_command = {

@@ -317,8 +317,10 @@ static int configure(struct ssh_link *own, const struct sftp_ssh_options *option
     return r == SSH_OK ? 0 : fail(own, -EINVAL, "cannot use the settings for ssh", err);
 }
 
-static int open_channel(struct ssh_link *own, struct crosh_error *err)
+static int open_channel(struct ssh_link *own, const char *command, struct crosh_error *err)
 {
+    int r;
+
     own->channel = ssh_channel_new(own->session);
     if (own->channel == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");
@@ -331,9 +333,14 @@ static int open_channel(struct ssh_link *own, struct crosh_error *err)
         .channel_close_function = on_end,
     };
     ssh_callbacks_init(&own->callbacks);
-    if (ssh_set_channel_callbacks(own->channel, &own->callbacks) != SSH_OK ||
-        ssh_channel_request_sftp(own->channel) != SSH_OK)
-        return fail(own, -EOPNOTSUPP, "the server starts no SFTP", err);
+    if (ssh_set_channel_callbacks(own->channel, &own->callbacks) != SSH_OK)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    r = command != NULL ? ssh_channel_request_exec(own->channel, command)
+                        : ssh_channel_request_sftp(own->channel);
+    if (r != SSH_OK)
+        return fail(own, -EOPNOTSUPP,
+                    command != NULL ? "the server runs no commands" : "the server starts no SFTP",
+                    err);
     ssh_set_blocking(own->session, 0);
     own->link.fd = ssh_get_fd(own->session);
     return 0;
@@ -370,7 +377,7 @@ struct sftp_link *sftp_ssh_open(const struct sftp_ssh_options *options, struct c
     if (r == 0)
         r = log_in(own, options, err);
     if (r == 0)
-        r = open_channel(own, err);
+        r = open_channel(own, options->command, err);
     if (r == 0)
         return &own->link;
     link_free(&own->link);

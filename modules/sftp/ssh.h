@@ -10,17 +10,18 @@
 #include "modules/sftp/link.h"
 
 struct sftp_ssh_options {
-    const char *host;  /* as the user wrote it: a name in ssh_config, too */
-    const char *user;  /* NULL: ssh_config's, else the user's own */
-    unsigned int port; /* 0: ssh_config's, else 22 */
-    int timeout_ms;    /* for each step */
-    bool may_ask;      /* passwords and passphrases may be asked for on the terminal */
+    const char *host;    /* as the user wrote it: a name in ssh_config, too */
+    const char *user;    /* NULL: ssh_config's, else the user's own */
+    unsigned int port;   /* 0: ssh_config's, else 22 */
+    int timeout_ms;      /* for each step */
+    bool may_ask;        /* passwords and passphrases may be asked for on the terminal */
+    const char *command; /* to be run and talked to; NULL: SFTP */
 };
 
 /*
  * Connects as ssh_config(5) says, checks the server's key against known_hosts, logs in (by
- * agent, keys or password) and starts the SFTP subsystem. NULL with err: -EACCES when not
- * let in, and for a server that is unknown, or another than it was.
+ * agent, keys or password) and starts the SFTP subsystem, or the command. NULL with err: -EACCES
+ * when not let in, and for a server that is unknown, or another than it was.
  */
 struct sftp_link *sftp_ssh_open(const struct sftp_ssh_options *options, struct crosh_error *err);
 

@@ -145,10 +145,12 @@ void sftp_where_fini(struct sftp_where *where)
     *where = (struct sftp_where){0};
 }
 
-struct sftp_client *sftp_where_open(const struct sftp_where *where,
-                                    const struct sftp_open_options *options,
-                                    struct crosh_error *err)
+/* Reaches what the command talks; NULL: SFTP. */
+static struct sftp_link *reach(const struct sftp_where *where,
+                               const struct sftp_open_options *options, const char *command,
+                               struct crosh_error *err)
 {
+    cleanup_free char *words = NULL;
     struct sftp_ssh_options ssh = {
         .host = where->host,
         .user = where->user,
@@ -156,9 +158,23 @@ struct sftp_client *sftp_where_open(const struct sftp_where *where,
         .timeout_ms = options->timeout_ms,
         .may_ask = options->may_ask,
     };
-    struct sftp_link *link = where->vm != NULL
-                                 ? sftp_guest_open(where->vm, where->container, where->user, err)
-                                 : sftp_ssh_open(&ssh, err);
+
+    if (where->vm != NULL)
+        return sftp_guest_open(where->vm, where->container, where->user, command, err);
+    /* The shell of the user may be any. */
+    if (command != NULL && asprintf(&words, "exec /bin/sh -c '%s'", command) < 0) {
+        (void)crosh_error_set(err, -ENOMEM, "out of memory");
+        return NULL;
+    }
+    ssh.command = words;
+    return sftp_ssh_open(&ssh, err);
+}
+
+struct sftp_client *sftp_where_open(const struct sftp_where *where,
+                                    const struct sftp_open_options *options,
+                                    struct crosh_error *err)
+{
+    struct sftp_link *link = reach(where, options, NULL, err);
     struct sftp_client *client = NULL;
 
     if (link != NULL)
@@ -166,4 +182,15 @@ struct sftp_client *sftp_where_open(const struct sftp_where *where,
     if (client == NULL)
         (void)crosh_error_wrap(err, "%s", where->name);
     return client;
+}
+
+struct sftp_link *sftp_where_run(const struct sftp_where *where,
+                                 const struct sftp_open_options *options, const char *command,
+                                 struct crosh_error *err)
+{
+    struct sftp_link *link = reach(where, options, command, err);
+
+    if (link == NULL)
+        (void)crosh_error_wrap(err, "%s", where->name);
+    return link;
 }

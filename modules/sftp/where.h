@@ -35,4 +35,12 @@ struct sftp_client *sftp_where_open(const struct sftp_where *where,
                                     const struct sftp_open_options *options,
                                     struct crosh_error *err);
 
+/*
+ * Runs a command of /bin/sh there, without single quotes in it, and connects with it: its
+ * standard input and output are the link. NULL with err.
+ */
+struct sftp_link *sftp_where_run(const struct sftp_where *where,
+                                 const struct sftp_open_options *options, const char *command,
+                                 struct crosh_error *err);
+
 #endif

@@ -25,7 +25,7 @@ def free_port():
 class Server:
     """One that lets in who has home's key, and knows who runs the tests."""
 
-    def __init__(self, home):
+    def __init__(self, home, subsystem="internal-sftp"):
         if SSHD is None:
             raise Skip("sshd is not installed")
         self.directory = home.path / "sshd"
@@ -43,7 +43,7 @@ class Server:
             f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {self.directory}/key\n"
             f"AuthorizedKeysFile {self.ssh}/id_ed25519.pub\nStrictModes no\nUsePAM no\n"
             f"PasswordAuthentication no\nKbdInteractiveAuthentication no\n"
-            f"PermitRootLogin yes\nPidFile none\nSubsystem sftp internal-sftp\n")
+            f"PermitRootLogin yes\nPidFile none\nSubsystem sftp {subsystem}\n")
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)
         self.start()

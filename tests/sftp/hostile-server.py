@@ -1,0 +1,104 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""An SFTP server on standard input and output that means harm: names, sizes, links, kinds."""
+
+import os
+import stat
+import struct
+import sys
+
+DIRECTORY, FILE, LINK = stat.S_IFDIR | 0o755, stat.S_IFREG | 0o644, stat.S_IFLNK | 0o777
+VICTIM = os.environ.get("VICTIM", "/nowhere")
+
+# What is in "/evil", "/evil/d" and "/evil/deep": kind, size.
+LISTINGS = {
+    "/evil": [(b"..", DIRECTORY, 0), (b".", DIRECTORY, 0), (b"../escaped", FILE, 6),
+              (b"a/b", FILE, 6), (b"", FILE, 6), (b"nul\0name", FILE, 6), (b"x" * 300, FILE, 6),
+              (b"good", FILE, 6), (b"red\x1b[31m", FILE, 6), (b"long", FILE, 6),
+              (b"short", FILE, 1000), (b"out", LINK, 6), (b"out", DIRECTORY, 0),
+              (b"bad-link", LINK, 6), (b"suid", FILE | stat.S_ISUID, 6)],
+    "/evil/out": [(b"inner", FILE, 6)],
+}
+BYTES = b"harm!\n"
+
+
+def string(data):
+    return struct.pack(">I", len(data)) + data
+
+
+def attrs(mode, size):
+    return struct.pack(">IQIII", 0x1 | 0x4 | 0x8, size, mode, 1_000_000_000, 1_000_000_000)
+
+
+class Hostile:
+    """Answers one request after the other."""
+
+    def __init__(self):
+        self.listed = set()
+
+    def send(self, kind, number, body):
+        packet = struct.pack(">BI", kind, number) + body
+        sys.stdout.buffer.write(struct.pack(">I", len(packet)) + packet)
+        sys.stdout.buffer.flush()
+
+    def status(self, number, code):
+        self.send(101, number, struct.pack(">I", code) + string(b"") + string(b""))
+
+    def find(self, path):
+        parent, _, name = path.rpartition("/")
+        for known, mode, size in LISTINGS.get(parent, []):
+            if known.decode(errors="replace") == name:
+                return mode, size
+        return (DIRECTORY, 0) if path in LISTINGS or path == "/" else None
+
+    def answer(self, kind, number, body):
+        length = struct.unpack(">I", body[:4])[0]
+        text = body[4:4 + length].decode(errors="replace")
+        if kind in (7, 17):  # LSTAT, STAT
+            found = self.find(text)
+            if found is None:
+                self.status(number, 2)
+            else:
+                self.send(105, number, attrs(*found))
+        elif kind == 16:
+            self.send(104, number, struct.pack(">I", 1) + string(b"/") + string(b"") +
+                      attrs(DIRECTORY, 0))
+        elif kind in (3, 11):  # OPEN, OPENDIR: the path is the handle
+            self.send(102, number, string(text.encode()[:256]))
+        elif kind == 12:
+            entries = LISTINGS.get(text, [])
+            if text in self.listed or not entries:
+                self.status(number, 1)
+                return
+            self.listed.add(text)
+            self.send(104, number, struct.pack(">I", len(entries)) + b"".join(
+                string(name) + string(b"") + attrs(mode, size) for name, mode, size in entries))
+        elif kind == 5:
+            offset = struct.unpack(">Q", body[4 + length:12 + length])[0]
+            data = BYTES * 100 if text.endswith("/long") else BYTES[offset:]
+            if data:
+                self.send(103, number, string(data))
+            else:
+                self.status(number, 1)
+        elif kind == 19:
+            link = (VICTIM + "\0hidden") if text.endswith("bad-link") else VICTIM
+            self.send(104, number, struct.pack(">I", 1) + string(link.encode()) + string(b"") +
+                      attrs(LINK, 0))
+        elif kind == 4:
+            self.status(number, 0)
+        else:
+            self.status(number, 8)
+
+    def run(self):
+        stream = sys.stdin.buffer
+        while head := stream.read(4):
+            packet = stream.read(struct.unpack(">I", head)[0])
+            if packet[0] == 1:
+                answer = struct.pack(">BI", 2, 3)
+                sys.stdout.buffer.write(struct.pack(">I", len(answer)) + answer)
+                sys.stdout.buffer.flush()
+                continue
+            self.answer(packet[0], struct.unpack(">I", packet[1:5])[0], packet[5:])
+
+
+Hostile().run()
