@@ -218,14 +218,22 @@ void crosh_progress_update(struct crosh_progress *progress, uint64_t done)
         draw(progress);
 }
 
+void crosh_priv_progress_clear(struct crosh_progress *progress)
+{
+    if (progress == NULL || !progress->is_live)
+        return;
+    (void)fputs("\r\033[K", progress->out);
+    (void)fflush(progress->out);
+    progress->drawn_ms = 0;
+}
+
 void crosh_progress_finish(struct crosh_progress *progress, int is_done)
 {
     char line[LINE_BYTES];
 
     if (progress == NULL)
         return;
-    if (progress->is_live)
-        (void)fputs("\r\033[K", progress->out);
+    crosh_priv_progress_clear(progress);
     if (is_done) {
         struct progress_state state = state_of(progress);
 

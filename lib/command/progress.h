@@ -22,4 +22,9 @@ const char *crosh_priv_progress_line(const struct progress_state *state, size_t 
 /* The line that stays at the end, without a newline. Returns buf. */
 const char *crosh_priv_progress_summary(const struct progress_state *state, char *buf, size_t size);
 
+struct crosh_progress;
+
+/* Takes the line off the terminal for what is printed next; it is drawn again. Accepts NULL. */
+void crosh_priv_progress_clear(struct crosh_progress *progress);
+
 #endif

@@ -12,6 +12,7 @@
 #include <crosh/vm.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/command/progress.h"
 #include "lib/files/files.h"
 #include "lib/vm/complete-container.h"
 #include "lib/wire/files.pb-c.h"
@@ -175,10 +176,12 @@ static void on_progress(void *data, uint64_t bytes)
 
 static void on_problem(void *data, const char *message)
 {
+    struct copy *copy = data;
     char clean[512];
 
     text_sanitize(clean, sizeof(clean), message);
-    crosh_warn(((struct copy *)data)->ctx, "%s", clean);
+    crosh_priv_progress_clear(copy->progress);
+    crosh_warn(copy->ctx, "%s", clean);
 }
 
 /* The names that the sources' copies get. */

@@ -519,6 +519,9 @@ int vsh_session_run(const struct vsh_session_options *options, struct crosh_erro
     if (r == 0) {
         relay(&s);
         r = outcome(&s, err);
+        /* Whatever stood on the terminal's line is no part of the message. */
+        if (r == CROSH_ELOST && options->is_raw)
+            (void)dprintf(options->stderr_fd, "\r\n");
     }
     vsh_terminal_leave(&s.terminal);
     say_farewell(&s);

@@ -154,6 +154,11 @@ static int run_vsh(struct crosh_context *ctx, const struct crosh_args *args,
     r = vsh_session_run(&options, err);
     if (r == CROSH_ELOST)
         (void)crosh_error_wrap(err, "%s", vm);
+    /* Whoever is used to ssh writes the command where a container's name is looked for. */
+    if (r == -EREMOTEIO && container != NULL && request.user[0] == '\0')
+        (void)crosh_error_hint(
+            err, "see: vmc container list %s; a command stands behind \"--\": vsh %s -- COMMAND",
+            vm, vm);
     return r;
 }
 

@@ -323,6 +323,17 @@ def a_full_disk_is_told():
 
 
 @case
+def problems_stand_on_lines_of_their_own():
+    work = fresh("problems")
+    (work / "there").write_text("here\n")
+    (work / "to").mkdir()
+    terminal = home.terminal("vsh", "cp", guest(work / "none"), guest(work / "there"), str(work / "to"),
+                             columns=200)
+    equal(terminal.end(), 1)
+    equal(terminal.text().split("\n")[0], "warning: none: No such file or directory")
+
+
+@case
 def progress_is_shown_on_a_terminal():
     work = fresh("progress")
     (work / "big").write_bytes(b"x" * (50 << 20))

@@ -313,6 +313,17 @@ def a_terminal_has_size_and_type():
 
 
 @case
+def a_lost_connection_is_told_on_a_line_of_its_own():
+    terminal = shell_terminal()
+    terminal.send("half a line")
+    terminal.expect("guest> half a line")
+    launcher.cut()
+    equal(terminal.end(), 123)
+    equal(terminal.text().split("\n")[-2:],
+          ["guest> half a line", "vsh: alpha: the connection was lost"])
+
+
+@case
 def a_login_shell_opens_without_a_command():
     terminal = home.terminal("vsh", "alpha")
     terminal.send("echo name'='$0; exit 4\r")

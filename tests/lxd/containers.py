@@ -72,7 +72,8 @@ def nothing_yet():
                   ("limits", "alpha", "none"), ("export", "alpha", "none", "/nowhere/file")):
         refused("vmc", "container", *words, status=3,
                 text="no such container in VM alpha: none\nhint: see: vmc container list alpha\n")
-    refused("vsh", "alpha", "none", "--", "id", status=1, text="vsh: no such container 'none'\n")
+    refused("vsh", "alpha", "none", "--", "id", status=1, text="vsh: no such container 'none'\n"
+            "hint: see: vmc container list alpha; a command stands behind \"--\": vsh alpha -- COMMAND\n")
 
 
 @case
