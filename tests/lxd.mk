@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-# The vmc container commands and sessions in containers, against a real LXD in namespaces of this
-# host.
+# The vmc container commands and sessions in containers, against a real LXD: in namespaces of this
+# host, and (booted.py) in a VM.
 lxd_tests = \
+	tests/lxd/booted.py \
 	tests/lxd/containers.py \
 	tests/lxd/notes.py \
 	tests/lxd/remotes.py
 TESTS += $(lxd_tests)
-EXTRA_DIST += $(lxd_tests) tests/lxd/lxdhost.py tests/lxd/simplestreams.py
+EXTRA_DIST += $(lxd_tests) tests/lxd/lxdhost.py tests/lxd/places.py \
+	tests/lxd/simplestreams.py

@@ -190,9 +190,13 @@ const struct crosh_command vsh_ssh_config_command = {
     .name = "ssh-config",
     .summary = "Print ssh's configuration for reaching VMs without a network",
     .help = "With these lines in ~/.ssh/config, ssh, scp, sftp, rsync and git reach the ssh server "
-            "of every VM by the name VM" SSH_SUFFIX ". Host keys are remembered in a file of their "
-            "own, at the first use.",
-    .examples = "vsh ssh-config >> ~/.ssh/config\tonce\n",
+            "of every VM by the name VM" SSH_SUFFIX ", and of every container by the name "
+            "CONTAINER.VM" SSH_SUFFIX ". Host keys are remembered in a file of their own, at the "
+            "first use. A server that knows no key of yours yet learns one by \"vsh --user USER VM "
+            "CONTAINER\" with the command below.",
+    .examples = "vsh ssh-config >> ~/.ssh/config\tonce\n"
+                "vsh --user jane termina penguin -- sh -c 'umask 077; mkdir -p .ssh; cat "
+                ">>.ssh/authorized_keys' <~/.ssh/id_ed25519.pub\tonce for a container\n",
     .params = ssh_config_params,
     .run = run_ssh_config,
 };

@@ -21,7 +21,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
             self.log_message()
             time.sleep(100000)
         super().do_GET()
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 8443), Handler)
+server = http.server.ThreadingHTTPServer((sys.argv[3], 8443), Handler)
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(sys.argv[1], sys.argv[2])
 server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -79,23 +79,23 @@ class Tree:
 
 
 class Server:
-    """Serves a tree at https://127.0.0.1:8443/ of the place that around leads to."""
+    """Serves a tree at port 8443 of an address of the place that around leads to."""
 
-    url = "https://127.0.0.1:8443"
-
-    def __init__(self, tree, directory, around):
+    def __init__(self, tree, directory, around, address="127.0.0.1"):
+        self.url = f"https://{address}:8443"
         self.certificate = Path(directory) / "server.crt"
         key = Path(directory) / "server.key"
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
                         "ec_paramgen_curve:prime256v1", "-nodes", "-days", "3650",
-                        "-subj", "/CN=images.test", "-addext", "subjectAltName=IP:127.0.0.1",
+                        "-subj", "/CN=images.test", "-addext", f"subjectAltName=IP:{address}",
                         "-keyout", key, "-out", self.certificate], check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.log = Path(directory) / "server.log"
         with open(self.log, "w", encoding="ascii") as log:
             self.process = subprocess.Popen(
                 [*around, "/bin/sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", str(tree.path),
-                 "/usr/bin/python3", "-c", SERVER, str(self.certificate), str(key)], stdout=log)
+                 "/usr/bin/python3", "-c", SERVER, str(self.certificate), str(key), address],
+                stdout=log)
         wait_for(lambda: "up" in self.asked_for(), 60, "the image server")
 
     def asked_for(self):
