@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Implements the name server. A query that is none of ours goes to the host's name servers as it
- * came, from a socket of its own in the host's network, and the answer comes back as it is:
- * so servers on the host's loopback serve guests, which cannot reach them otherwise.
+ * came, by a socket of its own in the host's network (the keeper makes it), and the answer comes
+ * back as it is: so servers on the host's loopback serve guests, which cannot reach them otherwise.
  */
 #include "net/dns.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,17 +17,16 @@
 
 #include "lib/base/cleanup.h"
 #include "net/dns-message.h"
-#include "net/lookup.h"
+#include "net/front-process.h"
 #include "net/names.h"
 #include "net/relay.h"
 
-#define PORT        53
 #define QUERIES_MAX 256u /* that wait for answers, of all VMs */
 #define VM_MAX      64u  /* of one VM */
 #define STREAMS_MAX 32u
-#define SERVERS_MAX 3u
 #define SERVER_MS   5000
 #define STREAM_MS   15000
+#define ASK_MS      20000
 /* Taken in one turn of the loop. */
 #define BATCH_MAX 32u
 
@@ -58,7 +56,7 @@ struct query {
     unsigned int server;
     int fd; /* to the server; -1: none */
     struct event_source *source, *timer;
-    struct lookup *lookup;
+    struct front_ask *ask;
 };
 
 /* A client of TCP. */
@@ -68,7 +66,7 @@ struct stream {
     struct gateway *gateway;
     int fd; /* until the relay has it */
     struct event_source *source, *timer;
-    struct lookup *lookup;
+    struct front_ask *ask;
     struct relay *relay;
     size_t used;
     struct dns_question question;
@@ -76,81 +74,19 @@ struct stream {
 };
 
 struct dns {
-    struct keeper *keeper;
+    struct front_process *front;
     struct gateway *gateways[PLAN_PLACES];
     struct query *queries;
     struct stream *streams;
     unsigned int query_count, stream_count;
 };
 
-/* ---- The host's name servers ---- */
-
-/* Those of /etc/resolv.conf, which may change at any time: the count. */
-static unsigned int read_servers(struct plan_prefix servers[SERVERS_MAX])
-{
-    cleanup_fclose FILE *f = fopen("/etc/resolv.conf", "re");
-    unsigned int count = 0;
-    char line[256], text[64];
-
-    while (f != NULL && count < SERVERS_MAX && fgets(line, sizeof(line), f) != NULL) {
-        struct plan_prefix *server = &servers[count];
-
-        if (sscanf(line, " nameserver %63s", text) != 1)
-            continue;
-        *server = (struct plan_prefix){.family = AF_INET, .bits = 32};
-        if (inet_pton(AF_INET, text, &server->ipv4) != 1) {
-            *server = (struct plan_prefix){.family = AF_INET6, .bits = 128};
-            if (inet_pton(AF_INET6, text, &server->ipv6) != 1)
-                continue;
-        }
-        count++;
-    }
-    return count;
-}
-
-static socklen_t to_sockaddr(const struct plan_prefix *to, struct sockaddr_storage *address)
-{
-    memset(address, 0, sizeof(*address));
-    address->ss_family = (sa_family_t)to->family;
-    if (to->family == AF_INET6) {
-        struct sockaddr_in6 *ipv6 = (struct sockaddr_in6 *)address;
-
-        ipv6->sin6_addr = to->ipv6;
-        ipv6->sin6_port = htons(PORT);
-        return sizeof(*ipv6);
-    } else {
-        struct sockaddr_in *ipv4 = (struct sockaddr_in *)address;
-
-        ipv4->sin_addr = to->ipv4;
-        ipv4->sin_port = htons(PORT);
-        return sizeof(*ipv4);
-    }
-}
-
-/* A socket to the server of that number (they are tried in turn); -1: there are no more. */
-static int dial_server(struct dns *dns, int type, unsigned int *number)
-{
-    struct plan_prefix servers[SERVERS_MAX];
-    unsigned int count = read_servers(servers);
-
-    for (; *number < count; ++*number) {
-        struct outside_socket spec = {.family = servers[*number].family, .type = type};
-        int fd;
-
-        spec.connect_size = to_sockaddr(&servers[*number], &spec.connect);
-        fd = outside_socket(dns->keeper->place.outside, &spec, NULL);
-        if (fd >= 0)
-            return fd;
-    }
-    return -1;
-}
-
 /* ---- Our names ---- */
 
-enum verdict { VERDICT_FOREIGN, VERDICT_ANSWERED, VERDICT_LOOKUP };
+enum verdict { VERDICT_FOREIGN, VERDICT_ANSWERED, VERDICT_ASK };
 
 /*
- * Answers what can be answered at once: *size bytes in answer (of DNS_UDP_PLAIN). VERDICT_LOOKUP:
+ * Answers what can be answered at once: *size bytes in answer (of DNS_UDP_PLAIN). VERDICT_ASK:
  * the guest of vm is to be asked for the container.
  */
 static enum verdict judge(struct dns *dns, const uint8_t *message,
@@ -160,7 +96,7 @@ static enum verdict judge(struct dns *dns, const uint8_t *message,
     struct plan_prefix addresses[2];
 
     if (dns_reverse_address(question->name, &addresses[0])) {
-        struct keeper_vm *owner = names_of_address(dns->keeper, &addresses[0]);
+        struct keeper_vm *owner = names_of_address(dns->front->vms, &addresses[0]);
         char name[DNS_NAME_MAX];
 
         if (owner == NULL)
@@ -170,14 +106,13 @@ static enum verdict judge(struct dns *dns, const uint8_t *message,
                                  question->type == DNS_TYPE_PTR ? name : NULL);
         return VERDICT_ANSWERED;
     }
-    switch (names_find(dns->keeper, question->name, vm, container)) {
+    switch (names_find(dns->front->vms, question->name, vm, container)) {
     case NAMES_VM:
-        addresses[0] = (*vm)->place.guest;
-        addresses[1] = (*vm)->place.guest6;
-        *size = dns_write_answer(answer, message, question, DNS_NOERROR, addresses, 2, NULL);
+        *size = dns_write_answer(answer, message, question, DNS_NOERROR, addresses,
+                                 names_addresses(*vm, addresses), NULL);
         return VERDICT_ANSWERED;
     case NAMES_CONTAINER:
-        return VERDICT_LOOKUP;
+        return VERDICT_ASK;
     case NAMES_UNKNOWN:
         *size = dns_write_answer(answer, message, question, DNS_NXDOMAIN, NULL, 0, NULL);
         return VERDICT_ANSWERED;
@@ -186,13 +121,17 @@ static enum verdict judge(struct dns *dns, const uint8_t *message,
     }
 }
 
-/* The answer about a container: nobody has a name that the guest knows no address of. */
+/* The answer about a container: nobody has a name that the guest knows no address of. count: as
+   the keeper told. */
 static size_t answer_container(uint8_t *answer, const uint8_t *message,
                                const struct dns_question *question,
                                const struct plan_prefix *addresses, size_t count)
 {
-    return dns_write_answer(answer, message, question, count > 0 ? DNS_NOERROR : DNS_NXDOMAIN,
-                            addresses, count, NULL);
+    int rcode = count == FRONT_FAILED ? DNS_SERVFAIL : count > 0 ? DNS_NOERROR : DNS_NXDOMAIN;
+
+    if (count > LOOKUP_ADDRESSES_MAX)
+        count = 0;
+    return dns_write_answer(answer, message, question, rcode, addresses, count, NULL);
 }
 
 /* ---- Datagrams ---- */
@@ -206,7 +145,7 @@ static void query_end(struct query *query)
     *at = query->next;
     query->dns->query_count--;
     query->gateway->queries--;
-    lookup_cancel(query->lookup);
+    front_ask_cancel(query->ask);
     event_remove(query->source);
     event_remove(query->timer);
     if (query->fd >= 0)
@@ -239,14 +178,14 @@ static void query_forward(struct query *query)
         event_remove(move_ptr(query->source));
         if (query->fd >= 0)
             (void)close(move_fd(query->fd));
-        query->fd = dial_server(query->dns, SOCK_DGRAM, &query->server);
+        query->fd = front_dial(query->dns->front, SOCK_DGRAM, &query->server);
         if (query->fd < 0)
             break;
         /* Whoever guesses an answer has to guess this and the socket's port. */
         (void)!getrandom(&query->id, sizeof(query->id), GRND_NONBLOCK);
         query->message[0] = (uint8_t)(query->id >> 8);
         query->message[1] = (uint8_t)query->id;
-        query->source = event_add(query->dns->keeper->loop, query->fd, EPOLLIN, on_server, query);
+        query->source = event_add(query->dns->front->loop, query->fd, EPOLLIN, on_server, query);
         if (query->source != NULL && send(query->fd, query->message, query->size, 0) >= 0) {
             event_timer_set(query->timer, SERVER_MS);
             return;
@@ -275,10 +214,14 @@ static void on_server(void *opaque, uint32_t events)
     query_reply(query, answer, (size_t)n);
 }
 
-static void on_server_late(void *opaque)
+static void on_late(void *opaque)
 {
     struct query *query = opaque;
 
+    if (query->ask != NULL) {
+        query_fail(query, DNS_SERVFAIL);
+        return;
+    }
     query->server++;
     query_forward(query);
 }
@@ -289,7 +232,7 @@ static void on_query_container(void *opaque, const struct plan_prefix *addresses
     uint8_t answer[DNS_UDP_PLAIN];
     size_t size = answer_container(answer, query->message, &query->question, addresses, count);
 
-    query->lookup = NULL;
+    query->ask = NULL;
     query_reply(query, answer, size);
 }
 
@@ -308,7 +251,7 @@ static struct query *query_new(struct gateway *gateway, const uint8_t *message, 
     query->fd = -1;
     query->size = size;
     query->message = malloc(size);
-    query->timer = event_timer_add(dns->keeper->loop, on_server_late, query);
+    query->timer = event_timer_add(dns->front->loop, on_late, query);
     if (query->message == NULL || query->timer == NULL) {
         event_remove(query->timer);
         free(query->message);
@@ -355,9 +298,9 @@ static void take_query(struct gateway *gateway, int fd, const uint8_t *message, 
         query_forward(query);
         return;
     }
-    query->lookup = lookup_start(dns->keeper->loop, vm->name, container, &vm->place.containers,
-                                 on_query_container, query);
-    if (query->lookup == NULL)
+    query->ask = front_ask(dns->front, vm, container, on_query_container, query);
+    event_timer_set(query->timer, ASK_MS);
+    if (query->ask == NULL)
         query_fail(query, DNS_SERVFAIL);
 }
 
@@ -387,7 +330,7 @@ static void stream_end(struct stream *stream)
         at = &(*at)->next;
     *at = stream->next;
     stream->dns->stream_count--;
-    lookup_cancel(stream->lookup);
+    front_ask_cancel(stream->ask);
     relay_stop(stream->relay);
     event_remove(stream->source);
     event_remove(stream->timer);
@@ -426,19 +369,19 @@ static void on_stream_container(void *opaque, const struct plan_prefix *addresse
     uint8_t answer[DNS_UDP_PLAIN];
     size_t size = answer_container(answer, stream->data + 2, &stream->question, addresses, count);
 
-    stream->lookup = NULL;
+    stream->ask = NULL;
     stream_reply(stream, answer, size);
 }
 
 static void stream_forward(struct stream *stream)
 {
     unsigned int number = 0;
-    int server = dial_server(stream->dns, SOCK_STREAM, &number);
+    int server = front_dial(stream->dns->front, SOCK_STREAM, &number);
 
     event_remove(move_ptr(stream->source));
     event_timer_set(stream->timer, STREAM_MS);
     if (server >= 0)
-        stream->relay = relay_start(stream->dns->keeper->loop, move_fd(stream->fd), server,
+        stream->relay = relay_start(stream->dns->front->loop, move_fd(stream->fd), server,
                                     stream->data, stream->used, on_relay_end, stream);
     if (stream->relay == NULL)
         stream_end(stream);
@@ -479,11 +422,10 @@ static void on_stream(void *opaque, uint32_t events)
     case VERDICT_FOREIGN:
         stream_forward(stream);
         break;
-    case VERDICT_LOOKUP:
+    case VERDICT_ASK:
         event_modify(stream->source, 0);
-        stream->lookup = lookup_start(stream->dns->keeper->loop, vm->name, container,
-                                      &vm->place.containers, on_stream_container, stream);
-        if (stream->lookup == NULL)
+        stream->ask = front_ask(stream->dns->front, vm, container, on_stream_container, stream);
+        if (stream->ask == NULL)
             stream_end(stream);
         break;
     }
@@ -506,8 +448,8 @@ static void on_listener(struct gateway *gateway, int listener)
     stream->next = dns->streams;
     dns->streams = stream;
     dns->stream_count++;
-    stream->source = event_add(dns->keeper->loop, stream->fd, EPOLLIN, on_stream, stream);
-    stream->timer = event_timer_add(dns->keeper->loop, on_stream_late, stream);
+    stream->source = event_add(dns->front->loop, stream->fd, EPOLLIN, on_stream, stream);
+    stream->timer = event_timer_add(dns->front->loop, on_stream_late, stream);
     if (stream->source == NULL || stream->timer == NULL)
         stream_end(stream);
     else
@@ -528,44 +470,21 @@ static void on_gateway(void *opaque, uint32_t events)
     on_listener(gateway, gateway->fd[SOCKET_TCP6]);
 }
 
-static int open_socket(const struct plan_prefix *at, int type)
+void dns_add(struct dns *dns, const struct keeper_vm *vm, const int fds[4])
 {
-    const int on = 1;
-    cleanup_close int fd = socket(at->family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    struct sockaddr_storage address;
-    socklen_t size = to_sockaddr(at, &address);
-
-    if (fd < 0 ||
-        (type == SOCK_STREAM && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0) ||
-        (at->family == AF_INET6 &&
-         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
-        bind(fd, (const struct sockaddr *)&address, size) < 0 ||
-        (type == SOCK_STREAM && listen(fd, (int)STREAMS_MAX) < 0))
-        return -errno;
-    return move_fd(fd);
-}
-
-void dns_add(struct dns *dns, const struct keeper_vm *vm)
-{
-    const struct plan_prefix *const addresses[SOCKET_COUNT] = {
-        &vm->place.gateway, &vm->place.gateway6, &vm->place.gateway, &vm->place.gateway6};
     struct gateway *gateway = calloc(1, sizeof(*gateway));
 
+    for (int i = 0; gateway == NULL && i < SOCKET_COUNT; i++)
+        if (fds[i] >= 0)
+            (void)close(fds[i]);
     if (gateway == NULL)
         return;
     gateway->dns = dns;
     gateway->number = vm->place.number;
     for (int i = 0; i < SOCKET_COUNT; i++) {
-        int type = i == SOCKET_UDP || i == SOCKET_UDP6 ? SOCK_DGRAM : SOCK_STREAM;
-
-        gateway->fd[i] = open_socket(addresses[i], type);
-        if (gateway->fd[i] >= 0)
-            gateway->source[i] =
-                event_add(dns->keeper->loop, gateway->fd[i], EPOLLIN, on_gateway, gateway);
-        else if (i == SOCKET_UDP)
-            place_notice(&dns->keeper->place,
-                         "VM %s has no name server: port 53 of its gateway cannot be had (%s)",
-                         vm->name, strerror(-gateway->fd[i]));
+        gateway->fd[i] = fds[i];
+        if (fds[i] >= 0)
+            gateway->source[i] = event_add(dns->front->loop, fds[i], EPOLLIN, on_gateway, gateway);
     }
     dns->gateways[gateway->number] = gateway;
 }
@@ -595,16 +514,11 @@ void dns_remove(struct dns *dns, const struct keeper_vm *vm)
     free(gateway);
 }
 
-struct dns *dns_new(struct keeper *keeper)
+struct dns *dns_new(struct front_process *front)
 {
     struct dns *dns = calloc(1, sizeof(*dns));
 
     if (dns != NULL)
-        dns->keeper = keeper;
+        dns->front = front;
     return dns;
-}
-
-void dns_free(struct dns *dns)
-{
-    free(dns);
 }

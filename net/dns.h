@@ -5,14 +5,17 @@
 
 #include "net/keeper.h"
 
+struct front_process;
 struct dns;
 
 /* NULL: no memory. */
-struct dns *dns_new(struct keeper *keeper);
-void dns_free(struct dns *dns);
+struct dns *dns_new(struct front_process *front);
 
-/* Serves a VM at its gateway's addresses, whose link is up; or no longer. */
-void dns_add(struct dns *dns, const struct keeper_vm *vm);
+/*
+ * Serves a VM by the sockets at its gateway's addresses (the first four of enum front_socket;
+ * -1: not by that), which become its own; or no longer.
+ */
+void dns_add(struct dns *dns, const struct keeper_vm *vm, const int fds[4]);
 void dns_remove(struct dns *dns, const struct keeper_vm *vm);
 
 #endif

@@ -173,7 +173,8 @@ static void prepare_link(const struct keeper_vm *vm)
 {
     static const struct {
         const char *setting, *value;
-    } settings[] = {{"accept_ra", "0"}, {"forwarding", "1"}};
+    } settings[] = {
+        {"accept_ra", "0"}, {"forwarding", "1"}, {"accept_dad", "0"}}; /* nobody else is there */
     char path[80];
 
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {

@@ -24,6 +24,7 @@ struct keeper_vm {
     char mac[18];
     struct plan_place place;
     bool is_isolated;
+    bool lacks_ipv6; /* it was given an IPv4 address, and has not asked for one of IPv6 */
     struct publish *published[PUBLISH_MAX]; /* the first published_count */
     unsigned int published_count;
 };

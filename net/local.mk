@@ -3,9 +3,16 @@
 noinst_LTLIBRARIES += net/libkeeper.la
 net_libkeeper_la_SOURCES = \
 	kvm/event-loop.c kvm/event-loop.h \
+	net/confine.c net/confine.h \
+	net/dhcp.c net/dhcp.h \
+	net/dhcp-message.c net/dhcp-message.h \
+	net/dhcp6-message.c net/dhcp6-message.h \
 	net/dns.c net/dns.h \
 	net/dns-message.c net/dns-message.h \
 	net/filter.c net/filter.h \
+	net/front.c net/front.h \
+	net/front-message.c net/front-message.h \
+	net/front-process.c net/front-process.h \
 	net/keeper.c net/keeper.h \
 	net/keeper-state.c net/keeper-state.h \
 	net/lease.c net/lease.h \
@@ -17,17 +24,20 @@ net_libkeeper_la_SOURCES = \
 	net/plan.c net/plan.h \
 	net/publish.c net/publish.h \
 	net/relay.c net/relay.h \
+	net/router-message.c net/router-message.h \
 	net/server.c net/server.h \
 	net/tap.c net/tap.h
-net_libkeeper_la_CPPFLAGS = $(AM_CPPFLAGS) $(LIBNL_CFLAGS) $(NFTABLES_CFLAGS) $(PROTOBUF_C_CFLAGS)
+net_libkeeper_la_CPPFLAGS = $(AM_CPPFLAGS) $(LIBNL_CFLAGS) $(NFTABLES_CFLAGS) $(PROTOBUF_C_CFLAGS) \
+	$(SECCOMP_CFLAGS)
 net_libkeeper_la_LIBADD = lib/libcrosh.la lib/librelay.la lib/libstreams.la lib/libwire.la \
 	lib/libbase.la $(LIBNL_LIBS) \
-	$(NFTABLES_LIBS) $(PROTOBUF_C_LIBS)
+	$(NFTABLES_LIBS) $(PROTOBUF_C_LIBS) $(SECCOMP_LIBS)
 
 pkglibexec_PROGRAMS += crosh-net
 crosh_net_SOURCES = net/main.c
 crosh_net_CPPFLAGS = $(net_libkeeper_la_CPPFLAGS)
-crosh_net_LDADD = net/libkeeper.la lib/libcrosh.la $(LIBNL_LIBS) $(NFTABLES_LIBS) $(PROTOBUF_C_LIBS)
+crosh_net_LDADD = net/libkeeper.la lib/libcrosh.la $(LIBNL_LIBS) $(NFTABLES_LIBS) $(PROTOBUF_C_LIBS) \
+	$(SECCOMP_LIBS)
 
 # For nsswitch.conf(5). Loaded into every program that looks a name up: no libraries but one.
 lib_LTLIBRARIES += net/libnss_crosh.la

@@ -17,13 +17,13 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <linux/capability.h>
 
 #include "lib/base/cleanup.h"
-#include "net/dns.h"
+#include "net/confine.h"
+#include "net/front.h"
 #include "net/keeper-state.h"
 #include "net/keeper.h"
 #include "net/links.h"
@@ -36,7 +36,7 @@ struct program {
     struct event_loop *loop;
     struct keeper keeper;
     struct server *server;
-    struct dns *dns;
+    struct front *front;
     int links, signals;
     struct event_source *linger;
 };
@@ -54,9 +54,9 @@ static void on_change(void *opaque, struct keeper_vm *vm, bool is_there)
     struct program *program = opaque;
 
     if (is_there)
-        dns_add(program->dns, vm);
+        front_add(program->front, vm);
     else
-        dns_remove(program->dns, vm);
+        front_remove(program->front, vm);
 }
 
 static void on_linger(void *opaque)
@@ -101,22 +101,6 @@ static int watch_signals(void)
     return signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* All that is left to do takes these: root's keeper, too, shall have no others. */
-static int drop_capabilities(struct crosh_error *err)
-{
-    const uint32_t kept = 1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW | 1u << CAP_NET_BIND_SERVICE;
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2] = {{0}};
-
-    if (syscall(SYS_capget, &header, data) < 0)
-        return crosh_error_errno(err, "capget");
-    data[0].effective &= kept;
-    data[0].permitted &= kept;
-    data[0].inheritable = 0;
-    data[1] = (struct __user_cap_data_struct){0};
-    return syscall(SYS_capset, &header, data) < 0 ? crosh_error_errno(err, "capset") : 0;
-}
-
 static int begin(struct program *program, enum place_kind kind, const char *directory,
                  struct crosh_error *err)
 {
@@ -128,12 +112,14 @@ static int begin(struct program *program, enum place_kind kind, const char *dire
     code = keeper_init(&program->keeper, program->loop, kind, directory, err);
     if (code < 0)
         return code;
-    code = drop_capabilities(err);
+    /* All that is left to do takes these: root's keeper, too, shall have no others. */
+    code = confine_drop_capabilities(
+        1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW | 1u << CAP_NET_BIND_SERVICE, err);
     if (code < 0)
         return code;
-    program->dns = dns_new(&program->keeper);
-    if (program->dns == NULL)
-        return crosh_error_set(err, -ENOMEM, "out of memory");
+    program->front = front_new(&program->keeper, err);
+    if (program->front == NULL)
+        return err->code;
     program->keeper.on_change = on_change;
     program->keeper.opaque = program;
     keeper_state_load(&program->keeper);
@@ -171,7 +157,7 @@ static int run(enum place_kind kind, const char *directory, int ready)
     server_free(program.server);
     if (program.keeper.sock != NULL)
         keeper_fini(&program.keeper);
-    dns_free(program.dns);
+    front_free(program.front);
     event_loop_free(program.loop);
     return code < 0 ? report(ready, &err) : 0;
 }

@@ -5,8 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Whether the text is a container's name, or a part of one of ours: letters, digits, dashes. */
-static bool is_label(const char *text)
+bool names_is_label(const char *text)
 {
     size_t size = strlen(text);
 
@@ -14,8 +13,16 @@ static bool is_label(const char *text)
            strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == size;
 }
 
-enum names_kind names_find(const struct keeper *keeper, const char *name, struct keeper_vm **vm,
-                           char container[NAMES_CONTAINER_MAX])
+static struct keeper_vm *find_vm(struct keeper_vm *const vms[PLAN_PLACES], const char *name)
+{
+    for (unsigned int i = 0; i < PLAN_PLACES; i++)
+        if (vms[i] != NULL && strcmp(vms[i]->name, name) == 0)
+            return vms[i];
+    return NULL;
+}
+
+enum names_kind names_find(struct keeper_vm *const vms[PLAN_PLACES], const char *name,
+                           struct keeper_vm **vm, char container[NAMES_CONTAINER_MAX])
 {
     static const char domain[] = "." NAMES_DOMAIN;
     const size_t domain_size = sizeof(domain) - 1;
@@ -34,23 +41,31 @@ enum names_kind names_find(const struct keeper *keeper, const char *name, struct
     dot = strchr(text, '.');
     if (dot != NULL)
         *dot = '\0';
-    if (!is_label(text) || (dot != NULL && !is_label(dot + 1)))
+    if (!names_is_label(text) || (dot != NULL && !names_is_label(dot + 1)))
         return otherwise;
-    *vm = keeper_find(keeper, dot != NULL ? dot + 1 : text);
+    *vm = find_vm(vms, dot != NULL ? dot + 1 : text);
     if (dot == NULL && *vm != NULL)
         return NAMES_VM;
     if (dot == NULL && (has_domain || strcmp(text, NAMES_DEFAULT_CT) == 0))
-        *vm = keeper_find(keeper, NAMES_DEFAULT_VM);
+        *vm = find_vm(vms, NAMES_DEFAULT_VM);
     if (*vm == NULL)
         return otherwise;
     (void)snprintf(container, NAMES_CONTAINER_MAX, "%s", text);
     return NAMES_CONTAINER;
 }
 
-struct keeper_vm *names_of_address(const struct keeper *keeper, const struct plan_prefix *address)
+size_t names_addresses(const struct keeper_vm *vm, struct plan_prefix addresses[2])
+{
+    addresses[0] = vm->place.guest;
+    addresses[1] = vm->place.guest6;
+    return vm->lacks_ipv6 ? 1 : 2;
+}
+
+struct keeper_vm *names_of_address(struct keeper_vm *const vms[PLAN_PLACES],
+                                   const struct plan_prefix *address)
 {
     for (unsigned int i = 0; i < PLAN_PLACES; i++) {
-        struct keeper_vm *vm = keeper->vms[i];
+        struct keeper_vm *vm = vms[i];
         struct plan_prefix own;
 
         if (vm == NULL)

@@ -279,11 +279,12 @@ static int resolve(struct client *client, const Net__Resolve *request, struct cr
     if (request->network != 0 &&
         (stat("/proc/self/ns/net", &st) < 0 || st.st_ino != request->network))
         return crosh_error_set(err, -ENOENT, "the VMs are in another network");
-    switch (names_find(keeper, request->name, &vm, container)) {
+    switch (names_find(keeper->vms, request->name, &vm, container)) {
     case NAMES_VM: {
-        const struct plan_prefix addresses[] = {vm->place.guest, vm->place.guest6};
+        struct plan_prefix addresses[2];
+        size_t count = names_addresses(vm, addresses);
 
-        answer_addresses(client, addresses, 2);
+        answer_addresses(client, addresses, count);
         return 0;
     }
     case NAMES_CONTAINER:

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: MIT
 # The net module on this host, in network namespaces of its own.
-net_tests = tests/net/ping.py tests/net/vms.py
+net_tests = tests/net/dhcp.py tests/net/ping.py tests/net/vms.py
 TESTS += $(net_tests)
 EXTRA_DIST += $(net_tests) tests/net/world.py
 
 if HAVE_CMOCKA
-keeper_unit_tests = tests/unit/test-dns-message tests/unit/test-net-lease \
+keeper_unit_tests = tests/unit/test-dhcp-message tests/unit/test-dns-message tests/unit/test-net-lease \
 	tests/unit/test-net-plan tests/unit/test-net-publish
 check_PROGRAMS += tests/unit/test-ping $(keeper_unit_tests)
 TESTS += tests/unit/test-ping $(keeper_unit_tests)
+tests_unit_test_dhcp_message_SOURCES = tests/unit/test-dhcp-message.c
+tests_unit_test_dhcp_message_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_dhcp_message_LDADD = net/libkeeper.la lib/libbase.la $(CMOCKA_LIBS)
 tests_unit_test_dns_message_SOURCES = tests/unit/test-dns-message.c
 tests_unit_test_dns_message_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_dns_message_LDADD = net/libkeeper.la lib/libbase.la $(CMOCKA_LIBS)
@@ -27,7 +30,12 @@ tests_unit_test_ping_LDADD = modules/net/libnet.la $(CMOCKA_LIBS)
 endif
 
 if ENABLE_FUZZING
-noinst_PROGRAMS += tests/fuzz/fuzz-icmp tests/fuzz/fuzz-dns tests/fuzz/fuzz-publish
+noinst_PROGRAMS += tests/fuzz/fuzz-icmp tests/fuzz/fuzz-dhcp tests/fuzz/fuzz-dns tests/fuzz/fuzz-publish
+tests_fuzz_fuzz_dhcp_SOURCES = tests/fuzz/fuzz-dhcp.c net/dhcp-message.c net/dhcp6-message.c \
+	net/names.c net/plan.c net/router-message.c
+tests_fuzz_fuzz_dhcp_CPPFLAGS = $(net_libkeeper_la_CPPFLAGS)
+tests_fuzz_fuzz_dhcp_LDADD = lib/libbase.la
+tests_fuzz_fuzz_dhcp_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_dns_SOURCES = tests/fuzz/fuzz-dns.c net/dns-message.c
 tests_fuzz_fuzz_dns_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_publish_SOURCES = tests/fuzz/fuzz-publish.c guest/agent/log.c \

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* What the keeper's processes may still do, once all that takes more is done. */
+#ifndef NET_CONFINE_H
+#define NET_CONFINE_H
+
+#include <stdint.h>
+
+#include <crosh/error.h>
+
+enum confine_kind {
+    CONFINE_FRONT, /* hears guests: descriptors come to it, and it makes none but timers */
+};
+
+/* Leaves the process the capabilities that are kept (bits, of the first 32). 0 or negative. */
+int confine_drop_capabilities(uint32_t kept, struct crosh_error *err);
+
+/* Leaves the process the system calls of its kind; others end it. Needs no_new_privs. */
+int confine_enter(enum confine_kind kind, struct crosh_error *err);
+
+#endif
