@@ -4,6 +4,7 @@
 noinst_LTLIBRARIES += lib/libbase.la lib/libwire.la lib/libfiles.la lib/librelay.la lib/libstreams.la
 
 lib_libbase_la_SOURCES = \
+	lib/base/base64.c lib/base/base64.h \
 	lib/base/build-id.c lib/base/build-id.h \
 	lib/base/cleanup.h \
 	lib/base/deadline.h \

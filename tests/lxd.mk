@@ -3,6 +3,7 @@
 # host, and (booted.py) in a VM.
 lxd_tests = \
 	tests/lxd/booted.py \
+	tests/lxd/cluster.py \
 	tests/lxd/containers.py \
 	tests/lxd/notes.py \
 	tests/lxd/remotes.py

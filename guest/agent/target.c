@@ -126,6 +126,27 @@ static int read_capabilities(struct target *target, struct crosh_error *err)
     return 0;
 }
 
+/*
+ * Whether the process is that container's, as far as its control group tells: LXD knows containers
+ * of other machines, too, when it is in a cluster, and gives numbers of processes of theirs.
+ */
+static bool is_of(const struct target *target, const char *name)
+{
+    static const char payload[] = "/lxc.payload.";
+    const char *at = strstr(target->cgroup, payload);
+
+    if (at == NULL)
+        return target->cgroup[0] == '\0';
+    at += strlen(payload);
+    if (strncmp(at, name, strlen(name)) != 0)
+        return false;
+    at += strlen(name);
+    /* A group of that name that is still there makes the next one "NAME-1". */
+    if (*at == '-')
+        at += 1 + strspn(at + 1, "0123456789");
+    return *at == '\0' || *at == '/';
+}
+
 int target_open(struct target *target, const char *name, struct crosh_error *err)
 {
     char path[64];
@@ -148,6 +169,8 @@ int target_open(struct target *target, const char *name, struct crosh_error *err
     target->root_uid = outside_of_root(target->init, "uid_map");
     target->root_gid = outside_of_root(target->init, "gid_map");
     read_cgroup(target);
+    if (!is_of(target, name))
+        return crosh_error_set(err, -ENOTCONN, "container %s is not in this VM", name);
     read_label(target);
     r = read_capabilities(target, err);
     return r;

@@ -39,7 +39,7 @@ root_modules() {
 # The files that are ours in the root.
 add_root_files() {
     mkdir -p "$1/usr/lib/crosh" "$1/etc/crosh" "$1/data"
-    for file in prepare data lxd-ready; do
+    for file in prepare data lxd-ready cluster; do
         install -m 755 "$parts/termina/$file" "$1/usr/lib/crosh/$file"
     done
     mkdir -p "$1/etc/crosh/relays"

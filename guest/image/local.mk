@@ -23,6 +23,7 @@ dist_penguinparts_DATA = \
 	guest/image/penguin/metadata.yaml
 terminapartsdir = $(pkglibexecdir)/image/termina
 dist_terminaparts_DATA = \
+	guest/image/termina/cluster \
 	guest/image/termina/data \
 	guest/image/termina/finish \
 	guest/image/termina/lxd-ready \

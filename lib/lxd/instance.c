@@ -11,6 +11,8 @@
 /* A time that LXD writes for "never". */
 #define NEVER_1 "0001-01-01"
 #define NEVER_2 "1970-01-01"
+/* What LXD calls the place of all containers when it is in no cluster. */
+#define NO_LOCATION "none"
 
 static int no_sense(struct crosh_error *err)
 {
@@ -55,6 +57,24 @@ static void add_addresses(struct lxd_instance *instance, const json_t *interface
     }
 }
 
+/* What the network cards have carried; the loopback is none. */
+static void add_traffic(struct lxd_instance *instance, json_t *network)
+{
+    const char *name;
+    json_t *interface;
+
+    json_object_foreach(network, name, interface)
+    {
+        const char *type = json_string_value(json_object_get(interface, "type"));
+        const json_t *counters = json_object_get(interface, "counters");
+
+        if (type != NULL && strcmp(type, "loopback") == 0)
+            continue;
+        instance->received_bytes += (uint64_t)number(counters, "bytes_received");
+        instance->sent_bytes += (uint64_t)number(counters, "bytes_sent");
+    }
+}
+
 static void take_state(struct lxd_instance *instance, const json_t *state)
 {
     static const char *const families[] = {"inet", "inet6"};
@@ -68,9 +88,11 @@ static void take_state(struct lxd_instance *instance, const json_t *state)
         json_object_foreach(network, name, interface)
             add_addresses(instance, interface, families[i]);
     }
+    add_traffic(instance, network);
     instance->pid = number(state, "pid");
     instance->processes = number(state, "processes");
     instance->memory_bytes = number(json_object_get(state, "memory"), "usage");
+    instance->swap_bytes = number(json_object_get(state, "memory"), "swap_usage");
     instance->cpu_ns = number(json_object_get(state, "cpu"), "usage");
     instance->disk_bytes = number(json_object_get(disks, "root"), "usage");
 }
@@ -86,6 +108,9 @@ int lxd_instance_parse(struct lxd_instance *instance, const json_t *object, stru
         return no_sense(err);
     (void)strcpy(instance->name, name);
     lxd_text(object, "status", instance->status, sizeof(instance->status));
+    lxd_text(object, "location", instance->location, sizeof(instance->location));
+    if (!lxd_name_is_valid(instance->location) || strcmp(instance->location, NO_LOCATION) == 0)
+        instance->location[0] = '\0';
     lxd_text(config, "image.description", instance->image, sizeof(instance->image));
     lxd_text(object, "created_at", instance->created, sizeof(instance->created));
     lxd_text(object, "last_used_at", instance->last_used, sizeof(instance->last_used));
@@ -124,7 +149,8 @@ int lxd_instances_parse(struct lxd_instance **instances, size_t *count, const js
         const char *type = json_string_value(json_object_get(item, "type"));
         int r;
 
-        if (type != NULL && strcmp(type, "container") != 0)
+        /* Of one on a cluster's member that is gone there is no type. */
+        if (type != NULL && *type != '\0' && strcmp(type, "container") != 0)
             continue;
         r = lxd_instance_parse(&parsed[used], item, err);
         if (r < 0) {

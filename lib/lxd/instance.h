@@ -18,8 +18,9 @@
 
 struct lxd_instance {
     char name[LXD_NAME_MAX + 1];
-    char status[24]; /* "Running", "Stopped", "Frozen", "Error", ... */
-    char image[128]; /* what it was made from: the image's description */
+    char status[24];                 /* "Running", "Stopped", "Frozen", "Error", ... */
+    char location[LXD_NAME_MAX + 1]; /* the cluster's member that has it; empty: no cluster */
+    char image[128];                 /* what it was made from: the image's description */
     char created[40];
     char last_used[40]; /* empty: never */
     bool is_running;
@@ -30,7 +31,8 @@ struct lxd_instance {
     size_t address_count;
     /* Of one that runs; 0: not known. */
     int64_t pid, processes;
-    int64_t memory_bytes, disk_bytes, cpu_ns;
+    int64_t memory_bytes, swap_bytes, disk_bytes, cpu_ns;
+    uint64_t received_bytes, sent_bytes; /* by all its cards since it started */
 };
 
 /*

@@ -26,13 +26,16 @@ void lxd_text(const json_t *object, const char *key, char *out, size_t size)
     text_sanitize(out, size, text != NULL ? text : "");
 }
 
-/* A UUID, and nothing else: it becomes part of paths. */
+/* A UUID, and nothing else: it becomes part of paths. Behind that of a path may stand a query. */
 static int take_id(char id[LXD_OPERATION_ID_SIZE], const char *text)
 {
-    if (text == NULL || strlen(text) != LXD_OPERATION_ID_SIZE - 1 ||
-        strspn(text, "0123456789abcdef-") != LXD_OPERATION_ID_SIZE - 1)
+    const size_t length = LXD_OPERATION_ID_SIZE - 1;
+
+    if (text == NULL || strspn(text, "0123456789abcdef-") != length ||
+        (text[length] != '\0' && text[length] != '?'))
         return -EBADMSG;
-    memcpy(id, text, LXD_OPERATION_ID_SIZE);
+    memcpy(id, text, length);
+    id[length] = '\0';
     return 0;
 }
 

@@ -7,6 +7,13 @@ modules_vmc_libvmc_la_SOURCES = \
 	modules/vmc/builder.c modules/vmc/builder.h \
 	modules/vmc/cid.c modules/vmc/cid.h \
 	modules/vmc/console.c \
+	modules/vmc/cluster/cluster.h \
+	modules/vmc/cluster/command.c \
+	modules/vmc/cluster/common.c \
+	modules/vmc/cluster/create.c \
+	modules/vmc/cluster/join.c \
+	modules/vmc/cluster/leave.c \
+	modules/vmc/cluster/list.c \
 	modules/vmc/container/change.c \
 	modules/vmc/container/command.c \
 	modules/vmc/container/common.c \
@@ -21,6 +28,7 @@ modules_vmc_libvmc_la_SOURCES = \
 	modules/vmc/container/make.c \
 	modules/vmc/container/power.c \
 	modules/vmc/container/setup.c \
+	modules/vmc/container/top.c \
 	modules/vmc/container/transfer.c \
 	modules/vmc/events.c \
 	modules/vmc/figures.c modules/vmc/figures.h \

@@ -7,6 +7,7 @@
 
 extern const struct crosh_command vmc_disk_command;      /* disk-command.c */
 extern const struct crosh_command vmc_container_command; /* container/command.c */
+extern const struct crosh_command vmc_cluster_command;   /* cluster/command.c */
 extern const struct crosh_command vmc_image_command;     /* image-command.c */
 crosh_run_fn vmc_disk_list, vmc_disk_attach, vmc_disk_detach, vmc_disk_resize,
     vmc_disk_limit;                  /* disk.c */

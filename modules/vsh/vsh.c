@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The vsh module: the command's entry, and what it asks of the guest. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -106,12 +107,19 @@ static int run_vsh(struct crosh_context *ctx, const struct crosh_args *args,
         .stderr_fd = crosh_stderr_fd(ctx),
         .request = &request,
     };
-    bool has_terminal = isatty(options.stdin_fd) && isatty(options.stdout_fd);
+    cleanup_close int no_input = -1;
+    bool has_terminal;
     cleanup(environment_fini) struct environment environment = {0};
     cleanup(agent_forward_stop) struct agent_forward ssh_agent = {.life = -1};
     cleanup_close int fd = -1;
     int r;
 
+    if (crosh_args_has(args, "no-input")) {
+        options.stdin_fd = no_input = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (no_input < 0)
+            return crosh_error_errno(err, "/dev/null");
+    }
+    has_terminal = isatty(options.stdin_fd) && isatty(options.stdout_fd);
     if (crosh_args_has(args, "terminal") && crosh_args_has(args, "no-terminal"))
         return crosh_error_set(err, CROSH_EUSAGE, "-t and -T exclude each other");
     options.is_raw = has_terminal && !crosh_args_has(args, "no-terminal");
@@ -178,6 +186,8 @@ static const struct crosh_param vsh_params[] = {
      .summary = "Give the command a terminal even if we have none"},
     {.name = "no-terminal", .short_name = 'T', .type = CROSH_TYPE_FLAG,
      .summary = "Give the command pipes even if we have a terminal"},
+    {.name = "no-input", .short_name = 'n', .type = CROSH_TYPE_FLAG,
+     .summary = "Give the command no input"},
     {.name = "vm", .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED,
      .type = CROSH_TYPE_STRING, .value_name = "VM", .summary = "The VM",
      .complete = crosh_complete_vm_running},

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/lxd/cluster.h"
 #include "lib/lxd/instance.h"
 #include "lib/lxd/reply.h"
 
@@ -45,6 +46,24 @@ static void check_instances(const json_t *list)
     free(instances);
 }
 
+static void check_members(const json_t *list)
+{
+    struct lxd_member *members;
+    size_t count;
+
+    if (lxd_members_parse(&members, &count, list, NULL) < 0) {
+        require(members == NULL);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        require(lxd_name_is_valid(members[i].name));
+        require_plain(members[i].address);
+        require_plain(members[i].roles);
+        require_plain(members[i].message);
+    }
+    free(members);
+}
+
 static void check_operation(json_t *object)
 {
     struct lxd_operation operation;
@@ -69,6 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             require(strlen(reply.operation) == LXD_OPERATION_ID_SIZE - 1);
         check_operation(reply.metadata);
         check_instances(reply.metadata);
+        check_members(reply.metadata);
     }
     require_plain(err.message);
     lxd_reply_fini(&reply);

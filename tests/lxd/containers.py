@@ -156,7 +156,7 @@ def shown():
     contains(crosh("vmc", "container", "info", "alpha", "c1"),
              f"addresses   {info['addresses'][0]}\n")
     contains(crosh("vmc", "container", "list", "alpha"),
-             f"c1    running  {info['addresses'][0]:<14}  0          Tiny tiny\n")
+             f"c1    running  {info['addresses'][0]}  0          Tiny tiny\n")
 
 
 @case
@@ -165,6 +165,11 @@ def inside():
     equal(crosh("vsh", "alpha", "c1", "--", "cat", "/proc/1/comm"), "init\n")
     equal(crosh("vsh", "alpha", "c1", "--", "cat", "/proc/self/uid_map").split(),
           ["0", "1000000", "1000000000"])
+    # The agent is in every container, and not the container's to change.
+    equal(crosh("vsh", "alpha", "c1", "--", "/opt/crosh/agent", "--version").split()[0],
+          "crosh-agent")
+    refused("vsh", "alpha", "c1", "--", "sh", "-c", "echo >/opt/crosh/agent", status=1,
+            text="Read-only file system")
     equal(crosh("vsh", "alpha", "c1", "--", "sh", "-c", "exit 7", status=7), "")
     equal(crosh("vsh", "alpha", "c1", "--", "sh", "-c", "kill -TERM $$", status=143), "")
     refused("vsh", "alpha", "c1", "--", "nonesuch", status=127, text="cannot run 'nonesuch'")
@@ -370,6 +375,38 @@ def renamed():
             text="container c1 is running")
     crosh("vmc", "container", "delete", "-y", "alpha", "is")
     equal(containers(), {"c1": "running"})
+
+
+@case
+def used():
+    """top: what a container uses, for programs, once for people, and live on a terminal."""
+    crosh("vmc", "container", "snapshot", "alpha", "c1", "busy")
+    crosh("vmc", "container", "copy", "alpha", "c1/busy", "other")
+    crosh("vmc", "container", "start", "alpha", "other")
+    before = json.loads(crosh("vmc", "container", "top", "--json", "--sort", "name", "alpha"))
+    equal([(row["vm"], row["name"]) for row in before], [("alpha", "c1"), ("alpha", "other")])
+    crosh("vsh", "alpha", "c1", "--", "sh", "-c",
+          "sleep 100000 & sleep 100000 & for i in 1 2 3; do"
+          " ping -c 1 -s 1400 -W 60 100.115.93.1 >/dev/null || exit 1; done")
+    after = json.loads(crosh("vmc", "container", "top", "--json", "--sort", "processes"))
+    equal([row["name"] for row in after], ["c1", "other"])
+    grown = {key: after[0][key] - before[0][key] for key in ("sent_bytes", "processes")}
+    equal((grown["sent_bytes"] >= 3 * 1400, grown["processes"]), (True, 2), grown)
+    header, *rows = crosh("vmc", "container", "top", "--once", "--sort", "name").splitlines()
+    equal(header.split(), ["CONTAINER", "CPU%", "MEMORY", "SWAP", "DISK", "IN/S", "OUT/S",
+                           "PROCESSES", "VM"])
+    equal([(row.split()[0], row.split()[-1]) for row in rows], [("c1", "alpha"), ("other", "alpha")])
+    terminal = home.terminal("vmc", "container", "top", "--interval", "1", rows=10)
+    terminal.expect("(Ctrl-C leaves)", 60)
+    contains(terminal.text(), "other")
+    crosh("vmc", "container", "delete", "-y", "-f", "alpha", "other")
+    terminal.wait(lambda t: "c1" in t.text() and "other" not in t.text(), 60, "the next look")
+    terminal.send("\x03")
+    equal(terminal.end(), 130)
+    contains(terminal.output, b"\x1b[?25h\x1b[?1049l", "the screen as it was")
+    crosh("vmc", "container", "snapshot", "--delete", "alpha", "c1", "busy")
+    refused("vmc", "container", "top", "beta", status=3, text="there is no VM named beta")
+    refused("vmc", "container", "top", "--sort", "colour", status=2, text="colour")
 
 
 @case

@@ -11,6 +11,9 @@ import tempfile
 from pathlib import Path
 
 from harness import Skip, wait_for
+from launcher import AGENT
+
+TERMINA = Path(__file__).resolve().parents[2] / "guest" / "image" / "termina"
 
 PRESEED = """
 networks:
@@ -25,6 +28,7 @@ profiles:
   devices:
     root: {path: /, pool: default, type: disk}
     eth0: {name: eth0, network: lxdbr0, type: nic}
+    crosh-agent: {path: /opt/crosh/agent, source: /run/crosh/agent, readonly: "true", type: disk}
 """
 
 # Within the new namespaces: LXD's directories are ours, /sys and cgroups fit the namespaces.
@@ -39,12 +43,19 @@ printf 'root:1000000:1000000000\\n' >"$1/subid"
 mount --bind "$1/subid" /etc/subuid
 mount --bind "$1/subid" /etc/subgid
 mount -t tmpfs tmpfs /run
+mkdir /run/crosh /run/overlay
+mount -t tmpfs tmpfs /run/overlay
+mkdir /run/overlay/work /run/overlay/upper
+cp -r "$1/parts/crosh" /run/overlay/upper/
+mount -t overlay -o lowerdir=/usr/lib,upperdir=/run/overlay/upper,workdir=/run/overlay/work overlay /usr/lib
+cp "$1/agent" /run/crosh/agent
 mount -t tmpfs tmpfs /dev/shm
 umount -R /sys/fs/cgroup
 mount -t sysfs sysfs /sys
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 ip link set lo up
 echo $$ >"$1/started"
+while [ ! -e "$1/linked" ]; do sleep 0.05; done
 exec lxd --group root --logfile "$1/lxd.log" </dev/null >"$1/out.log" 2>&1
 """
 
@@ -72,10 +83,49 @@ def cgroup2_root():
     raise Skip("needs control groups, version 2")
 
 
+class Router:
+    """A namespace that stands for the host's network: each Lxd has a link to it, as a VM has, with
+    addresses by the same plan.
+    """
+
+    def __init__(self):
+        self.process = subprocess.Popen(["unshare", "-n", "sleep", "infinity"])
+        wait_for(lambda: os.readlink(f"/proc/{self.process.pid}/ns/net") !=
+                 os.readlink("/proc/self/ns/net"), 60, "the router's namespace")
+        self.run("sh", "-c", "ip link set lo up; echo 1 >/proc/sys/net/ipv4/ip_forward")
+
+    def run(self, *argv):
+        """A command beside all of them."""
+        return subprocess.run(["nsenter", "-t", str(self.process.pid), "-n", *argv], check=True,
+                              stdout=subprocess.PIPE, text=True).stdout
+
+    def connect(self, lxd, number):
+        """The link; the address that LXD has there."""
+        gateway, address = f"100.115.92.{4 * number + 1}", f"100.115.92.{4 * number + 2}"
+        containers = f"100.115.{97 + number // 4}.{number % 4 * 64 + 1}"
+        init = lxd.around[2]
+        self.run("ip", "link", "add", f"vm{number}", "type", "veth", "peer", "name", "eth0", "netns",
+                 init)
+        self.run("ip", "addr", "add", gateway + "/30", "dev", f"vm{number}")
+        self.run("ip", "link", "set", f"vm{number}", "up")
+        lxd.run("sh", "-c", f"ip addr add {address}/30 dev eth0; ip link set eth0 up;"
+                f"ip route add default via {gateway}; echo 1 >/proc/sys/net/ipv4/ip_forward;"
+                f"echo CROSH_NET_BRIDGE_ADDRESS={containers}/26 >/run/crosh/network")
+        self.run("ip", "route", "add", containers[:-1].rsplit(".", 1)[0] +
+                 f".{number % 4 * 64}/26", "via", address, "dev", f"vm{number}", "onlink")
+        return address
+
+    def close(self):
+        """Ends it."""
+        self.process.kill()
+        self.process.wait()
+
+
 class Lxd:
     """Started by its constructor, ended with all its containers by close()."""
 
-    def __init__(self):
+    def __init__(self, link=None):
+        """link: (Router, number) gives it an address and its containers a network of their own."""
         if os.geteuid() != 0:
             raise Skip("needs root for LXD")
         for program in ("lxd", "lxc", "unshare", "nsenter", "mksquashfs", "dnsmasq", "nft"):
@@ -86,13 +136,31 @@ class Lxd:
         self.cgroup.mkdir()
         self.around = ()
         self.process = None
+        self.link = link
+        self.address = None
+        self.put_parts()
         self.start()
-        self.run("lxd", "init", "--preseed", data=PRESEED)
+        self.run("/usr/lib/crosh/lxd-ready")
+
+    def put_parts(self):
+        """What the image termina has of ours, for places where it changes nothing of this host."""
+        (self.path / "data").mkdir()
+        parts = self.path / "parts" / "crosh"
+        parts.mkdir(parents=True)
+        (self.path / "preseed.yaml").write_text(PRESEED)
+        for name in ("lxd-ready", "cluster"):
+            text = (TERMINA / name).read_text(encoding="utf-8")
+            text = text.replace("/data", str(self.path / "data"))
+            text = text.replace("/etc/crosh/preseed.yaml", str(self.path / "preseed.yaml"))
+            (parts / name).write_text(text)
+            (parts / name).chmod(0o755)
+        shutil.copy(AGENT, self.path / "agent")
 
     def start(self):
         """Starts it, also again after kill()."""
         started = self.path / "started"
         started.unlink(missing_ok=True)
+        (self.path / "linked").unlink(missing_ok=True)
         self.process = subprocess.Popen(
             ["sh", "-c", 'echo 0 >"$0/cgroup.procs"; exec unshare "$@"', str(self.cgroup),
              "-mnipuC", "--fork", "--kill-child", "--mount-proc",
@@ -104,6 +172,11 @@ class Lxd:
             children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
             self.around = ("nsenter", "-t", children.read_text().split()[0], "-m", "-n", "-i",
                            "-p", "-u", "-C")
+            # Before LXD looks for its address and starts containers, as in a VM.
+            if self.link is not None:
+                self.address = self.link[0].connect(self, self.link[1])
+                self.run("sh", "-c", "[ ! -e /var/lib/lxd/cluster.crt ] || /usr/lib/crosh/cluster up")
+            (self.path / "linked").touch()
             self.run("lxd", "waitready", "--timeout", "120")
         except BaseException:
             self.close()
@@ -122,6 +195,11 @@ class Lxd:
 
     def kill(self):
         """As a VM ends that is killed: everything at once, without a word."""
+        # The first of its processes takes all others along. LXD may be another one than it was at
+        # first, as it starts itself again when it leaves a cluster.
+        if self.around:
+            os.kill(int(self.around[2]), signal.SIGKILL)
+            self.around = ()
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 

@@ -9,6 +9,7 @@ guest_unit_tests = \
 	tests/unit/test-frame \
 	tests/unit/test-frame-queue \
 	tests/unit/test-lxd \
+	tests/unit/test-lxd-cluster \
 	tests/unit/test-sha256 \
 	tests/unit/test-vsh-client \
 	tests/unit/test-vsh-forward
@@ -45,6 +46,10 @@ tests_unit_test_frame_queue_LDADD = $(guest_unit_libs)
 tests_unit_test_lxd_SOURCES = tests/unit/test-lxd.c $(lxd_parsers)
 tests_unit_test_lxd_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_lxd_LDADD = lib/libbase.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
+
+tests_unit_test_lxd_cluster_SOURCES = tests/unit/test-lxd-cluster.c $(lxd_parsers)
+tests_unit_test_lxd_cluster_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_lxd_cluster_LDADD = lib/libbase.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
 
 tests_unit_test_sha256_SOURCES = tests/unit/test-sha256.c
 tests_unit_test_sha256_CPPFLAGS = $(guest_unit_cppflags)

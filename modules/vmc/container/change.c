@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* "vmc container delete", "rename", "copy", "snapshot" and "restore". */
+/* "vmc container delete", "rename", "move", "copy", "snapshot" and "restore". */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -188,6 +188,63 @@ int container_rename(struct crosh_context *ctx, const struct crosh_args *args,
         r = request(&work, "rename", "POST", path, json_pack("{s:s}", "name", new), err);
     if (r < 0)
         (void)explain(lxd, name, err);
+    lxd_close(lxd);
+    return r;
+}
+
+/* Whether the container can be moved to the member, as far as it can be known before. */
+static int check_move(const struct lxd *lxd, const json_t *object, const char *member,
+                      struct crosh_error *err)
+{
+    struct lxd_instance instance;
+    int r = lxd_instance_parse(&instance, object, err);
+
+    if (r < 0)
+        return r;
+    if (instance.location[0] == '\0')
+        return crosh_error_set(err, -EBUSY, "VM %s is not a member of a cluster", lxd_vm(lxd));
+    if (strcmp(instance.location, member) == 0)
+        return crosh_error_set(err, -EEXIST, "container %s is on %s already", instance.name,
+                               member);
+    if (!instance.is_running)
+        return 0;
+    (void)crosh_error_set(err, -EBUSY, "container %s is running", instance.name);
+    return crosh_error_hint(err, "stop it first: vmc container stop %s %s", lxd_vm(lxd),
+                            instance.name);
+}
+
+int container_move(struct crosh_context *ctx, const struct crosh_args *args,
+                   struct crosh_error *err)
+{
+    const char *name = container_name(args, "container", err);
+    const char *member = crosh_args_string(args, "member");
+    cleanup_free char *path = NULL;
+    struct container_work work;
+    json_t *object = NULL;
+    struct lxd *lxd;
+    int r;
+
+    if (name == NULL)
+        return err->code;
+    if (!lxd_name_is_valid(member))
+        return crosh_error_set(err, CROSH_EUSAGE, "'%s' cannot be the name of a cluster's member",
+                               member);
+    lxd = container_open(ctx, args, err);
+    if (lxd == NULL)
+        return err->code;
+    container_work_init(&work, ctx, lxd,
+                        deadline_in(crosh_args_number(args, "timeout", 900) * 1000));
+    r = container_get(lxd, name, &object, err);
+    if (r == 0)
+        r = check_move(lxd, object, member, err);
+    json_decref(object);
+    if (asprintf(&path, "/1.0/instances/%s?target=%s", name, member) < 0)
+        path = NULL;
+    if (r == 0)
+        r = request(&work, "move", "POST", path,
+                    json_pack("{s:s, s:b}", "name", name, "migration", true), err);
+    if (r == -ETIMEDOUT)
+        r = container_still_busy(&work, name, "being moved");
     lxd_close(lxd);
     return r;
 }

@@ -36,6 +36,8 @@ static const struct crosh_param create_params[] = {
     {.name = "user", .type = CROSH_TYPE_STRING, .value_name = "USER",
      .summary = "Have this user in it instead of one named as you are"},
     {.name = "shell", .type = CROSH_TYPE_FLAG, .summary = "Open a shell in it as that user"},
+    {.name = "target", .type = CROSH_TYPE_STRING, .value_name = "MEMBER",
+     .summary = "Make it on this member of the VM's cluster"},
     {.name = "certificate", .type = CROSH_TYPE_PATH, .value_name = "FILE",
      .summary = "Trust the server if this (PEM) is its certificate"},
     {.name = "container_name", .flags = CROSH_PARAM_HIDDEN, .type = CROSH_TYPE_STRING,
@@ -120,6 +122,23 @@ static const struct crosh_param import_params[] = {
      .value_name = "FILE", .summary = "What \"export\" wrote"},
     {.name = "container", .flags = CROSH_PARAM_ARGUMENT, .type = CROSH_TYPE_STRING,
      .value_name = "CONTAINER", .summary = "Its name, if not that of then"},
+    {.name = NULL}};
+static const struct crosh_param move_params[] = {
+    TIMEOUT_PARAM("900", "Stop waiting then; what is under way goes on"), VM_PARAM, CONTAINER_PARAM,
+    {.name = "member", .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED,
+     .type = CROSH_TYPE_STRING, .value_name = "MEMBER", .summary = "The cluster's member"},
+    {.name = NULL}};
+static const char *const top_keys[] = {
+    "cpu", "memory", "swap", "disk", "network", "processes", "name", NULL};
+static const struct crosh_param top_params[] = {
+    {.name = "once", .type = CROSH_TYPE_FLAG, .summary = "Print it once instead"},
+    JSON_PARAM,
+    {.name = "sort", .type = CROSH_TYPE_CHOICE, .choices = top_keys, .default_value = "cpu",
+     .value_name = "COLUMN", .summary = "What stands first: the most of this"},
+    {.name = "interval", .type = CROSH_TYPE_SECONDS, .min = 1, .max = 3600, .default_value = "2",
+     .value_name = "SECONDS", .summary = "The time between two looks"},
+    {.name = "vm", .flags = CROSH_PARAM_ARGUMENT, .type = CROSH_TYPE_STRING, .value_name = "VM",
+     .summary = "The VM; without it, all that run", .complete = crosh_complete_vm_running},
     {.name = NULL}};
 static const struct crosh_param limits_params[] = {
     {.name = "memory", .type = CROSH_TYPE_STRING, .value_name = "SIZE|none",
@@ -279,11 +298,36 @@ static const struct crosh_command limits_command = {
     .run = container_limits,
 };
 
+static const struct crosh_command move_command = {
+    CROSH_COMMAND_HEADER,
+    .name = "move",
+    .summary = "Move a stopped container to another member of the cluster",
+    .help = "See \"help vmc cluster\".",
+    .examples = "vmc container move one web three\tthe member called three\n",
+    .params = move_params,
+    .run = container_move,
+};
+
+static const struct crosh_command top_command = {
+    CROSH_COMMAND_HEADER,
+    .name = "top",
+    .summary = "Show what running containers use at this moment",
+    .help = "On a terminal it goes on until Ctrl-C; else, and with --once or --json, what a second "
+            "came to is printed. CPU% is of one processor; IN/S and OUT/S are bytes a second over "
+            "all network cards; MEMORY has the files in it that the container's processes read. "
+            "DISK is what is the container's alone.",
+    .examples = "vmc container top\tthe containers of all VMs\n"
+                "vmc container top --sort memory termina\tof one, the largest first\n"
+                "vmc container top --json\tonce, for programs\n",
+    .params = top_params,
+    .run = container_top,
+};
+
 static const struct crosh_command *const container_subcommands[] = {
     &list_command,   &info_command,     &start_command,   &stop_command,  &restart_command,
     &delete_command, &logs_command,     &exec_command,    &copy_command,  &rename_command,
     &limits_command, &snapshot_command, &restore_command, &export_command, &import_command,
-    NULL,
+    &move_command,   &top_command,      NULL,
 };
 
 const struct crosh_command vmc_container_command = {
@@ -303,7 +347,8 @@ const struct crosh_command vmc_container_command = {
     .examples = "vmc container termina penguin\tthe default container\n"
                 "vmc container termina penguin --shell\tand a shell in it\n"
                 "vmc container termina web https://images.example.net debian/bookworm\tfrom a server\n"
-                "vmc container termina own rootfs.squashfs metadata.tar.xz\tfrom files\n",
+                "vmc container termina own rootfs.squashfs metadata.tar.xz\tfrom files\n"
+                "vmc container one web --target three\ton one member of a cluster\n",
     .params = create_params,
     .subcommands = container_subcommands,
     .run = container_create,

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <crosh/vm.h>
+
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
 #include "lib/lxd/instance.h"
@@ -22,6 +24,18 @@ const char *container_name(const struct crosh_args *args, const char *argument,
     const char *name = crosh_args_string(args, argument);
 
     return lxd_name_check(name, err) < 0 ? NULL : name;
+}
+
+bool container_may_ask(const char *vm)
+{
+    enum crosh_vm_state state = crosh_vm_state(vm);
+
+    return state == CROSH_VM_RUNNING || state == CROSH_VM_STARTING;
+}
+
+const char *container_vm_of(const char *location, const char *vm)
+{
+    return location[0] != '\0' && container_may_ask(location) ? location : vm;
 }
 
 int container_get(struct lxd *lxd, const char *name, json_t **object, struct crosh_error *err)

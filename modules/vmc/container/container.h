@@ -17,6 +17,8 @@ crosh_run_fn container_list, container_info;                     /* list.c */
 crosh_run_fn container_start, container_stop, container_restart; /* power.c */
 crosh_run_fn container_delete, container_rename, container_copy; /* change.c */
 crosh_run_fn container_snapshot, container_restore;              /* change.c */
+crosh_run_fn container_move;                                     /* change.c */
+crosh_run_fn container_top;                                      /* top.c */
 crosh_run_fn container_logs;                                     /* logs.c */
 crosh_run_fn container_exec;                                     /* exec.c */
 crosh_run_fn container_export, container_import;                 /* transfer.c */
@@ -24,6 +26,15 @@ crosh_run_fn container_limits;                                   /* limits.c */
 
 /* complete.c: containers of the VM named before: any, those that run, those that do not. */
 crosh_complete_fn container_complete, container_complete_running, container_complete_stopped;
+
+/* Whether it makes sense to ask the VM's LXD: it runs, or is about to. */
+bool container_may_ask(const char *vm);
+
+/*
+ * The VM in which a container of that place is entered: of the member's name, where the place is
+ * another VM's of this host that runs; else vm itself. Borrowed from its arguments.
+ */
+const char *container_vm_of(const char *location, const char *vm);
 
 /* What a container is called while it is made, so that none is ever seen half-made. */
 #define CONTAINER_MAKING_PREFIX "crosh-new-"
@@ -54,6 +65,8 @@ struct container_work {
     struct lxd *lxd;
     struct progress progress;
     int64_t deadline;
+    const char
+        *target; /* the cluster's member that a new container shall be on; NULL: LXD's choice */
 };
 
 void container_work_init(struct container_work *work, struct crosh_context *ctx, struct lxd *lxd,

@@ -111,6 +111,7 @@ static int judge_source(struct creation *creation, struct crosh_error *err)
 static int judge_arguments(struct creation *creation, struct crosh_error *err)
 {
     const char *again = crosh_args_string(creation->args, "container_name");
+    const char *target = crosh_args_string(creation->args, "target");
     int r;
 
     creation->vm = crosh_args_string(creation->args, "vm");
@@ -124,6 +125,9 @@ static int judge_arguments(struct creation *creation, struct crosh_error *err)
         return crosh_error_set(err, CROSH_EUSAGE,
                                "names that begin with " CONTAINER_MAKING_PREFIX
                                " are for containers that are being made");
+    if (target != NULL && !lxd_name_is_valid(target))
+        return crosh_error_set(err, CROSH_EUSAGE,
+                               "--target: '%s' cannot be the name of a cluster's member", target);
     r = container_user_choose(&creation->user, crosh_args_string(creation->args, "user"), err);
     return r < 0 ? r : judge_source(creation, err);
 }
@@ -147,6 +151,7 @@ static int reach(struct creation *creation, struct crosh_error *err)
     if (creation->lxd == NULL)
         return err->code;
     container_work_init(&creation->work, creation->ctx, creation->lxd, deadline_in(wait_ms));
+    creation->work.target = crosh_args_string(creation->args, "target");
     return 0;
 }
 
@@ -254,14 +259,18 @@ static int set_up(struct creation *creation, const json_t *object, struct crosh_
     return r;
 }
 
-static int open_shell(struct creation *creation, const json_t *object, struct crosh_error *err)
+static int open_shell(struct creation *creation, const struct lxd_instance *instance,
+                      const json_t *object, struct crosh_error *err)
 {
     const char *known = lxd_instance_config(object, CONTAINER_KEY_USER);
     bool is_known =
         !crosh_args_has(creation->args, "user") && known != NULL && lxd_user_is_valid(known);
-    const char *const words[] = {
-        "vsh",        "--user",       is_known ? known : creation->user.name,
-        creation->vm, creation->name, NULL};
+    const char *const words[] = {"vsh",
+                                 "--user",
+                                 is_known ? known : creation->user.name,
+                                 container_vm_of(instance->location, creation->vm),
+                                 creation->name,
+                                 NULL};
 
     /* The connection is not needed any more, and a shell may last. */
     lxd_close(move_ptr(creation->lxd));
@@ -297,7 +306,7 @@ int container_create(struct crosh_context *ctx, const struct crosh_args *args,
     if (r == 0)
         r = set_up(&creation, object, err);
     if (r == 0 && crosh_args_has(args, "shell"))
-        r = open_shell(&creation, object, err);
+        r = open_shell(&creation, &instance, object, err);
     json_decref(object);
     return r;
 }

@@ -58,14 +58,14 @@ static json_t *to_json(const struct lxd_instance *instance)
     state_name(instance, state, sizeof(state));
     for (size_t i = 0; i < instance->address_count; i++)
         (void)json_array_append_new(addresses, json_string(instance->addresses[i]));
-    return json_pack("{s:s, s:s, s:s, s:b, s:o, s:I, s:s, s:s, s:I, s:I, s:I, s:I}", "name",
-                     shown_name(instance), "state", state, "image", instance->image, "privileged",
-                     instance->is_privileged, "addresses", addresses, "snapshots",
-                     (json_int_t)instance->snapshot_count, "created", instance->created,
-                     "last_used", instance->last_used, "processes", (json_int_t)instance->processes,
-                     "memory_bytes", (json_int_t)instance->memory_bytes, "disk_bytes",
-                     (json_int_t)instance->disk_bytes, "cpu_us",
-                     (json_int_t)(instance->cpu_ns / 1000));
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:b, s:o, s:I, s:s, s:s, s:I, s:I, s:I, s:I}", "name",
+        shown_name(instance), "state", state, "location", instance->location, "image",
+        instance->image, "privileged", instance->is_privileged, "addresses", addresses, "snapshots",
+        (json_int_t)instance->snapshot_count, "created", instance->created, "last_used",
+        instance->last_used, "processes", (json_int_t)instance->processes, "memory_bytes",
+        (json_int_t)instance->memory_bytes, "disk_bytes", (json_int_t)instance->disk_bytes,
+        "cpu_us", (json_int_t)(instance->cpu_ns / 1000));
 }
 
 static int print_json(struct crosh_context *ctx, json_t *json, struct crosh_error *err)
@@ -79,7 +79,7 @@ static int print_json(struct crosh_context *ctx, json_t *json, struct crosh_erro
     return 0;
 }
 
-static void add_row(struct crosh_table *table, const struct lxd_instance *instance)
+static void add_row(struct crosh_table *table, const struct lxd_instance *instance, bool is_cluster)
 {
     char state[sizeof(instance->status)], snapshots[24];
     const char *cells[] = {shown_name(instance),
@@ -87,6 +87,7 @@ static void add_row(struct crosh_table *table, const struct lxd_instance *instan
                            instance->address_count > 0 ? instance->addresses[0] : "-",
                            snapshots,
                            instance->image[0] != '\0' ? instance->image : "-",
+                           is_cluster ? instance->location : NULL,
                            NULL};
 
     state_name(instance, state, sizeof(state));
@@ -97,11 +98,14 @@ static void add_row(struct crosh_table *table, const struct lxd_instance *instan
 static void print_table(struct crosh_context *ctx, const struct lxd_instance *instances,
                         size_t count)
 {
-    static const char *const headers[] = {"NAME", "STATE", "ADDRESS", "SNAPSHOTS", "IMAGE", NULL};
+    /* The place is one of a cluster's members; elsewhere there is nothing to tell. */
+    bool is_cluster = count > 0 && instances[0].location[0] != '\0';
+    const char *const headers[] = {
+        "NAME", "STATE", "ADDRESS", "SNAPSHOTS", "IMAGE", is_cluster ? "LOCATION" : NULL, NULL};
     struct crosh_table *table = crosh_table_new(headers);
 
     for (size_t i = 0; i < count; i++)
-        add_row(table, &instances[i]);
+        add_row(table, &instances[i], is_cluster);
     crosh_table_print(table, ctx);
     crosh_table_free(table);
 }
@@ -158,6 +162,8 @@ static void print_info(struct crosh_context *ctx, const struct lxd_instance *ins
     state_name(instance, state, sizeof(state));
     (void)fprintf(out, "%-11s %s\n", "name", shown_name(instance));
     (void)fprintf(out, "%-11s %s\n", "state", state);
+    if (instance->location[0] != '\0')
+        (void)fprintf(out, "%-11s %s\n", "location", instance->location);
     if (instance->image[0] != '\0')
         (void)fprintf(out, "%-11s %s\n", "image", instance->image);
     (void)fprintf(out, "%-11s %s\n", "privileged", instance->is_privileged ? "yes" : "no");

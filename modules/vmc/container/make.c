@@ -63,15 +63,22 @@ static int give_up(struct container_work *work, const char *name, const char *ma
 static int begin(struct container_work *work, const char *making, container_describe_fn *describe,
                  void *data, char *id, struct crosh_error *err)
 {
+    cleanup_free char *path = NULL;
     json_t *body = NULL;
     int r = remove_remains(work, making, err);
 
+    /* The name of a member has nothing in it that would have to be escaped. */
+    if (asprintf(&path, "/1.0/instances%s%s", work->target != NULL ? "?target=" : "",
+                 work->target != NULL ? work->target : "") < 0) {
+        path = NULL;
+        r = crosh_error_set(err, -ENOMEM, "out of memory");
+    }
     if (r == 0)
         r = describe(data, &body, err);
     if (r == 0 && json_object_set_new(body, "name", json_string(making)) < 0)
         r = crosh_error_set(err, -ENOMEM, "out of memory");
     if (r == 0)
-        r = container_do(work, "container", "POST", "/1.0/instances", body, id, NULL, err);
+        r = container_do(work, "container", "POST", path, body, id, NULL, err);
     json_decref(body);
     return r;
 }
