@@ -26,14 +26,15 @@ struct net_end;
  */
 struct net_end_ops {
     /*
-     * Sends a frame of bytes (without its header). 0: it is sent, or lost as frames
-     * are; 1: the same, and the end takes no more until flush() says so; -EAGAIN: not
-     * taken, wait in the same way; -ENOTCONN: there is nobody any more.
+     * Sends a frame of bytes (without its header), at the next flush() at the latest. 0:
+     * it is taken, or lost as frames are; 1: the same, and the end takes no more until
+     * flush() says so; -EAGAIN: not taken, wait in the same way; -ENOTCONN: there is
+     * nobody any more.
      */
     int (*send)(struct net_end *end, unsigned int queue, struct iovec *segment, unsigned int count,
                 size_t bytes);
-    /* When the descriptor is writable again. 0: more can be sent; else as send(). NULL: never
-       needed. */
+    /* After the last frame of several, and when the descriptor is writable again. 0: more can be
+       sent; else as send(). NULL: never needed. */
     int (*flush)(struct net_end *end, unsigned int queue);
     /*
      * Receives a frame. Its size without the header, which is filled in; what the

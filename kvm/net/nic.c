@@ -16,6 +16,14 @@
 /* IPv4's least, and the most that a frame's length can hold (virtio 1.2 section 5.1.4). */
 enum { MTU_MIN = 68, MTU_MAX = 65535 };
 
+/*
+ * passt takes frames of any size, and the larger the less each byte costs; but the
+ * window that it opens first is no more than some 48 KB. Where a segment is larger than
+ * that, as with the 65,520 of passt's own DHCP, the guest sends nothing until its
+ * persist timer (RFC 9293 section 3.8.6.1) runs out, 200 ms later on Linux.
+ */
+enum { PASST_MTU = 32768 };
+
 static const char *const kinds[] = {
     [NIC_TAP] = "tap",
     [NIC_TAP_FDS] = "fd",
@@ -169,7 +177,7 @@ int nic_open(struct nic *nic, const char *name, unsigned int index, unsigned int
     if (!nic->has_mac)
         make_mac(nic, name, index);
     if (nic->mtu == 0)
-        nic->mtu = nic->end->mtu;
+        nic->mtu = nic->kind == NIC_STREAM ? PASST_MTU : nic->end->mtu;
     return 0;
 }
 

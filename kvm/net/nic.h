@@ -22,7 +22,7 @@ struct nic {
     unsigned int fd_count;
     bool has_mac;
     uint8_t mac[NIC_ETHER_BYTES];
-    uint16_t mtu;        /* 0: the host interface's, if that is known */
+    uint16_t mtu;        /* 0: what nic_open() finds to be best, if anything is known */
     struct net_end *end; /* after nic_open() */
 };
 

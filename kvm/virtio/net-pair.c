@@ -26,8 +26,9 @@
  * Where frames go one way only, one short turn after another, a turn begins with a
  * short sleep, in which more of them gather: else each small frame of a burst would
  * cost an exit of the guest's or an interrupt, and the switch to this thread. Frames
- * that are answered are never kept waiting by that. Nor is a stream: its buffers hold
- * a few large frames, and passt drops those that do not fit, for two seconds.
+ * that are answered are never kept waiting by that. Nor are those of a stream for the
+ * guest: its buffers hold a few large ones, and passt drops those that do not fit, for
+ * two seconds.
  *
  * A turn is bounded, so that neither direction starves the other; descriptors are
  * watched level-triggered and bring the next turn. Kicks are watched edge-triggered:
@@ -135,7 +136,8 @@ static void gather(const struct net_pair *pair, enum net_way way)
 {
     const struct timespec duration = {.tv_nsec = GATHER_NS};
 
-    if (pair->net->end->is_tap && pair->way == way && now_ns() - pair->turned_ns < BURST_NS)
+    if ((pair->net->end->is_tap || way == NET_FROM_GUEST) && pair->way == way &&
+        now_ns() - pair->turned_ns < BURST_NS)
         (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &duration, NULL);
 }
 
@@ -434,6 +436,18 @@ static void on_timer(void *opaque)
         tell_sent(pair);
 }
 
+/* 0: what was sent has left the host end, or there is none any more; -EAGAIN: it takes no more. */
+static int flush_end(struct net_pair *pair)
+{
+    struct net_end *end = pair->net->end;
+    int code = end->ops->flush != NULL ? end->ops->flush(end, pair->index) : 0;
+
+    if (code != -ENOTCONN)
+        return code;
+    set_gone(pair);
+    return 0;
+}
+
 static void transmit(struct net_pair *pair)
 {
     const uint16_t received = pair->rx->used_idx;
@@ -455,6 +469,8 @@ static void transmit(struct net_pair *pair)
             code = 0; /* the driver gets its buffers back, all of them */
         }
     }
+    if (code == 0 && !pair->is_gone)
+        code = flush_end(pair);
     pair->is_blocked = code != 0;
     if (!pair->is_gone && !pair->is_starving && receive(pair))
         tell_sent_later(pair);
@@ -472,16 +488,10 @@ static void transmit(struct net_pair *pair)
 static void on_end(void *opaque, uint32_t events)
 {
     struct net_pair *pair = opaque;
-    struct net_end *end = pair->net->end;
 
-    if (pair->is_blocked && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) {
-        int code = end->ops->flush != NULL ? end->ops->flush(end, pair->index) : 0;
-
-        if (code == -ENOTCONN)
-            set_gone(pair);
-        if (code != -EAGAIN)
-            transmit(pair);
-    }
+    if (pair->is_blocked && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0 &&
+        flush_end(pair) != -EAGAIN)
+        transmit(pair);
     if (!pair->is_gone && !pair->is_starving && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
         gather(pair, NET_TO_GUEST);
         (void)receive(pair);

@@ -4,6 +4,7 @@
 if HAVE_CMOCKA
 virtio_tests = \
 	tests/unit/test-net \
+	tests/unit/test-net-stream \
 	tests/unit/test-net-tap \
 	tests/unit/test-vhost-user \
 	tests/unit/test-vhost-user-frontend \
@@ -23,6 +24,8 @@ virtio_test_ldadd = kvm/libkvm.la lib/libwire.la lib/libbase.la $(CMOCKA_LIBS) \
 net_fixture = tests/unit/net-fixture.c tests/unit/net-fixture.h tests/unit/fake-queue.h
 tests_unit_test_net_SOURCES = tests/unit/test-net.c $(net_fixture)
 tests_unit_test_net_LDADD = $(virtio_test_ldadd)
+tests_unit_test_net_stream_SOURCES = tests/unit/test-net-stream.c $(net_fixture)
+tests_unit_test_net_stream_LDADD = $(virtio_test_ldadd)
 tests_unit_test_net_tap_SOURCES = tests/unit/test-net-tap.c $(net_fixture)
 tests_unit_test_net_tap_LDADD = $(virtio_test_ldadd)
 tests_unit_test_vhost_user_SOURCES = tests/unit/test-vhost-user.c tests/unit/fake-queue.h

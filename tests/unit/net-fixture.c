@@ -2,9 +2,11 @@
 /* Implements the driver's side of a virtio-net device. */
 #include "tests/unit/cmocka-prelude.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/virtio_config.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -190,6 +192,46 @@ uint8_t net_command(struct net_fixture *f, uint8_t class, uint8_t command, const
     net_wait_for(f, fake_queue_used(&f->ctrl, &id, &length) || length != 0);
     assert_int_equal(length, 1);
     return out[0x100];
+}
+
+void net_peer_write(struct net_fixture *f, const void *data, size_t size)
+{
+    assert_int_equal(send(f->peer, data, size, MSG_NOSIGNAL), size);
+}
+
+void net_peer_send(struct net_fixture *f, const uint8_t *frame, size_t size)
+{
+    uint32_t length = htonl((uint32_t)size);
+
+    net_peer_write(f, &length, sizeof(length));
+    net_peer_write(f, frame, size);
+}
+
+static void net_peer_read(struct net_fixture *f, void *data, size_t size)
+{
+    struct pollfd poll_fd = {.fd = f->peer, .events = POLLIN};
+    uint8_t *to = data;
+
+    while (size > 0) {
+        ssize_t n;
+
+        assert_int_equal(poll(&poll_fd, 1, 10000), 1);
+        n = recv(f->peer, to, size, 0);
+        assert_true(n > 0);
+        to += n;
+        size -= (size_t)n;
+    }
+}
+
+size_t net_peer_receive(struct net_fixture *f, uint8_t *frame)
+{
+    uint32_t length;
+
+    net_peer_read(f, &length, sizeof(length));
+    length = ntohl(length);
+    assert_in_range(length, NET_FRAME_MIN, NET_FRAME_MAX);
+    net_peer_read(f, frame, length);
+    return length;
 }
 
 void net_make_frame(uint8_t *frame, size_t size, uint8_t seed)

@@ -69,6 +69,11 @@ unsigned int net_sent(struct net_fixture *f, unsigned int pair);
 uint8_t net_command(struct net_fixture *f, uint8_t class, uint8_t command, const void *data,
                     size_t size);
 
+/* At a stream's other end: bytes as they are, a frame, and the next frame's size. */
+void net_peer_write(struct net_fixture *f, const void *data, size_t size);
+void net_peer_send(struct net_fixture *f, const uint8_t *frame, size_t size);
+size_t net_peer_receive(struct net_fixture *f, uint8_t *frame);
+
 /* Fills a frame with bytes that depend on seed; the first 14 are an Ethernet header. */
 void net_make_frame(uint8_t *frame, size_t size, uint8_t seed);
 

@@ -20,49 +20,6 @@
 
 static const struct virtio_net_hdr_v1 plain;
 
-/* ---- The peer's side of the stream ---- */
-
-static void peer_write(struct net_fixture *f, const void *data, size_t size)
-{
-    assert_int_equal(send(f->peer, data, size, MSG_NOSIGNAL), size);
-}
-
-static void peer_send(struct net_fixture *f, const uint8_t *frame, size_t size)
-{
-    uint32_t length = htonl((uint32_t)size);
-
-    peer_write(f, &length, sizeof(length));
-    peer_write(f, frame, size);
-}
-
-static void peer_read(struct net_fixture *f, void *data, size_t size)
-{
-    struct pollfd poll_fd = {.fd = f->peer, .events = POLLIN};
-    uint8_t *to = data;
-
-    while (size > 0) {
-        ssize_t n;
-
-        assert_int_equal(poll(&poll_fd, 1, 10000), 1);
-        n = recv(f->peer, to, size, 0);
-        assert_true(n > 0);
-        to += n;
-        size -= (size_t)n;
-    }
-}
-
-/* The next frame's size. */
-static size_t peer_receive(struct net_fixture *f, uint8_t *frame)
-{
-    uint32_t length;
-
-    peer_read(f, &length, sizeof(length));
-    length = ntohl(length);
-    assert_in_range(length, NET_FRAME_MIN, NET_FRAME_MAX);
-    peer_read(f, frame, length);
-    return length;
-}
-
 static void expect_frame(struct net_fixture *f, const uint8_t *wanted, size_t size, bool refill)
 {
     static uint8_t frame[NET_FRAME_MAX];
@@ -244,10 +201,10 @@ static void test_both_ways(void **state)
 
         net_make_frame(frame, size, (uint8_t)i);
         net_send_frame(&f, 0, &plain, frame, size);
-        assert_int_equal(peer_receive(&f, got), size);
+        assert_int_equal(net_peer_receive(&f, got), size);
         assert_memory_equal(got, frame, size);
         net_wait_for(&f, net_sent(&f, 0) == 1);
-        peer_send(&f, got, size);
+        net_peer_send(&f, got, size);
         expect_frame(&f, frame, size, true);
     }
     net_fixture_fini(&f);
@@ -277,7 +234,7 @@ static void test_nonsense_from_the_guest(void **state)
     fake_queue_desc(&f.tx[0], 10, NET_TX_GPA, 100, VRING_DESC_F_WRITE, 0);
     fake_queue_offer(&f.tx[0], 10);
     net_send_frame(&f, 0, &plain, frame, 60);
-    assert_int_equal(peer_receive(&f, got), 60);
+    assert_int_equal(net_peer_receive(&f, got), 60);
     assert_memory_equal(got, frame, 60);
     net_wait_for(&f, (back += net_sent(&f, 0)) == 6);
     net_fixture_fini(&f);
@@ -298,7 +255,7 @@ static void test_merging(void **state)
         size_t size = sizes[i % 7];
 
         net_make_frame(frame, size, (uint8_t)i);
-        peer_send(&f, frame, size);
+        net_peer_send(&f, frame, size);
         expect_frame(&f, frame, size, true);
     }
     net_fixture_fini(&f);
@@ -320,7 +277,7 @@ static void test_many_at_once(void **state)
         memcpy(all[i], "\0\0\0\x3c", 4);
         net_make_frame(all[i] + 4, SIZE, (uint8_t)i);
     }
-    peer_write(&f, all, sizeof(all));
+    net_peer_write(&f, all, sizeof(all));
     for (unsigned int i = 0; i < COUNT; i++) {
         net_make_frame(frame, SIZE, (uint8_t)i);
         expect_frame(&f, frame, SIZE, false);
@@ -340,9 +297,9 @@ static void test_waiting_for_room(void **state)
     net_fixture_start(&f, MERGE | NET_FEATURE(VIRTIO_RING_F_EVENT_IDX));
     net_make_frame(large, sizeof(large), 1);
     net_make_frame(small, sizeof(small), 2);
-    peer_send(&f, small, sizeof(small));
-    peer_send(&f, large, sizeof(large));
-    peer_send(&f, small, sizeof(small));
+    net_peer_send(&f, small, sizeof(small));
+    net_peer_send(&f, large, sizeof(large));
+    net_peer_send(&f, small, sizeof(small));
     net_add_buffers(&f, 0, 4, 4096);
     expect_frame(&f, small, sizeof(small), false);
     net_add_buffers(&f, 4, 3, 4096); /* six are there now: 24,564 bytes */
@@ -367,16 +324,16 @@ static void test_no_room_ever(void **state)
     net_add_buffers(&f, 0, NET_RING, 1526);
     net_make_frame(large, sizeof(large), 1);
     net_make_frame(small, sizeof(small), 2);
-    peer_send(&f, large, sizeof(large));
-    peer_send(&f, small, sizeof(small));
+    net_peer_send(&f, large, sizeof(large));
+    net_peer_send(&f, small, sizeof(small));
     expect_frame(&f, small, sizeof(small), true);
     virtio_device_stop(f.dev);
     fake_queue_fini(&f.rx[0]);
     fake_queue_fini(&f.tx[0]);
     net_fixture_start(&f, 0); /* one buffer a frame */
     net_add_buffers(&f, 0, NET_RING, 1526);
-    peer_send(&f, large, 1515);
-    peer_send(&f, large, 1514);
+    net_peer_send(&f, large, 1515);
+    net_peer_send(&f, large, 1514);
     expect_frame(&f, large, 1514, true);
     net_fixture_fini(&f);
 }
@@ -401,14 +358,14 @@ static void test_slow_peer(void **state)
     /* The other direction is as ever. */
     for (unsigned int i = 0; i < 10; i++) {
         net_make_frame(got, 70, (uint8_t)i);
-        peer_send(&f, got, 70);
+        net_peer_send(&f, got, 70);
         expect_frame(&f, got, 70, true);
     }
     back = net_sent(&f, 0);
     assert_in_range(back, 0, 3);
     for (unsigned int i = 0; i < sent; i++) {
         net_make_frame(frame, sizeof(frame), (uint8_t)i);
-        assert_int_equal(peer_receive(&f, got), sizeof(frame));
+        assert_int_equal(net_peer_receive(&f, got), sizeof(frame));
         assert_memory_equal(got, frame, sizeof(frame));
     }
     net_wait_for(&f, (back += net_sent(&f, 0)) == sent);
@@ -429,7 +386,7 @@ static void test_reset_within_a_frame(void **state)
     net_make_frame(frame, sizeof(frame), 3);
     net_send_frame(&f, 0, &plain, frame, sizeof(frame));
     net_wait_for(&f, net_sent(&f, 0) == 1);
-    peer_write(&f, "\0\0\0\x64 part of one", 16);
+    net_peer_write(&f, "\0\0\0\x64 part of one", 16);
     for (unsigned int i = 0; i < 3; i++) {
         virtio_device_stop(f.dev);
         fake_queue_fini(&f.rx[0]);
@@ -438,12 +395,12 @@ static void test_reset_within_a_frame(void **state)
         net_add_buffers(&f, 0, NET_RING, 1526);
     }
     net_send_frame(&f, 0, &plain, frame, 99);
-    assert_int_equal(peer_receive(&f, got), sizeof(frame));
+    assert_int_equal(net_peer_receive(&f, got), sizeof(frame));
     assert_memory_equal(got, frame, sizeof(frame));
-    assert_int_equal(peer_receive(&f, got), 99);
+    assert_int_equal(net_peer_receive(&f, got), 99);
     net_make_frame(frame, 100, 9);
     memcpy(frame, " part of one", 12);
-    peer_write(&f, frame + 12, 88);
+    net_peer_write(&f, frame + 12, 88);
     expect_frame(&f, frame, 100, false);
     net_fixture_fini(&f);
 }
@@ -486,7 +443,7 @@ static void test_dead_peers(void **state)
         net_fixture_init(&f);
         net_fixture_start(&f, MERGE);
         net_add_buffers(&f, 0, NET_RING, 1526);
-        peer_write(&f, cases[i].words, cases[i].size);
+        net_peer_write(&f, cases[i].words, cases[i].size);
         if (i == 0 || i == 4)
             assert_int_equal(shutdown(f.peer, SHUT_RDWR), 0);
         expect_link_down(&f);
@@ -509,14 +466,14 @@ static void test_hold(void **state)
     virtio_device_hold(f.dev, -1);
     assert_true(virtio_device_is_quiet(f.dev));
     net_send_frame(&f, 0, &plain, frame, sizeof(frame));
-    peer_send(&f, frame, sizeof(frame));
+    net_peer_send(&f, frame, sizeof(frame));
     for (unsigned int i = 0; i < 20; i++)
         net_turn(&f);
     assert_int_equal(net_sent(&f, 0), 0);
     assert_int_equal(net_take_frame(&f, got, &header, false), 0);
     virtio_device_release(f.dev);
     expect_frame(&f, frame, sizeof(frame), true);
-    assert_int_equal(peer_receive(&f, got), sizeof(frame));
+    assert_int_equal(net_peer_receive(&f, got), sizeof(frame));
     net_wait_for(&f, net_sent(&f, 0) == 1);
     net_fixture_fini(&f);
 }
@@ -532,9 +489,9 @@ static void test_tiny_buffers(void **state)
     net_fixture_start(&f, MERGE);
     net_add_buffers(&f, 0, NET_RING, NET_HEADER - 1);
     net_make_frame(frame, sizeof(frame), 1);
-    peer_send(&f, frame, sizeof(frame));
+    net_peer_send(&f, frame, sizeof(frame));
     net_send_frame(&f, 0, &plain, frame, sizeof(frame));
-    assert_int_equal(peer_receive(&f, got), sizeof(frame));
+    assert_int_equal(net_peer_receive(&f, got), sizeof(frame));
     virtio_device_stop(f.dev); /* joins the thread: its state may be looked at */
     assert_int_equal(f.rx[0].used_idx, 0);
     net_fixture_fini(&f);
@@ -661,7 +618,7 @@ static void test_mixed_sizes(void **state)
         size_t size = i % 97 == 5 ? 20000 : i % 97 == 6 ? 1515 : i % 97 == 7 ? 1514 : 60;
 
         net_make_frame(frame, size, (uint8_t)i);
-        peer_send(&f, frame, size);
+        net_peer_send(&f, frame, size);
         expect_frame(&f, frame, size, true);
     }
     net_fixture_fini(&f);
