@@ -123,13 +123,10 @@ static void ring(const struct shell *shell)
         edit_bell();
 }
 
-void candidates_complete(struct shell *shell)
+void candidates_show(const struct shell *shell, const struct completion *completion)
 {
-    struct completion completion;
-    const struct crosh_matches *matches;
+    const struct crosh_matches *matches = completion->matches;
 
-    complete_line(shell, edit_line(), edit_point(), &completion);
-    matches = completion.matches;
     if (matches == NULL || matches->count == 0) {
         ring(shell);
     } else {
@@ -139,15 +136,23 @@ void candidates_complete(struct shell *shell)
         if (is_whole || common > strlen(matches->prefix)) {
             cleanup_free char *text = strndup(matches->items[0].text, common);
             cleanup_free char *quoted =
-                text != NULL ? completion_quote(text, completion.quote, is_whole) : NULL;
+                text != NULL ? completion_quote(text, completion->quote, is_whole) : NULL;
 
             if (quoted != NULL)
-                edit_replace(completion.start, quoted);
+                edit_replace(completion->start, quoted);
         } else if (matches->count > 1) {
             show_candidates(matches);
         } else {
             ring(shell);
         }
     }
+}
+
+void candidates_complete(struct shell *shell)
+{
+    struct completion completion;
+
+    complete_line(shell, edit_line(), edit_point(), &completion);
+    candidates_show(shell, &completion);
     completion_clear(&completion);
 }

@@ -266,6 +266,33 @@ void complete_line(struct shell *shell, const char *line, size_t point,
     scene_clear(&scene);
 }
 
+void complete_table_line(struct crosh_context *ctx, const struct command *commands,
+                         const char *line, size_t point, struct completion *completion)
+{
+    cleanup_free char *text = strndup(line, point);
+    cleanup_free const char **argv = NULL;
+    struct scene scene;
+    char **words = NULL;
+
+    memset(completion, 0, sizeof(*completion));
+    if (text == NULL)
+        return;
+    if (completion_begin(text, &scene, completion) && !scene.in_file && !scene.in_program) {
+        words = expand_words(scene.words, scene.count, 0);
+        argv = calloc(scene.count + 2, sizeof(*argv));
+        if (words != NULL && argv != NULL) {
+            argv[0] = commands->entry.name;
+            for (size_t i = 0; words[i] != NULL; i++)
+                argv[i + 1] = words[i];
+            crosh_priv_complete(ctx, commands, argv, completion->matches);
+        }
+        expanded_free(words);
+        crosh_priv_matches_sort(completion->matches);
+        contract_home(&scene, completion->matches);
+    }
+    scene_clear(&scene);
+}
+
 /* What stands first after crosh's own options: a command or a script. */
 static void complete_first(struct shell *shell, struct crosh_matches *matches)
 {

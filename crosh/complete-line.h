@@ -19,6 +19,10 @@ void completion_clear(struct completion *completion);
 void complete_line(struct shell *shell, const char *line, size_t point,
                    struct completion *completion);
 
+/* The same for a line of a language whose commands are the sub-commands of one. */
+void complete_table_line(struct crosh_context *ctx, const struct command *commands,
+                         const char *line, size_t point, struct completion *completion);
+
 /*
  * The same for a line of another shell, beginning after the word "crosh": its
  * own options by their table, then a command and what follows it, or a script.

@@ -218,6 +218,18 @@ void edit_init(const struct edit_hooks *hooks)
     edit_library_init();
 }
 
+const struct edit_hooks *edit_swap_hooks(const struct edit_hooks *hooks)
+{
+    const struct edit_hooks *before = editor.hooks;
+    static bool is_initialized;
+
+    if (before == NULL && !is_initialized)
+        edit_library_init();
+    is_initialized = true;
+    editor.hooks = hooks;
+    return before;
+}
+
 void edit_set_history(const struct history *history)
 {
     editor.history = history;

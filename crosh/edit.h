@@ -36,6 +36,12 @@ struct edit_hooks {
  */
 void edit_init(const struct edit_hooks *hooks);
 
+/*
+ * Another user of the editor for a while; NULL: none. Takes over the terminal if nobody has.
+ * Returns the one before, which is to be put back.
+ */
+const struct edit_hooks *edit_swap_hooks(const struct edit_hooks *hooks);
+
 /* The lines that arrow-up and Ctrl-R find. history must stay. */
 void edit_set_history(const struct history *history);
 

@@ -53,6 +53,7 @@ crosh_libfront_la_SOURCES = \
 	crosh/main.c \
 	crosh/prompt.c crosh/prompt.h \
 	crosh/repl.c crosh/repl.h \
+	crosh/table-loop.c crosh/table-loop.h \
 	crosh/vm-watch.c crosh/vm-watch.h
 if WITH_EDITLINE
 crosh_libfront_la_SOURCES += crosh/edit-editline.c

@@ -15,6 +15,7 @@
 #include "crosh/repl.h"
 #include "crosh/shell.h"
 #include "crosh/signals.h"
+#include "crosh/table-loop.h"
 #include "lib/base/cleanup.h"
 #include "lib/command/args.h"
 #include "lib/command/help.h"
@@ -207,6 +208,7 @@ static int start_and_run(const struct command *main_table, const struct crosh_ar
     else if (crosh_args_has(args, "module-dir"))
         dirs = crosh_args_all(args, "module-dir");
     r = shell_init(&shell, dirs, err);
+    shell.context.run_subshell = table_loop_run;
     loader_preload(&shell.loader, preloaded_modules());
     /* Only the configuration file can say so, and it has been read by now. */
     if (r == 0 && dirs == built_in && settings_flag(&shell.settings, "modules.user"))

@@ -101,6 +101,7 @@ croshinclude_HEADERS = \
 	include/crosh/error.h \
 	include/crosh/module.h \
 	include/crosh/progress.h \
+	include/crosh/subshell.h \
 	include/crosh/vm.h
 
 pkgconfigdir = $(libdir)/pkgconfig

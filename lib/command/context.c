@@ -145,6 +145,14 @@ void crosh_warn(struct crosh_context *ctx, const char *fmt, ...)
     (void)fflush(ctx->err);
 }
 
+int crosh_subshell_run(struct crosh_context *ctx, const struct crosh_subshell *subshell,
+                       struct crosh_error *err)
+{
+    if (ctx->run_subshell == NULL)
+        return crosh_error_set(err, -EOPNOTSUPP, "this program reads no lines");
+    return ctx->run_subshell(ctx, subshell, err);
+}
+
 int crosh_run_words(struct crosh_context *ctx, const char *const *argv, struct crosh_error *err)
 {
     return ctx->run_words(ctx, argv, err);

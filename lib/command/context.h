@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include <crosh/command.h>
+#include <crosh/subshell.h>
 
 /*
  * A plain struct, set up by the shell. The streams are flushed, never closed,
@@ -24,6 +25,9 @@ struct crosh_context {
      */
     void (*complete)(struct crosh_context *ctx, const char *const *words,
                      struct crosh_matches *matches);
+    /* For crosh_subshell_run(); NULL: not here. */
+    int (*run_subshell)(struct crosh_context *ctx, const struct crosh_subshell *subshell,
+                        struct crosh_error *err);
     /* What the user has set: 1 colour always, 0 never, -1 by the terminal; NULL: by the terminal.
      */
     int (*colour)(struct crosh_context *ctx);

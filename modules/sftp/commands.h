@@ -9,6 +9,7 @@ crosh_run_fn sftp_run_ls;
 crosh_run_fn sftp_run_get;
 crosh_run_fn sftp_run_put;
 crosh_run_fn sftp_run_sync;
+crosh_run_fn sftp_run_shell;
 crosh_run_fn sftp_run_mount;
 crosh_run_fn sftp_run_umount;
 crosh_run_fn sftp_run_list;

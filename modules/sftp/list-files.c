@@ -11,10 +11,10 @@
 #include "lib/base/sanitize.h"
 #include "modules/sftp/calls.h"
 #include "modules/sftp/commands.h"
+#include "modules/sftp/list-files.h"
 #include "modules/sftp/where.h"
 
-/* "drwxr-xr-x", as ls(1) writes it. */
-static void mode_text(uint32_t mode, char text[11])
+void list_files_mode(uint32_t mode, char text[11])
 {
     static const char letters[] = "rwxrwxrwx";
     const char type = S_ISDIR(mode)    ? 'd'
@@ -37,7 +37,7 @@ static void mode_text(uint32_t mode, char text[11])
     text[10] = '\0';
 }
 
-static void time_text(uint32_t seconds, char *text, size_t size)
+void list_files_time(uint32_t seconds, char *text, size_t size)
 {
     time_t when = seconds;
     struct tm tm;
@@ -75,10 +75,10 @@ static int print_table(struct crosh_context *ctx, const struct sftp_entries *ent
         char mode[11], owner[32], size[32], when[32], name[1024];
         const char *const cells[] = {mode, owner, size, when, name};
 
-        mode_text(attrs->mode, mode);
+        list_files_mode(attrs->mode, mode);
         (void)snprintf(owner, sizeof(owner), "%u:%u", attrs->uid, attrs->gid);
         (void)snprintf(size, sizeof(size), "%llu", (unsigned long long)attrs->size);
-        time_text(attrs->mtime, when, sizeof(when));
+        list_files_time(attrs->mtime, when, sizeof(when));
         text_sanitize(name, sizeof(name), entries->entry[i].name);
         crosh_table_row(table, cells);
     }
@@ -112,15 +112,20 @@ static int print_json(struct crosh_context *ctx, const struct sftp_entries *entr
     return r < 0 ? crosh_error_set(err, -ENOMEM, "out of memory") : 0;
 }
 
-/* The entries of a directory, or the one that is no directory. */
-static int read_entries(struct sftp_client *client, const char *path, struct sftp_entries *entries)
+int list_files_read(struct sftp_client *client, const char *path, struct sftp_entries *entries)
 {
     struct sftp_attrs attrs;
     const char *name;
     int r = sftp_stat(client, path, &attrs);
 
-    if (r < 0 || S_ISDIR(attrs.mode))
-        return r < 0 ? r : sftp_list(client, path, entries);
+    if (r == 0 && S_ISDIR(attrs.mode)) {
+        r = sftp_list(client, path, entries);
+        if (r == 0 && entries->count > 0)
+            qsort(entries->entry, entries->count, sizeof(*entries->entry), by_name);
+        return r;
+    }
+    if (r < 0)
+        return r;
     name = strrchr(path, '/');
     *entries = (struct sftp_entries){.entry = calloc(1, sizeof(*entries->entry)), .count = 1};
     if (entries->entry == NULL)
@@ -128,6 +133,15 @@ static int read_entries(struct sftp_client *client, const char *path, struct sft
     entries->entry[0].name = strdup(name != NULL ? name + 1 : path);
     entries->entry[0].attrs = attrs;
     return entries->entry[0].name != NULL ? 0 : -ENOMEM;
+}
+
+int list_files_print(struct crosh_context *ctx, const struct sftp_entries *entries, bool is_long,
+                     struct crosh_error *err)
+{
+    if (is_long)
+        return print_table(ctx, entries, err);
+    print_names(ctx, entries);
+    return 0;
 }
 
 int sftp_run_ls(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
@@ -148,19 +162,15 @@ int sftp_run_ls(struct crosh_context *ctx, const struct crosh_args *args, struct
     if (client == NULL)
         return err->code;
     path = where.path[0] != '\0' ? where.path : ".";
-    r = read_entries(client, path, &entries);
+    r = list_files_read(client, path, &entries);
     if (r < 0)
         (void)crosh_error_set(err, r, "%s: %s: %s", where.name, path, strerror(-r));
     sftp_client_free(client);
     if (r < 0)
         return r;
-    qsort(entries.entry, entries.count, sizeof(*entries.entry), by_name);
-    if (crosh_args_has(args, "json") != 0)
-        r = print_json(ctx, &entries, err);
-    else if (crosh_args_has(args, "long") != 0)
-        r = print_table(ctx, &entries, err);
-    else
-        print_names(ctx, &entries);
+    r = crosh_args_has(args, "json") != 0
+            ? print_json(ctx, &entries, err)
+            : list_files_print(ctx, &entries, crosh_args_has(args, "long") != 0, err);
     sftp_entries_free(&entries);
     return r;
 }

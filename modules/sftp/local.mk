@@ -18,11 +18,13 @@ modules_sftp_libsftp_la_SOURCES = \
 	modules/sftp/copy-command.c \
 	modules/sftp/get.c \
 	modules/sftp/pool.c modules/sftp/pool.h \
-	modules/sftp/list-files.c \
+	modules/sftp/list-files.c modules/sftp/list-files.h \
 	modules/sftp/mount-command.c \
 	modules/sftp/mounts.c modules/sftp/mounts.h \
 	modules/sftp/put.c \
 	modules/sftp/sftp.c \
+	modules/sftp/shell.c modules/sftp/shell.h \
+	modules/sftp/shell-commands.c \
 	modules/sftp/sync.c \
 	modules/sftp/transfer.c modules/sftp/transfer.h modules/sftp/transfer-internal.h \
 	modules/sftp/tree.c \

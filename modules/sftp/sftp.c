@@ -229,9 +229,33 @@ static const struct crosh_command sync_command = {
     .run = sftp_run_sync,
 };
 
+static const struct crosh_param shell_params[] = {
+    TARGET,
+    TIMEOUT,
+    {.name = NULL},
+};
+
+static const struct crosh_command shell_command = {
+    CROSH_COMMAND_HEADER,
+    .name = "shell",
+    .summary = "Type commands for the files of a guest or a host",
+    .help = TARGET_HELP
+    "\n\nThe commands are cd, lcd, pwd, lpwd, ls, get, put, mkdir, rm, rmdir, rename, mv, ln, "
+    "chmod, "
+    "stat, df, help and quit; \"help\" there tells of each. Words are quoted as in crosh, TAB "
+    "completes commands and the paths at the server, and a line that begins with \"!\" is for "
+    "the shell of this host. When standard input is no terminal its lines are a script, which "
+    "ends at the first command that fails, unless a \"-\" stands before that; the exit status is "
+    "that of the last command.",
+    .examples = "sftp shell termina/penguin\tof a container\n"
+                "echo 'put site.tar /srv/' | sftp shell jane@host.example\ta script\n",
+    .params = shell_params,
+    .run = sftp_run_shell,
+};
+
 static const struct crosh_command *const subcommands[] = {
-    &mount_command, &umount_command, &list_command, &ls_command,
-    &get_command,   &put_command,    &sync_command, NULL,
+    &mount_command, &umount_command, &list_command,  &ls_command, &get_command,
+    &put_command,   &sync_command,   &shell_command, NULL,
 };
 
 static const struct crosh_command sftp_command = {

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: MIT
+"""sftp shell with a real sshd on the loopback: scripts, and typed on a terminal."""
+
+import os
+import stat
+
+from harness import CROSH, Home, Terminal, case, contains, equal, main
+from server import Server
+
+home = server = None
+there = here = None
+TAB, CTRL_D, UP, CTRL_C = "\t", "\x04", "\x1b[A", "\x03"
+
+
+def set_up():
+    global home, server, there, here
+    home = Home()
+    server = Server(home)
+    there, here = home.path / "there", home.path / "here"
+    there.mkdir()
+    here.mkdir()
+
+
+def tear_down():
+    if server is not None:
+        server.stop()
+    if home is not None:
+        home.close()
+
+
+def script(*lines, target=None):
+    """Runs them; returns status, output and errors without those of progress."""
+    done = home.run("-c", f"sftp shell {target or server.target + ':' + str(there)}",
+                    data="".join(line + "\n" for line in lines))
+    errors = [line for line in done.stderr.splitlines() if not line.startswith("copying: ")]
+    return done.returncode, done.stdout.splitlines(), errors
+
+
+@case
+def a_script_works_on_files():
+    (here / "one.txt").write_text("one")
+    (here / "two.txt").write_text("two")
+    status, out, errors = script(
+        f"lcd {here}", "lpwd", "pwd", "", "# nothing",
+        "mkdir sub 'two words'", "put *.txt sub", "cd sub", "pwd", "ls",
+        "rename one.txt uno", "mv uno '../two words'", "ln -s two.txt link", "ln two.txt hard",
+        "chmod 600 two.txt", "ls -a ../'two words'", "get two.txt copy", "rm l* hard", "cd ..",
+        "ls", "get -r sub", "rm sub/*", "rmdir sub", "df", "!echo from the host")
+    equal((status, errors), (0, []))
+    contains(out.pop(-2), " MiB free for you")
+    equal(out, [str(here), str(there), f"{there}/sub", "one.txt", "two.txt", "uno", "sub/",
+                "two words/", "from the host"])
+    equal(sorted(os.listdir(there)), ["two words"])
+    equal((there / "two words" / "uno").read_text(), "one")
+    equal((here / "copy").read_text(), "two")
+    equal(stat.S_IMODE((here / "copy").stat().st_mode), 0o600)
+    equal(os.listdir(here / "sub"), ["two.txt"])
+    (there / "file").write_text("x" * 1234)
+    (there / "file").chmod(0o640)
+    os.utime(there / "file", (1_600_000_000, 1_600_000_000))
+    status, out, errors = script("stat file", "ls -l")
+    equal((status, errors), (0, []))
+    equal(out[0], f"{there}/file")
+    contains(out[1], "size 1234, mode 0640 (-rw-r-----)")
+    contains(out[3], "-rw-r-----")
+
+
+@case
+def a_script_ends_at_what_fails():
+    equal(script("-rm none", "pwd", "rm none", "mkdir not-made"),
+          (3, [str(there)], [f"sftp: rm: {there}/none: No such file or directory"] * 2))
+    equal((there / "not-made").exists(), False)
+    equal(script("rm 'open"), (2, [], ["sftp: a quote is not closed"]))
+    equal(script("pwd | cat"), (2, [], ["sftp: one command a line, and nothing else"]))
+    status, out, errors = script("frobnicate")
+    equal((status, out), (2, []))
+    contains(errors[0], "frobnicate")
+    equal(script("chmod 999 file"), (2, [], ["sftp: chmod: a mode is an octal number, as 644"]))
+    equal(script("quit", "rm file")[0], 0)
+    equal((there / "file").exists(), True)
+    equal(script("!exit 7"), (7, [], []))
+    equal(script("rm two*"), (1, [], [f"sftp: rm: {there}/two words: Is a directory"]))
+    equal(script("get nothing*"), (3, [], ["sftp: get: nothing*: nothing is called so"]))
+    done = home.run("-c", f"sftp shell {server.target}:{there}/file", data="pwd\n")
+    equal((done.returncode, done.stderr),
+          (1, f"sftp shell: {server.user}@127.0.0.1: {there}/file: Not a directory\n"))
+
+
+@case
+def help_comes_from_the_table():
+    status, out, errors = script("help", "help get", "ls --help")
+    equal((status, errors), (0, []))
+    text = "\n".join(out)
+    for part in ("chmod", "Copy from the server, trees too", "usage: sftp get", "usage: sftp ls"):
+        contains(text, part)
+
+
+def terminal(*argv):
+    return Terminal([str(CROSH), *argv], {**home.env, "INPUTRC": "/dev/null"}, rows=30, columns=100)
+
+
+def last(screen, text):
+    """Waits until the last line is this."""
+    screen.wait(lambda t: t.text().split("\n")[-1] == text, 60, repr(text))
+
+
+@case
+def lines_are_completed_and_remembered():
+    (there / "alpha beta").mkdir()
+    (there / "alpha beta" / "inner-file").write_text("inner")
+    (there / ".hidden").write_text("")
+    (there / "zebra").write_text("")
+    prompt = f"{server.user}@127.0.0.1:{there}>"
+    screen = terminal("-c", f"sftp shell {server.target}:{there}")
+    try:
+        last(screen, prompt)
+        screen.send("chm" + TAB)
+        last(screen, f"{prompt} chmod")
+        screen.send("600 alp" + TAB)
+        last(screen, f"{prompt} chmod 600 alpha\\ beta/")
+        screen.send("in" + TAB)
+        last(screen, f"{prompt} chmod 600 alpha\\ beta/inner-file")
+        screen.send("\r")
+        last(screen, prompt)
+        equal(stat.S_IMODE((there / "alpha beta" / "inner-file").stat().st_mode), 0o600)
+        screen.send("ls '" + TAB + TAB)
+        screen.expect("alpha beta/")
+        screen.send(CTRL_C)
+        last(screen, prompt)
+        screen.send("ls " + TAB + TAB)
+        last(screen, f"{prompt} ls")
+        equal(".hidden" in screen.text(), False)
+        screen.send(CTRL_C)
+        last(screen, prompt)
+        screen.send("c" + UP)
+        last(screen, f"{prompt} chmod 600 alpha\\ beta/inner-file")
+        screen.send(CTRL_C)
+        last(screen, prompt)
+        # Commands go on after an error, and a lost connection is made again.
+        screen.send("rm none\r")
+        screen.expect("No such file")
+        server.signal_sessions(9)
+        screen.send("cd 'alpha beta'\r")
+        screen.wait(lambda t: t.text().split("\n")[-1] in (prompt, f"{server.user}@127.0.0.1:"
+                                                           f"{there}/alpha beta>"), 60, "a prompt")
+        screen.send("cd '" + str(there / "alpha beta") + "'\r")
+        last(screen, f"{server.user}@127.0.0.1:{there}/alpha beta>")
+        screen.send("quit\r")
+        equal(screen.end(60), 0)
+    finally:
+        screen.close()
+    history = (home.path / "state" / "crosh" / "history-sftp").read_text()
+    contains(history, "chmod 600 alpha")
+
+
+@case
+def the_shell_around_it_gets_its_editor_back():
+    screen = terminal()
+    try:
+        screen.expect("crosh>")
+        screen.send(f"sftp shell {server.target}:{there}\r")
+        last(screen, f"{server.user}@127.0.0.1:{there}>")
+        screen.send("pwd\r")
+        last(screen, f"{server.user}@127.0.0.1:{there}>")
+        screen.send(CTRL_D)
+        last(screen, "crosh>")
+        screen.send("sftp sh" + UP)
+        screen.wait(lambda t: t.text().split("\n")[-1].startswith("crosh> sftp shell "), 60,
+                    "the line of before")
+        screen.send(CTRL_C)
+        last(screen, "crosh>")
+        screen.send("sftp umo" + TAB)
+        screen.wait(lambda t: t.text().split("\n")[-1].startswith("crosh> sftp umount"), 60,
+                    "the completed word")
+        screen.send(CTRL_C)
+        last(screen, "crosh>")
+        screen.send("exit 0\r")
+        screen.end(60)
+    finally:
+        screen.close()
+
+
+main(set_up, tear_down)
