@@ -44,3 +44,9 @@ bench_vsock_load_CFLAGS = -std=gnu17 -fPIE $(WARN_CFLAGS) $(HARDEN_CFLAGS)
 bench_vsock_load_LDADD =
 bench_vsock_load_LDFLAGS = -XCClinker -static-pie $(HARDEN_LDFLAGS)
 EXTRA_DIST += bench/vsock.sh bench/vsock-inside.sh
+
+# A guest's files on the host.
+noinst_PROGRAMS += bench/relay
+bench_relay_SOURCES = bench/relay.c
+bench_relay_LDADD = -lpthread
+EXTRA_DIST += bench/sftp.py
