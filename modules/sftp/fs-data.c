@@ -303,6 +303,19 @@ static int open_once(struct fs *fs, struct node *node, const char *path, int fla
     return r;
 }
 
+/* By what was read of it before. NULL: it has to be opened. */
+static struct file *open_ahead(struct fs *fs, struct node *node)
+{
+    size_t size;
+    uint8_t *whole = fs_ahead_take(fs, node, &size);
+    struct file *file = whole != NULL ? file_new_whole(fs, node, whole, size) : NULL;
+
+    if (file == NULL)
+        free(whole);
+    fs_ahead_note(fs, node);
+    return file;
+}
+
 static void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct fs *fs = fuse_req_userdata(req);
@@ -321,7 +334,9 @@ static void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     before = node->attrs;
     is_fresh = deadline_now() < node->attrs_until_ms && (fi->flags & O_TRUNC) == 0;
     pthread_mutex_unlock(&fs->nodes.lock);
-    for (int i = 0; i < FS_TRIES; i++) {
+    if (is_fresh && (fi->flags & O_ACCMODE) == O_RDONLY)
+        file = open_ahead(fs, node);
+    for (int i = 0; file == NULL && i < FS_TRIES; i++) {
         r = open_once(fs, node, path, fi->flags, !is_fresh, &attrs, &file);
         if (!remote_is_lost(r))
             break;
@@ -331,6 +346,8 @@ static void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         return;
     }
     fi->fh = (uint64_t)(uintptr_t)file;
+    /* Closing one that is only read has nothing to tell. */
+    fi->noflush = (file->flags & SFTP_OPEN_WRITE) == 0;
     /* What the kernel has of it is good if it did not change since. */
     fi->keep_cache = is_fresh || (before.size == attrs.size && before.mtime == attrs.mtime);
     if (fuse_reply_open(req, fi) != 0)

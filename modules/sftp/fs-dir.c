@@ -165,6 +165,16 @@ int fs_dir_find(struct fs *fs, struct node *node, const char *name, struct sftp_
     return 1;
 }
 
+const struct sftp_entries *fs_dir_entries(const struct node *node, const char *name, size_t *place)
+{
+    const struct listing *listing = node->listing;
+
+    if (!is_fresh(listing) || !listing->is_done)
+        return NULL;
+    *place = find_place(&listing->entries, name);
+    return is_at(&listing->entries, *place, name) ? &listing->entries : NULL;
+}
+
 /* A listing of its own for the node, so that it can be changed. NULL: there is none to change. */
 static struct sftp_entries *to_change(struct node *node)
 {

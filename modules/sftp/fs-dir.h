@@ -50,6 +50,11 @@ void fs_dir_close(struct fs *fs, struct listing *listing);
  */
 int fs_dir_find(struct fs *fs, struct node *node, const char *name, struct sftp_attrs *attrs,
                 int64_t *until_ms);
+/*
+ * All that a fresh listing holds, and where that name is in it; NULL: there is none, or it has no
+ * such name. With the nodes' lock, and good as long as that is held.
+ */
+const struct sftp_entries *fs_dir_entries(const struct node *node, const char *name, size_t *place);
 /* A name had to be asked for: many of those make the listing be read. Without the lock. */
 void fs_dir_missed(struct fs *fs, struct node *node);
 

@@ -39,7 +39,8 @@ struct file *file_new(struct fs *fs, struct node *node, uint32_t flags,
     file->node = node;
     file->flags = flags;
     file->connection = connection;
-    file->handle = *handle;
+    if (handle != NULL)
+        file->handle = *handle;
     file->users = 1;
     file->dirty_end = &file->dirty;
     file->writes_seen = atomic_load(&node->writes);
@@ -50,7 +51,19 @@ struct file *file_new(struct fs *fs, struct node *node, uint32_t flags,
     file->seen = node->attrs;
     file->next = node->files;
     node->files = file;
+    atomic_fetch_add(&fs->open_files, 1);
     pthread_mutex_unlock(&fs->nodes.lock);
+    return file;
+}
+
+struct file *file_new_whole(struct fs *fs, struct node *node, uint8_t *whole, size_t size)
+{
+    struct file *file = file_new(fs, node, SFTP_OPEN_READ, NULL, NULL);
+
+    if (file == NULL)
+        return NULL;
+    file->whole = whole;
+    file->whole_size = size;
     return file;
 }
 
@@ -75,6 +88,7 @@ static void file_free(struct file *file)
         remote_put(file->fs->remote, connection);
     (void)pthread_mutex_destroy(&file->lock);
     (void)pthread_cond_destroy(&file->changed);
+    free(file->whole);
     free(file);
 }
 
@@ -96,7 +110,7 @@ struct file *file_find(struct fs *fs, struct node *node, uint32_t flags)
 
     pthread_mutex_lock(&fs->nodes.lock);
     for (file = node->files; file != NULL; file = file->next) {
-        if ((file->flags & flags) == flags) {
+        if ((file->flags & flags) == flags && file->handle.size > 0) {
             atomic_fetch_add(&file->users, 1);
             break;
         }
@@ -154,6 +168,7 @@ void file_close(struct file *file)
     file->node->users--;
     nodes_release(&fs->nodes, file->node);
     pthread_mutex_unlock(&fs->nodes.lock);
+    atomic_fetch_sub(&fs->open_files, 1);
     file_put(file);
 }
 

@@ -29,12 +29,14 @@ struct file {
     atomic_uint users;             /* the kernel, requests under way, who works with it */
     struct connection *connection; /* that the handle belongs to; NULL: none */
     struct sftp_handle handle;
-    struct sftp_attrs seen;           /* when it was opened, to know it again */
-    struct piece *pieces;             /* read ahead, in no order */
-    uint64_t expected;                /* where the next read begins if they go on in order */
-    unsigned int ahead;               /* pieces to be kept before the reader */
-    unsigned int in_a_row;            /* reads that did */
-    unsigned int writes_seen;         /* the node's count when the pieces were asked for */
+    struct sftp_attrs seen;   /* when it was opened, to know it again */
+    struct piece *pieces;     /* read ahead, in no order */
+    uint64_t expected;        /* where the next read begins if they go on in order */
+    unsigned int ahead;       /* pieces to be kept before the reader */
+    unsigned int in_a_row;    /* reads that did */
+    unsigned int writes_seen; /* the node's count when the pieces were asked for */
+    uint8_t *whole;           /* NULL, or all of the file, of whole_size bytes */
+    size_t whole_size;
     struct chunk *dirty, **dirty_end; /* written, and not confirmed yet, in order */
     size_t dirty_bytes;
     unsigned int under_way; /* requests of them, and of attributes */
@@ -48,9 +50,17 @@ struct file {
  */
 struct file *file_new(struct fs *fs, struct node *node, uint32_t flags,
                       struct connection *connection, const struct sftp_handle *handle);
+/*
+ * The same for one that is only read, and all of which is there already: whole, of size bytes on
+ * the heap, is taken over. It has no connection until something else is wanted of it.
+ */
+struct file *file_new_whole(struct fs *fs, struct node *node, uint8_t *whole, size_t size);
 /* Closes it, without waiting for the server, once nobody works with it any more. */
 void file_close(struct file *file);
-/* An open file of the node with these flags at least, kept until it is put; NULL: none. */
+/*
+ * An open file of the node with these flags at least, that has or had a connection, kept until
+ * it is put; NULL: none.
+ */
 struct file *file_find(struct fs *fs, struct node *node, uint32_t flags);
 void file_put(struct file *file);
 

@@ -30,6 +30,7 @@ struct node {
     int64_t opened_ms;       /* by a reader */
     bool is_held;            /* counted among those whose listings are kept */
     struct file *files;      /* open: fs-file.c's */
+    struct ahead *ahead;     /* what is read of it before it is opened: fs-ahead.c's */
     atomic_uint writes;      /* counts them, so that what was read before is known to be old */
 };
 

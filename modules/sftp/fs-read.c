@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/cleanup.h"
 #include "modules/sftp/fs-file-internal.h"
 
 /* Pieces before a reader: at first, and at most. */
@@ -232,7 +233,15 @@ ssize_t file_read(struct file *file, uint64_t offset, void *buf, size_t size)
     if (file->writes_seen != atomic_load(&file->node->writes)) {
         /* What was read ahead is from before a write. */
         file_drop_pieces(file);
+        free(move_ptr(file->whole));
         file->writes_seen = atomic_load(&file->node->writes);
+    }
+    if (file->whole != NULL) {
+        if (offset < file->whole_size)
+            done = size < file->whole_size - offset ? size : file->whole_size - (size_t)offset;
+        memcpy(buf, file->whole + (done > 0 ? offset : 0), done);
+        pthread_mutex_unlock(&file->lock);
+        return (ssize_t)done;
     }
     note_reader(file, offset, size);
     while (done < size) {

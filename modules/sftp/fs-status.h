@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How a mount is, told to whoever connects to its status socket. */
+/* How a mount is, told to whoever connects to its status socket, and when it has to end. */
 #ifndef SFTP_FS_STATUS_H
 #define SFTP_FS_STATUS_H
 
@@ -9,11 +9,13 @@ struct fs;
 struct fs_status;
 
 /*
- * Listens at path; each who connects gets one JSON object: state ("connected" or "lost"),
- * reason, connections, sent_bytes, received_bytes, cached_names, cached_listings,
- * lost_write_bytes. NULL with err.
+ * The mount is at directory, and not served yet. Listens at path; each who connects gets one JSON
+ * object: state ("connected" or "lost"), reason, connections, sent_bytes, received_bytes,
+ * cached_names, cached_listings, lost_write_bytes. Sends the process SIGTERM when the mount is gone
+ * from its namespace, though not from all, and no file is open. NULL with err.
  */
-struct fs_status *fs_status_start(struct fs *fs, const char *path, struct crosh_error *err);
+struct fs_status *fs_status_start(struct fs *fs, const char *directory, const char *path,
+                                  struct crosh_error *err);
 void fs_status_stop(struct fs_status *status);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "modules/sftp/fs-ahead.h"
 #include "modules/sftp/fs-dir.h"
 #include "modules/sftp/fs-node.h"
 #include "modules/sftp/fs-remote.h"
@@ -24,10 +25,12 @@ struct fs {
     char *prefix; /* the mounted directory's path there, without a "/" at the end */
     struct nodes nodes;
     struct dirs dirs;
+    struct aheads aheads;
     /* The user there whose files are shown as those of the user here. */
     uint32_t remote_uid, remote_gid;
     uid_t uid;
     gid_t gid;
+    atomic_uint open_files;
     atomic_uint_fast64_t lost_writes; /* bytes that a program wrote and the server never took */
 };
 

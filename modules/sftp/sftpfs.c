@@ -134,36 +134,36 @@ static int serve(struct fs *fs, struct fuse_session *session, const struct setti
                  struct crosh_error *err)
 {
     cleanup_free char *path = NULL;
-    struct fuse_loop_config *config;
-    struct fs_status *status;
-    int r;
+    struct fuse_loop_config *config = fuse_loop_cfg_create();
+    struct fs_status *status = NULL;
+    int r = 0;
 
-    if (asprintf(&path, "%s/status.sock", settings->state) < 0) {
+    if (asprintf(&path, "%s/status.sock", settings->state) < 0)
         path = NULL;
-        return crosh_error_set(err, -ENOMEM, "out of memory");
-    }
-    status = fs_status_start(fs, path, err);
-    if (status == NULL)
-        return err->code;
-    config = fuse_loop_cfg_create();
-    if (config == NULL || fuse_set_signal_handlers(session) != 0) {
+    if (path == NULL || config == NULL || fuse_set_signal_handlers(session) != 0) {
         r = crosh_error_set(err, -ENOMEM, "out of memory");
     } else if (fuse_session_mount(session, settings->directory) != 0) {
         (void)crosh_error_set(err, -EPERM, "cannot mount on %s", settings->directory);
         r = crosh_error_hint(err, "is the package fuse3 installed, and /dev/fuse there?");
     } else {
-        tell_ready(settings->ready_fd, &(struct crosh_error){0});
-        leave_terminal();
-        fuse_loop_cfg_set_clone_fd(config, 1);
-        fuse_loop_cfg_set_max_threads(config, THREADS_MAX);
-        fuse_loop_cfg_set_idle_threads(config, THREADS_IDLE);
-        r = fuse_session_loop_mt(session, config) < 0 ? -EIO : 0;
+        status = fs_status_start(fs, settings->directory, path, err);
+        if (status != NULL) {
+            tell_ready(settings->ready_fd, &(struct crosh_error){0});
+            leave_terminal();
+            fuse_loop_cfg_set_clone_fd(config, 1);
+            fuse_loop_cfg_set_max_threads(config, THREADS_MAX);
+            fuse_loop_cfg_set_idle_threads(config, THREADS_IDLE);
+            r = fuse_session_loop_mt(session, config) < 0 ? -EIO : 0;
+        } else {
+            r = err->code;
+        }
         fuse_session_unmount(session);
     }
+    /* First, as it may send the signal that the handlers are for. */
+    fs_status_stop(status);
     fuse_remove_signal_handlers(session);
     if (config != NULL)
         fuse_loop_cfg_destroy(config);
-    fs_status_stop(status);
     return r;
 }
 
@@ -179,7 +179,7 @@ static int run(const struct settings *settings, struct crosh_error *err)
 
     if (r < 0)
         return r;
-    if (nodes_init(&fs.nodes) < 0 || dirs_init(&fs.dirs) < 0)
+    if (nodes_init(&fs.nodes) < 0 || dirs_init(&fs.dirs) < 0 || aheads_init(&fs.aheads) < 0)
         return crosh_error_set(err, -ENOMEM, "out of memory");
     client = sftp_where_open(&where, &options, err);
     if (client == NULL)
@@ -197,7 +197,9 @@ static int run(const struct settings *settings, struct crosh_error *err)
     /* Its threads first: they work with the rest. */
     remote_free(fs.remote);
     fuse_session_destroy(session);
+    aheads_drop(&fs);
     dirs_fini(&fs);
+    aheads_fini(&fs.aheads);
     nodes_fini(&fs.nodes);
     free(fs.prefix);
     return r;

@@ -470,6 +470,23 @@ def listings():
 
 
 @case
+def another_namespaces_copy_does_not_keep_it():
+    directory = make("copied")
+    equal(mount(directory=directory).returncode, 0)
+    # A container that starts has all mounts of its host, and does not follow what happens to them.
+    with subprocess.Popen(["unshare", "-rm", "--propagation", "private", "sh", "-c",
+                           "echo; exec sleep 300"], stdout=subprocess.PIPE) as other:
+        try:
+            other.stdout.readline()
+            done = umount(directory)
+            equal((done.stderr, done.returncode), ("", 0))
+            equal([e["directory"] for e in json.loads(home.run("-c", "sftp list --json").stdout)],
+                  [str(here)])
+        finally:
+            other.kill()
+
+
+@case
 def nothing_is_left():
     equal(umount().returncode, 0)
     equal(os.listdir(here), [])
