@@ -214,6 +214,9 @@ static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
         if (attrs.flags != 0)
             r = set_attrs(fs, node, file, &attrs);
     }
+    /* Only now: what is read ahead until the server has set it may be from before. */
+    if ((to_set & FUSE_SET_ATTR_SIZE) != 0)
+        atomic_fetch_add(&node->writes, 1);
     pthread_mutex_lock(&fs->nodes.lock);
     if (!is_fresh && r == 0)
         node->attrs = now;

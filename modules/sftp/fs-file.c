@@ -225,7 +225,6 @@ int file_setattr(struct file *file, const struct sftp_attrs *attrs)
 {
     int r = file_flush(file);
 
-    atomic_fetch_add(&file->node->writes, 1);
     return r < 0 ? r : with_handle(file, do_setattr, (void *)attrs);
 }
 

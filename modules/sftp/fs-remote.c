@@ -193,10 +193,10 @@ void remote_free(struct remote *remote)
         return;
     (void)eventfd_write(remote->quit_fd, 1);
     (void)pthread_join(remote->thread, NULL);
-    pthread_mutex_lock(&remote->lock);
+    /* What was asked for without anybody waiting ends here, and gives the connection back. */
     if (remote->connection != NULL)
-        connection_put(remote, remote->connection);
-    pthread_mutex_unlock(&remote->lock);
+        sftp_client_free(remote->connection->client);
+    free(remote->connection);
     free_over(remote);
     (void)close(remote->quit_fd);
     (void)pthread_mutex_destroy(&remote->lock);

@@ -36,7 +36,7 @@ struct remote_status {
  */
 struct remote *remote_new(const struct sftp_where *where, struct sftp_client *client,
                           int timeout_ms, struct crosh_error *err);
-/* When nobody has a connection any more. */
+/* When nobody waits for an answer any more; other requests under way end. */
 void remote_free(struct remote *remote);
 
 /* The connection, waited for; NULL when there is none in time. To be put back. */

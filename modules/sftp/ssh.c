@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <libssh/callbacks.h>
 #include <libssh/libssh.h>
@@ -19,7 +20,12 @@
     "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,aes256-ctr,"      \
     "aes192-ctr,aes128-ctr"
 #define PASSWORD_TRIES 3
-#define PASSWORD_MAX   512
+/*
+ * What the server may have under way to us: libssh's own 1.25 MiB is all that comes in a round
+ * trip. (RFC 4254, section 5.2)
+ */
+#define WINDOW       (16u * 1024u * 1024u)
+#define PASSWORD_MAX 512
 
 struct ssh_link {
     struct sftp_link link;
@@ -29,6 +35,8 @@ struct ssh_link {
     /* What the channel has brought and nobody has read yet. */
     uint8_t *came;
     size_t start, end, capacity;
+    size_t since_window; /* bytes that came since the window was opened wide */
+    void *nothing;       /* WINDOW bytes of address space, where no data ever goes */
     bool is_over;
     bool is_out_of_memory;
 };
@@ -58,7 +66,18 @@ static int on_data(ssh_session session, ssh_channel channel, void *data, uint32_
     }
     memcpy(own->came + own->end, data, size);
     own->end += size;
+    own->since_window += size;
     return (int)size;
+}
+
+/*
+ * libssh opens the window as far as somebody wants to read at once, so this wants to. All data
+ * goes to on_data() before, so none is left for it.
+ */
+static void open_window(struct ssh_link *own)
+{
+    own->since_window = 0;
+    (void)ssh_channel_read_timeout(own->channel, own->nothing, WINDOW, 0, 0);
 }
 
 static void on_end(ssh_session session, ssh_channel channel, void *opaque)
@@ -77,6 +96,8 @@ static ssize_t link_read(struct sftp_link *link, void *buf, size_t size)
         return -ECONNRESET;
     if (own->is_out_of_memory)
         return -ENOMEM;
+    if (own->since_window > WINDOW / 2 && !own->is_over)
+        open_window(own);
     ready = own->end - own->start;
     if (ready == 0)
         return own->is_over || ssh_is_connected(own->session) == 0 ? 0 : -EAGAIN;
@@ -127,6 +148,8 @@ static void link_free(struct sftp_link *link)
         ssh_disconnect(own->session);
         ssh_free(own->session);
     }
+    if (own->nothing != NULL)
+        (void)munmap(own->nothing, WINDOW);
     free(own->came);
     free(own);
 }
@@ -343,6 +366,13 @@ static int open_channel(struct ssh_link *own, const char *command, struct crosh_
                     err);
     ssh_set_blocking(own->session, 0);
     own->link.fd = ssh_get_fd(own->session);
+    own->nothing = mmap(NULL, WINDOW, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (own->nothing == MAP_FAILED) {
+        own->nothing = NULL;
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    }
+    open_window(own);
     return 0;
 }
 
