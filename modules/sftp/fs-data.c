@@ -17,7 +17,7 @@ int fs_errno(int error)
     return error == -ECONNRESET || error == -EBADMSG ? EIO : -error;
 }
 
-void fs_fill_stat(struct fs *fs, const struct node *node, struct stat *st)
+void fs_fill_stat(const struct fs *fs, const struct node *node, struct stat *st)
 {
     sftp_attrs_to_stat(&node->attrs, st);
     st->st_ino = fs_ino(fs, node);
@@ -191,6 +191,39 @@ static void note_set(struct fs *fs, struct node *node, const struct sftp_attrs *
         fs_dir_add(node->parent, node->name, (attrs->flags & SFTP_ATTR_OWNER) != 0 ? NULL : &now);
 }
 
+/*
+ * Who unpacks an archive gives each file the owner that it has. With the nodes' lock: what is left
+ * to be set of a file that we have just made, whose set-id bits such a change would clear.
+ */
+static int without_known_owner(const struct fs *fs, const struct node *node, const struct stat *st,
+                               int to_set)
+{
+    struct stat now;
+
+    if (deadline_now() >= node->ours_until_ms || (node->attrs.mode & (S_ISUID | S_ISGID)) != 0)
+        return to_set;
+    fs_fill_stat(fs, node, &now);
+    if ((to_set & FUSE_SET_ATTR_UID) != 0 && st->st_uid != now.st_uid)
+        return to_set;
+    if ((to_set & FUSE_SET_ATTR_GID) != 0 && st->st_gid != now.st_gid)
+        return to_set;
+    return to_set & ~(FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID);
+}
+
+/*
+ * With the nodes' lock: whether what is known has to be asked for before they are set. SFTP sets
+ * both of a pair; what we know of a directory's last access is good enough, however old.
+ */
+static bool has_to_know(const struct node *node, int to_set)
+{
+    bool has_half = ((to_set & FUSE_SET_ATTR_UID) != 0) != ((to_set & FUSE_SET_ATTR_GID) != 0);
+
+    if (deadline_now() < node->attrs_until_ms)
+        return false;
+    return !S_ISDIR(node->attrs.mode) || has_half ||
+           ((to_set & FUSE_SET_ATTR_ATIME) != 0 && (to_set & FUSE_SET_ATTR_MTIME) == 0);
+}
+
 static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
                        struct fuse_file_info *fi)
 {
@@ -198,16 +231,18 @@ static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
     struct node *node = fs_node(fs, ino);
     /* By the handle of a writer, so that it comes behind what is being written. */
     struct file *file = file_find(fs, node, SFTP_OPEN_WRITE);
-    struct sftp_attrs now = {0}, attrs;
-    bool is_fresh;
+    struct sftp_attrs now, attrs;
+    bool has_to_ask, is_known;
     int r = 0;
 
     (void)fi;
     pthread_mutex_lock(&fs->nodes.lock);
-    is_fresh = deadline_now() < node->attrs_until_ms;
     now = node->attrs;
+    to_set = without_known_owner(fs, node, st, to_set);
+    has_to_ask = has_to_know(node, to_set);
+    is_known = has_to_ask || deadline_now() < node->attrs_until_ms;
     pthread_mutex_unlock(&fs->nodes.lock);
-    if (!is_fresh)
+    if (has_to_ask)
         r = ask_attrs(fs, node, file, &now);
     if (r == 0) {
         wanted_attrs(fs, &now, st, to_set, &attrs);
@@ -218,15 +253,16 @@ static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
     if ((to_set & FUSE_SET_ATTR_SIZE) != 0)
         atomic_fetch_add(&node->writes, 1);
     pthread_mutex_lock(&fs->nodes.lock);
-    if (!is_fresh && r == 0)
+    if (has_to_ask && r == 0)
         node->attrs = now;
     if (r == 0)
         note_set(fs, node, &attrs);
-    else
+    if (r != 0 || !is_known)
         node->attrs_until_ms = 0;
-    is_fresh = deadline_now() < node->attrs_until_ms;
+    /* The kernel may be told old news of a directory, which it asks for again; but no old size. */
+    has_to_ask = r == 0 && !S_ISDIR(node->attrs.mode) && deadline_now() >= node->attrs_until_ms;
     pthread_mutex_unlock(&fs->nodes.lock);
-    if (r == 0 && !is_fresh) {
+    if (has_to_ask) {
         r = ask_attrs(fs, node, file, &now);
         pthread_mutex_lock(&fs->nodes.lock);
         if (r == 0)
@@ -398,6 +434,8 @@ static void fs_create(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t m
         node = nodes_get(&fs->nodes, parent, name);
         if (node != NULL) {
             node_set_attrs(node, &attrs, deadline_now() + fs->options.cache_ms);
+            if ((fi->flags & O_EXCL) != 0)
+                node->ours_until_ms = node->attrs_until_ms;
             node->lookups++;
             fs_fill_entry(fs, node, &entry);
         }

@@ -18,6 +18,9 @@ struct connection *file_connected(struct file *file, int *error);
 /* With the file's lock, which is given up: as file_put(). */
 void file_put_unlock(struct file *file);
 
+/* Sends what waits to be sent. 0, or why there is no connection. */
+int file_send(struct file *file);
+
 /* With the file's lock: forgets what was read ahead. */
 void file_drop_pieces(struct file *file);
 

@@ -223,7 +223,11 @@ static int do_setattr(struct sftp_client *client, const struct sftp_handle *hand
 
 int file_setattr(struct file *file, const struct sftp_attrs *attrs)
 {
-    int r = file_flush(file);
+    /*
+     * A file that is cut must not get what was written before again. For the rest it is enough
+     * that the server comes to it later, and nobody has to wait twice.
+     */
+    int r = (attrs->flags & SFTP_ATTR_SIZE) != 0 ? file_flush(file) : file_send(file);
 
     return r < 0 ? r : with_handle(file, do_setattr, (void *)attrs);
 }

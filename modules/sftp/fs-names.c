@@ -266,6 +266,7 @@ static void made(fuse_req_t req, struct node *parent, const char *name, int r,
         node = take_child(fs, parent, name, attrs, deadline_now() + fs->options.cache_ms);
         if (node != NULL) {
             fs_dir_set_empty(fs, node);
+            node->ours_until_ms = node->attrs_until_ms;
             nodes_release(&fs->nodes, node);
         }
     }

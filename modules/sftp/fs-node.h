@@ -25,6 +25,7 @@ struct node {
 
     struct sftp_attrs attrs;
     int64_t attrs_until_ms;
+    int64_t ours_until_ms;   /* it was made by us: nobody else knows it well before then */
     struct listing *listing; /* of a directory: fs-dir.c's, as are the next three */
     unsigned int misses;     /* names looked up one by one since */
     int64_t opened_ms;       /* by a reader */

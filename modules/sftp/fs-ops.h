@@ -50,7 +50,7 @@ static inline fuse_ino_t fs_ino(const struct fs *fs, const struct node *node)
 int fs_errno(int error);
 
 /* With the nodes' lock. */
-void fs_fill_stat(struct fs *fs, const struct node *node, struct stat *st);
+void fs_fill_stat(const struct fs *fs, const struct node *node, struct stat *st);
 void fs_fill_entry(struct fs *fs, struct node *node, struct fuse_entry_param *entry);
 
 /* The kernel forgets so many lookups. */

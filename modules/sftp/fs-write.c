@@ -119,6 +119,16 @@ static int send_dirty(struct file *file)
     return 0;
 }
 
+int file_send(struct file *file)
+{
+    int r;
+
+    pthread_mutex_lock(&file->lock);
+    r = send_dirty(file);
+    pthread_mutex_unlock(&file->lock);
+    return r;
+}
+
 /* With the file's lock: takes back the error that is to be told. */
 static int take_error(struct file *file)
 {
