@@ -92,8 +92,12 @@ int stream_await_answer(int fd, struct frame_reader *reader, Streams__Place **at
 int stream_await_answer_until(int fd, struct frame_reader *reader, int64_t deadline,
                               Streams__Place **at, struct crosh_error *err)
 {
+    struct crosh_error own = {0};
     int r;
 
+    /* The guest's refusal is known by it. */
+    if (err == NULL)
+        err = &own;
     deadline = deadline_in(time_for(ANSWER_TIMEOUT_MS, deadline));
     do {
         r = deadline_poll(fd, POLLIN, deadline);

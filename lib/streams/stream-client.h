@@ -25,8 +25,8 @@ struct stream_peer {
 int stream_open(const struct stream_peer *peer, Streams__Request *request, struct crosh_error *err);
 
 /*
- * Reads the answer without waiting: 1 with 0 or the guest's reason in err->code, 0 while
- * it has not come, negative when the stream is broken. *at (may be NULL): the answer's
+ * Reads the answer without waiting: 1 with 0 or the guest's reason in err->code (err is not NULL),
+ * 0 while it has not come, negative when the stream is broken. *at (may be NULL): the answer's
  * place, to be freed with streams__place__free_unpacked().
  */
 int stream_read_answer(int fd, struct frame_reader *reader, Streams__Place **at,

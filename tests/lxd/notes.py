@@ -152,9 +152,10 @@ def states():
 
 
 def address_of(name):
-    """The container's, once it has one."""
+    """The container's, of IPv4, once it has one."""
     def addresses():
-        return json.loads(crosh("vmc", "container", "info", "--json", "termina", name))["addresses"]
+        info = json.loads(crosh("vmc", "container", "info", "--json", "termina", name))
+        return [address for address in info["addresses"] if "." in address]
 
     wait_for(lambda: addresses() != [], 300, "an address")
     return addresses()[0]
@@ -227,7 +228,7 @@ def lxc_in_the_vm():
 @debian_note
 def from_the_host():
     """ping of the container's address; ssh, scp, rsync and git without any network."""
-    equal(place.ping(address_of("penguin")), True)
+    equal(place.ping("penguin", address_of("penguin")), True)
     key = home.path / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     crosh("vsh", "--user", "user", "termina", "penguin", "--", "sh", "-c",
@@ -339,7 +340,7 @@ def stopped_and_started_again():
     if "penguin" in before:
         equal(crosh("vsh", "--user", "user", "termina", "penguin", "--", "sudo", "id", "-u"), "0\n")
     # And they have their network again.
-    equal(place.ping(address_of(images[-1][1])), True)
+    equal(place.ping(images[-1][1] + ".termina", address_of(images[-1][1])), True)
 
 
 @debian_note

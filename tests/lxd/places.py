@@ -7,7 +7,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from harness import Home, equal, termina_images
+from harness import Home, contains, equal, termina_images
 from launcher import Launcher
 from lxdhost import Lxd
 from simplestreams import Server
@@ -42,8 +42,8 @@ class Namespaces:
              "--bind", BRIDGE, "8080"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
         return f"http://{BRIDGE}:8080"
 
-    def ping(self, address):
-        """Whether the host reaches the address."""
+    def ping(self, _, address):
+        """Whether the host reaches the container."""
         return " 0% packet loss" in self.lxd.run("ping", "-c", "1", "-W", "20", address)
 
     def stop_and_start(self):
@@ -102,9 +102,11 @@ class Booted:
         place.symlink_to(directory)
         return f"http://{self.internet}/{place.name}"
 
-    def ping(self, address):
-        """Whether the host reaches the address."""
-        return self.home.run("ping", "-c", "1", "-W", "60", address).returncode == 0
+    def ping(self, name, address):
+        """Whether the host reaches the container, which it knows by name."""
+        done = self.home.run("ping", "-c", "1", "-W", "60", name)
+        contains(done.stdout, f"({address})", done.stderr)
+        return done.returncode == 0
 
     def stop_and_start(self):
         """Its end and its next start."""
