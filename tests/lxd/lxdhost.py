@@ -161,6 +161,7 @@ class Lxd:
         started = self.path / "started"
         started.unlink(missing_ok=True)
         (self.path / "linked").unlink(missing_ok=True)
+        self.around = ()
         self.process = subprocess.Popen(
             ["sh", "-c", 'echo 0 >"$0/cgroup.procs"; exec unshare "$@"', str(self.cgroup),
              "-mnipuC", "--fork", "--kill-child", "--mount-proc",
@@ -197,9 +198,8 @@ class Lxd:
         """As a VM ends that is killed: everything at once, without a word."""
         # The first of its processes takes all others along. LXD may be another one than it was at
         # first, as it starts itself again when it leaves a cluster.
-        if self.around:
+        if self.around and self.process.poll() is None:
             os.kill(int(self.around[2]), signal.SIGKILL)
-            self.around = ()
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
