@@ -4,16 +4,20 @@
 
 #include <errno.h>
 #include <mntent.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "guest/agent/log.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/deadline.h"
 
 struct mount_entry {
     const char *source;
@@ -82,8 +86,15 @@ static void free_names(char ***names)
     free(*names);
 }
 
-/* The mount points to leave, in the order of their mounting; NULL-terminated. */
-static char **list_mounts(size_t *count)
+/* A directory of the host's. Where its server is gone, no call on it may ever come back. */
+static bool is_shared(const char *type)
+{
+    return strcmp(type, "virtiofs") == 0;
+}
+
+/* The mount points to leave, shared ones or the others, in the order of their mounting;
+   NULL-terminated. */
+static char **list_mounts(bool shared, size_t *count)
 {
     FILE *f = setmntent("/proc/self/mounts", "re");
     char **names = calloc(1, sizeof(*names));
@@ -93,7 +104,7 @@ static char **list_mounts(size_t *count)
     while (f != NULL && names != NULL && (entry = getmntent(f)) != NULL) {
         char **grown;
 
-        if (is_kernel_view(entry->mnt_type))
+        if (is_kernel_view(entry->mnt_type) || is_shared(entry->mnt_type) != shared)
             continue;
         grown = realloc(names, (*count + 2) * sizeof(*names));
         if (grown == NULL)
@@ -110,10 +121,51 @@ static char **list_mounts(size_t *count)
     return names;
 }
 
+/* False: the process, which unmounts, has had its time. */
+static bool wait_for(pid_t pid, int64_t deadline)
+{
+    sigset_t mask;
+
+    (void)sigemptyset(&mask);
+    (void)sigaddset(&mask, SIGCHLD);
+    while (waitpid(pid, NULL, WNOHANG) == 0) {
+        int64_t left = deadline - deadline_now();
+        struct timespec wait = {.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
+
+        if (left <= 0)
+            return false;
+        (void)sigtimedwait(&mask, NULL, &wait);
+    }
+    return true;
+}
+
+bool mounts_end_shared(int timeout_ms)
+{
+    const int64_t deadline = deadline_now() + timeout_ms;
+    bool all_answer = true;
+    size_t count;
+    cleanup(free_names) char **names = list_mounts(true, &count);
+    cleanup_free pid_t *pids = calloc(count + 1, sizeof(*pids));
+
+    /* By processes beside each other, as one that waits for a server cannot be interrupted. */
+    for (size_t i = count; i-- > 0 && pids != NULL;) {
+        pids[i] = fork();
+        if (pids[i] == 0)
+            _exit(umount2(names[i], UMOUNT_NOFOLLOW) == 0 ? 0 : 1);
+    }
+    for (size_t i = 0; i < count && pids != NULL; i++) {
+        if (pids[i] < 0 || wait_for(pids[i], deadline))
+            continue;
+        agent_log("the host does not answer for %s: it is left as it is", names[i]);
+        all_answer = false;
+    }
+    return all_answer;
+}
+
 void mounts_end(void)
 {
     size_t count;
-    cleanup(free_names) char **names = list_mounts(&count);
+    cleanup(free_names) char **names = list_mounts(false, &count);
 
     if (names == NULL)
         return;

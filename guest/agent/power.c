@@ -19,6 +19,8 @@
 #define TERM_WAIT_MS 500
 #define HUP_WAIT_MS  1500
 #define KILL_WAIT_MS 1000
+/* A host may have much to write out. */
+#define SHARED_WAIT_MS 10000
 
 /* Reaps until no process is left (true) or the time is over. Orphans are ours, so none hides. */
 static bool wait_for_all(int timeout_ms)
@@ -59,10 +61,15 @@ static void end_processes(void)
 
 _Noreturn void power_end(enum power_kind kind)
 {
+    bool all_answer;
+
     end_processes();
-    sync();
+    all_answer = mounts_end_shared(SHARED_WAIT_MS);
+    if (all_answer)
+        sync();
     mounts_end();
-    sync();
+    if (all_answer)
+        sync();
     if (reboot(kind == POWER_REBOOT ? RB_AUTOBOOT : RB_POWER_OFF) < 0)
         agent_log_errno("cannot %s", kind == POWER_REBOOT ? "reboot" : "power off");
     /* Process 1 must not end: the kernel would panic. */
