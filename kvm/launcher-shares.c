@@ -28,11 +28,18 @@ enum step {
     STEP_DETACHING,
 };
 
+enum why {
+    FOR_CALL,
+    FOR_START,
+    FOR_SNAPSHOT, /* it is left */
+    FOR_RETURN,   /* and mounted again */
+};
+
 struct share_wait {
     struct share_wait *next;
     struct launcher *l;
-    struct control_call *call; /* NULL: of the start, or answered */
-    bool is_start;
+    enum why why;
+    struct control_call *call; /* NULL: there was none, or it is answered */
     struct event_source *timer;
     int64_t deadline;
     enum step step;
@@ -83,7 +90,7 @@ static void answer(struct share_wait *wait, int code, const struct crosh_error *
 {
     if (wait->call != NULL)
         control_answer_code(wait->call, code, err);
-    else if (wait->is_start && code < 0)
+    else if ((wait->why == FOR_START || wait->why == FOR_RETURN) && code < 0)
         fprintf(stderr, "crosh-vm: %s\n", err->message);
     wait->call = NULL;
 }
@@ -99,10 +106,10 @@ static void free_wait(struct share_wait *wait)
     free(wait);
 }
 
-static bool is_starting(const struct launcher *l)
+static bool has_waits(const struct launcher *l, enum why why)
 {
     for (const struct share_wait *wait = l->share_waits; wait != NULL; wait = wait->next)
-        if (wait->is_start)
+        if (wait->why == why)
             return true;
     return false;
 }
@@ -110,19 +117,21 @@ static bool is_starting(const struct launcher *l)
 static void end_wait(struct share_wait *wait, int code, const struct crosh_error *err)
 {
     struct launcher *l = wait->l;
-    bool is_start = wait->is_start;
+    enum why why = wait->why;
 
     answer(wait, code, err);
     free_wait(wait);
-    if (is_start && !is_starting(l))
+    if (why == FOR_SNAPSHOT)
+        launcher_state_share_left(l, code, err, !has_waits(l, FOR_SNAPSHOT));
+    if (why == FOR_START && !has_waits(l, FOR_START))
         launcher_is_ready(l);
 }
 
 static void on_timer(void *opaque);
 
-/* NULL without memory: whoever waits was told. */
-static struct share_wait *begin_wait(struct launcher *l, struct control_call *call, const char *tag,
-                                     enum step step, uint32_t timeout_ms)
+/* call: NULL but FOR_CALL. NULL without memory: whoever waits was told. */
+static struct share_wait *begin_wait(struct launcher *l, enum why why, struct control_call *call,
+                                     const char *tag, enum step step, uint32_t timeout_ms)
 {
     struct share_wait *wait = calloc(1, sizeof(*wait));
 
@@ -139,7 +148,7 @@ static struct share_wait *begin_wait(struct launcher *l, struct control_call *ca
     }
     wait->l = l;
     wait->call = call;
-    wait->is_start = call == NULL;
+    wait->why = why;
     wait->step = step;
     wait->deadline = deadline_in((int)timeout_ms);
     (void)snprintf(wait->tag, sizeof(wait->tag), "%s", tag);
@@ -180,6 +189,8 @@ static int check(struct launcher *l, const struct fs_share *share, struct crosh_
 
     if (l->machine == NULL)
         return crosh_error_set(err, -EAGAIN, "the VM is between two boots");
+    if (l->pause.job != NULL)
+        return crosh_error_set(err, -EBUSY, "a snapshot is being taken");
     if (!fs_tag_is_valid(share->tag))
         return crosh_error_set(err, -EINVAL,
                                "a shared directory's name has letters, digits, dashes and dots");
@@ -214,7 +225,7 @@ void launcher_share_attach(struct launcher *l, struct control_call *call,
         return;
     }
     config->share_count++;
-    wait = begin_wait(l, call, own->tag, STEP_ATTACHING, MOUNT_TIMEOUT_MS);
+    wait = begin_wait(l, FOR_CALL, call, own->tag, STEP_ATTACHING, MOUNT_TIMEOUT_MS);
     if (wait == NULL)
         drop(l, share->tag);
     else
@@ -255,8 +266,8 @@ void launcher_share_detach(struct launcher *l, struct control_call *call, const 
         control_answer_code(call, err.code, &err);
         return;
     }
-    wait =
-        begin_wait(l, call, tag, STEP_UNMOUNTING, timeout_ms != 0 ? timeout_ms : DETACH_TIMEOUT_MS);
+    wait = begin_wait(l, FOR_CALL, call, tag, STEP_UNMOUNTING,
+                      timeout_ms != 0 ? timeout_ms : DETACH_TIMEOUT_MS);
     if (wait == NULL)
         return;
     if (!share->is_mounted || !guest_link_unmount(l->link, tag))
@@ -292,7 +303,10 @@ static void on_unmounted(struct share_wait *wait, int error)
     if (error == 0 || error == EINVAL || error == ENOENT) {
         if (share != NULL)
             share->is_mounted = false;
-        detach(wait);
+        if (wait->why == FOR_SNAPSHOT)
+            end_wait(wait, 0, NULL);
+        else
+            detach(wait);
         return;
     }
     crosh_error_set(&err, error == EBUSY ? -EBUSY : -EIO,
@@ -340,7 +354,8 @@ static void on_timer(void *opaque)
         answer(wait, err.code, &err); /* the backend still has it */
 }
 
-bool launcher_shares_hello(struct launcher *l)
+/* One that the agent has mounted already is well. */
+static void mount_all(struct launcher *l, enum why why)
 {
     for (unsigned int i = 0; i < l->machine_config.share_count; i++) {
         struct fs_share *share = &l->machine_config.share[i];
@@ -348,11 +363,53 @@ bool launcher_shares_hello(struct launcher *l)
 
         if (!share->is_mounted_by_agent || find_wait(l, share->tag) != NULL)
             continue;
-        wait = begin_wait(l, NULL, share->tag, STEP_MOUNTING, MOUNT_TIMEOUT_MS);
+        wait = begin_wait(l, why, NULL, share->tag, STEP_MOUNTING, MOUNT_TIMEOUT_MS);
         if (wait != NULL)
             (void)guest_link_mount(l->link, share->tag, share->read_only);
     }
-    return is_starting(l);
+}
+
+bool launcher_shares_hello(struct launcher *l)
+{
+    mount_all(l, FOR_START);
+    return has_waits(l, FOR_START);
+}
+
+/* ---- Snapshots ---- */
+
+int launcher_shares_leave(struct launcher *l, struct crosh_error *err)
+{
+    if (l->share_waits != NULL)
+        return crosh_error_set(err, -EBUSY, "the shared directory %s is being changed",
+                               l->share_waits->tag);
+    for (unsigned int i = 0; i < l->machine_config.share_count; i++) {
+        const struct fs_share *share = &l->machine_config.share[i];
+
+        if (!share->is_mounted || !l->pause.is_paused)
+            continue;
+        crosh_error_set(err, -EBUSY,
+                        "the guest stands still and cannot leave the shared directory %s",
+                        share->tag);
+        return crosh_error_hint(err, "resume the VM first, or detach the directory");
+    }
+    for (unsigned int i = 0; i < l->machine_config.share_count; i++) {
+        const struct fs_share *share = &l->machine_config.share[i];
+        struct share_wait *wait;
+
+        if (!share->is_mounted)
+            continue;
+        wait = begin_wait(l, FOR_SNAPSHOT, NULL, share->tag, STEP_UNMOUNTING, DETACH_TIMEOUT_MS);
+        if (wait == NULL)
+            return crosh_error_set(err, -ENOMEM, "out of memory");
+        /* Without an agent to ask the wait comes to its end. */
+        (void)guest_link_unmount(l->link, share->tag);
+    }
+    return l->share_waits != NULL;
+}
+
+void launcher_shares_return(struct launcher *l)
+{
+    mount_all(l, FOR_RETURN);
 }
 
 void launcher_on_share_gone(void *opaque, const char *tag)
@@ -366,7 +423,7 @@ void launcher_shares_down(struct launcher *l)
 
     crosh_error_set(&err, -ECONNABORTED, "the VM ended or rebooted meanwhile");
     while (l->share_waits != NULL) {
-        l->share_waits->is_start = false;
+        l->share_waits->why = FOR_CALL;
         answer(l->share_waits, err.code, &err);
         free_wait(l->share_waits);
     }

@@ -28,6 +28,14 @@ bool launcher_share_is_mounted(const struct launcher *l, const char *tag);
  */
 bool launcher_shares_hello(struct launcher *l);
 void launcher_shares_reply(struct launcher *l, const Guest__ShareReply *reply);
+/*
+ * Before a snapshot: has the agent leave what it has mounted, as what the virtiofsd knows of it
+ * cannot be saved. 1: launcher_state_shares_left() will be called; 0: there is nothing to leave; or
+ * negative.
+ */
+int launcher_shares_leave(struct launcher *l, struct crosh_error *err);
+/* After it: the agent mounts them again. */
+void launcher_shares_return(struct launcher *l);
 /* For struct machine_host; opaque: the launcher. */
 void launcher_on_share_gone(void *opaque, const char *tag);
 /* The machine is gone: answers whoever waits. */

@@ -4,6 +4,7 @@
 /*
  * Theory of operation
  *
+ * Directories of the host's are left by the guest first, and mounted again afterwards.
  * The machine stands still some time after it was asked to, and says so
  * (machine_host's paused). Requests to pause are answered then. A snapshot goes on from
  * there, once no request of the guest's is under way: it takes the state in one go, then
@@ -26,6 +27,7 @@
 
 #include "kvm/launcher-disks.h"
 #include "kvm/launcher-internal.h"
+#include "kvm/launcher-shares.h"
 #include "kvm/snapshot/format.h"
 #include "lib/base/cleanup.h"
 
@@ -36,7 +38,9 @@ struct snapshot_job {
     struct launcher *launcher;
     struct control_call *call;
     bool stop;
+    bool is_pausing; /* before that, the guest leaves what it shares with the host */
     bool is_writing;
+    struct crosh_error share_error; /* the first that it could not leave */
     int state_fd, memory_fd;
     Snapshot__Machine *state;
     struct snapshot_writer writer;
@@ -177,6 +181,7 @@ static void job_done(struct launcher *l, int code, const struct crosh_error *err
     l->backend->resume(l->machine, MACHINE_PAUSE_SNAPSHOT);
     if (!l->pause.is_paused)
         (void)guest_link_resumed(l->link, false);
+    launcher_shares_return(l);
 }
 
 static int write_turn(struct snapshot_job *job, struct crosh_error *err)
@@ -253,8 +258,36 @@ static void on_paused(void *opaque, bool is_quiet)
             launcher_send_state(l, CONTROL__STATE__PAUSED);
         answer_pauses(l, 0, &none);
     }
-    if (l->pause.job != NULL && !l->pause.job->is_writing && is_quiet)
+    if (l->pause.job != NULL && l->pause.job->is_pausing && !l->pause.job->is_writing && is_quiet)
         begin_writing(l);
+}
+
+static void begin_pausing(struct launcher *l)
+{
+    l->pause.job->is_pausing = true;
+    event_timer_set(l->pause.job->timer, QUIET_WAIT_MS);
+    l->backend->pause(l->machine, MACHINE_PAUSE_SNAPSHOT);
+}
+
+void launcher_state_share_left(struct launcher *l, int code, const struct crosh_error *err,
+                               bool is_last)
+{
+    struct snapshot_job *job = l->pause.job;
+    struct crosh_error failed;
+
+    if (job == NULL || job->is_pausing)
+        return;
+    if (code < 0 && job->share_error.code == 0)
+        job->share_error = *err;
+    if (!is_last)
+        return;
+    if (job->share_error.code == 0 && l->stop_step != STOP_NONE)
+        crosh_error_set(&job->share_error, -EBUSY, "the VM is stopping");
+    failed = job->share_error;
+    if (failed.code == 0)
+        begin_pausing(l);
+    else
+        job_done(l, failed.code, &failed);
 }
 
 /* An empty file, open for writing. */
@@ -273,6 +306,7 @@ int launcher_snapshot(struct launcher *l, struct control_call *call, bool stop,
     cleanup_close int state_fd = control_call_take_fd(call);
     cleanup_close int memory_fd = control_call_take_fd(call);
     struct snapshot_job *job;
+    int code;
 
     if (l->backend->save == NULL)
         return crosh_error_set(err, -EOPNOTSUPP, "emulated VMs have no snapshots, it takes KVM");
@@ -295,8 +329,13 @@ int launcher_snapshot(struct launcher *l, struct control_call *call, bool stop,
     job->state_fd = move_fd(state_fd);
     job->memory_fd = move_fd(memory_fd);
     l->pause.job = job;
-    event_timer_set(job->timer, QUIET_WAIT_MS);
-    l->backend->pause(l->machine, MACHINE_PAUSE_SNAPSHOT);
+    code = launcher_shares_leave(l, err);
+    if (code < 0) {
+        job_free(l);
+        return code;
+    }
+    if (code == 0)
+        begin_pausing(l);
     return CONTROL_ANSWERED;
 }
 

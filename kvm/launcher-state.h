@@ -40,6 +40,11 @@ void launcher_state_hello(struct launcher *l);
 /* The machine is about to go: what waits for it is told that it did not happen. */
 void launcher_state_machine_gone(struct launcher *l);
 
+/* One of the shared directories that the guest is to leave before a snapshot: it has, or not; maybe
+   it was the last one. */
+void launcher_state_share_left(struct launcher *l, int code, const struct crosh_error *err,
+                               bool is_last);
+
 /* Answers the call once the guest stands still. */
 int launcher_pause(struct launcher *l, struct control_call *call, struct crosh_error *err);
 /* Takes that back, at once; for one that is not paused nothing happens. */

@@ -2,14 +2,19 @@
 /* Implements the mounts of the host's directories. */
 #include "guest/agent/shares.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "guest/agent/log.h"
+#include "lib/base/cleanup.h"
 
 /* Longest tag of virtio-fs (virtio 1.2 section 5.11.4). */
 #define TAG_MAX 36
@@ -62,15 +67,63 @@ int shares_mount(const char *tag, bool read_only)
     return error;
 }
 
+/* Whether the process sees a mount of the file system of that device. */
+static bool has_mounted(const char *pid, dev_t dev)
+{
+    cleanup_free char *line = NULL;
+    cleanup_fclose FILE *mounts = NULL;
+    char path[64];
+    size_t room = 0;
+    bool found = false;
+
+    (void)snprintf(path, sizeof(path), "/proc/%.16s/mountinfo", pid);
+    mounts = fopen(path, "re");
+    while (!found && mounts != NULL && getline(&line, &room, mounts) > 0) {
+        unsigned int own_major, own_minor;
+
+        found = sscanf(line, "%*d %*d %u:%u", &own_major, &own_minor) == 2 &&
+                makedev(own_major, own_minor) == dev;
+    }
+    return found;
+}
+
+static void close_directory(DIR **dir)
+{
+    if (*dir != NULL)
+        (void)closedir(*dir);
+}
+
+/* Whether it is mounted elsewhere, too: in a container, for instance, whose processes tell. */
+static bool is_in_use(dev_t dev)
+{
+    cleanup(close_directory) DIR *processes = opendir("/proc");
+    const struct dirent *entry;
+    bool found = false;
+
+    while (!found && processes != NULL && (entry = readdir(processes)) != NULL)
+        found =
+            entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && has_mounted(entry->d_name, dev);
+    return found;
+}
+
 int shares_unmount(const char *tag)
 {
     struct place place;
+    struct stat st;
+    struct statvfs how;
+    bool was_mounted;
     int error = place_of(tag, &place);
 
     if (error != 0)
         return error;
+    was_mounted =
+        is_mounted(&place) && stat(place.path, &st) == 0 && statvfs(place.path, &how) == 0;
     if (umount2(place.path, UMOUNT_NOFOLLOW) < 0)
         return errno;
+    if (was_mounted && is_in_use(st.st_dev)) {
+        (void)shares_mount(tag, (how.f_flag & ST_RDONLY) != 0);
+        return EBUSY;
+    }
     if (rmdir(place.path) < 0)
         agent_log_errno("cannot remove %s", place.path);
     return 0;

@@ -10,8 +10,8 @@
 /* Mounts the virtio-fs device of this tag at /mnt/shared/TAG. 0, or an errno: EINVAL, there is no
    such device. One that is mounted there already is well. */
 int shares_mount(const char *tag, bool read_only);
-/* Leaves it, and takes its mount point away. 0, or an errno: EBUSY, something uses it; EINVAL, it
-   is not mounted. */
+/* Leaves it, and takes its mount point away. 0, or an errno: EBUSY, something uses it, here or
+   where else it is mounted; EINVAL, it is not mounted. */
 int shares_unmount(const char *tag);
 
 #endif

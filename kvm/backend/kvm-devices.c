@@ -151,7 +151,8 @@ int kvm_devices_init(struct machine *machine, const struct machine_config *confi
             return -EIO;
     }
     for (unsigned int i = 0; i < config->share_count && i < MACHINE_MAX_SHARES; i++) {
-        if (plug(machine, kvm_share_new(machine, &config->share[i], err), err) < 0)
+        if (snapshot_share_slot(config->restore, config->share[i].tag) == 0 &&
+            plug(machine, kvm_share_new(machine, &config->share[i], err), err) < 0)
             return -EIO;
     }
     if (machine->host.vsock != NULL && plug(machine, machine->host.vsock, err) < 0)
@@ -172,7 +173,7 @@ int kvm_devices_init(struct machine *machine, const struct machine_config *confi
     machine->balloon = virtio_balloon_new(loop, &kvm_balloon_ops, machine, err);
     if (plug(machine, machine->balloon, err) < 0)
         return -EIO;
-    return config->restore != NULL ? kvm_disks_restore(machine, config, err) : 0;
+    return config->restore != NULL ? kvm_restore_attached(machine, config, err) : 0;
 }
 
 void kvm_devices_fini(struct machine *machine)

@@ -179,57 +179,21 @@ void kvm_disk_retry(struct machine *machine)
 
 /* ---- Snapshots ---- */
 
-static Snapshot__Disk *saved_disk(const Snapshot__Config *config, const char *name)
-{
-    for (size_t i = 0; i < config->n_disks; i++)
-        if (strcmp(config->disks[i]->name, name) == 0)
-            return config->disks[i];
-    return NULL;
-}
-
 int kvm_disks_save(struct machine *machine, Snapshot__Machine *state, struct crosh_error *err)
 {
-    for (unsigned int i = 0; i < MACHINE_MAX_DISKS; i++) {
-        const struct kvm_disk *disk = &machine->disk[i];
-        Snapshot__Disk *saved;
+    for (size_t i = 0; i < state->config->n_disks; i++) {
+        Snapshot__Disk *saved = state->config->disks[i];
+        const struct kvm_disk *disk = find(machine, saved->name);
 
-        if (disk->dev == NULL || disk->hot.transport == NULL)
-            continue;
-        saved = saved_disk(state->config, disk->name);
-        if (saved == NULL)
-            return crosh_error_set(err, -ENOENT, "the VM's configuration has no disk %s",
-                                   disk->name);
+        if (disk == NULL)
+            return crosh_error_set(err, -ENOENT, "the VM has no disk %s", saved->name);
         saved->slot = disk->hot.slot;
     }
     return 0;
 }
 
-/* The disk of config that was in the slot; NULL: there is none. */
-static const struct machine_disk *disk_of_slot(const struct machine_config *config,
-                                               unsigned int slot)
+int kvm_disk_restore(struct machine *machine, const struct machine_disk *config, unsigned int slot,
+                     struct crosh_error *err)
 {
-    for (unsigned int i = 0; i < config->disk_count; i++)
-        if (snapshot_disk_slot(config->restore, config->disk[i].name) == slot)
-            return &config->disk[i];
-    return NULL;
-}
-
-int kvm_disks_restore(struct machine *machine, const struct machine_config *config,
-                      struct crosh_error *err)
-{
-    const Snapshot__Machine *state = config->restore->state;
-
-    for (size_t i = 0; i < state->n_devices; i++) {
-        const unsigned int slot = state->devices[i]->slot;
-        const struct machine_disk *disk = slot != 0 ? disk_of_slot(config, slot) : NULL;
-
-        if (slot == 0)
-            continue;
-        if (disk == NULL)
-            return crosh_error_set(err, -EBADMSG, "snapshot %s: nothing of it was in slot %u",
-                                   config->restore->path, slot);
-        if (attach(machine, disk, slot, err) < 0)
-            return crosh_error_wrap(err, "snapshot %s", config->restore->path);
-    }
-    return 0;
+    return attach(machine, config, slot, err);
 }

@@ -22,7 +22,7 @@
 #include "kvm/virtio/mmio.h"
 #include "kvm/virtio/pci.h"
 
-/* vsock, console, rng and balloon beside disks, network cards and shared directories */
+/* vsock, console, rng, balloon beside disks, network cards and shared directories */
 #define KVM_MAX_DEVICES (MACHINE_MAX_DISKS + MACHINE_MAX_NICS + MACHINE_MAX_SHARES + 4)
 /* MSI lines follow the interrupt controller's pins. */
 #define KVM_MAX_LINES (LAYOUT_PINS + KVM_MAX_DEVICES * (VIRTIO_DEVICE_MAX_QUEUES + 1))
@@ -144,7 +144,7 @@ struct machine {
     struct port_socket *port[VIRTIO_CONSOLE_MAX_PORTS];
     struct kvm_share share[MACHINE_MAX_SHARES];
     struct virtio_device *console, *rng, *balloon;
-    bool is_console_in_use; /* it spoke last, not the serial port: typing goes there */
+    bool is_console_in_use;       /* it spoke last, not the serial port: typing goes there */
 
     /* Interrupt routing: the interrupt controller's pins, then one entry per MSI line. */
     pthread_mutex_t irq_lock;
@@ -213,6 +213,9 @@ void kvm_pause_close(struct machine *machine);
 int kvm_save(struct machine *machine, Snapshot__Machine *state, struct crosh_error *err);
 const struct guest_memory *kvm_memory(const struct machine *machine);
 int kvm_restore(struct machine *machine, const Snapshot__Machine *state, struct crosh_error *err);
+/* Before that: what was attached to the saved machine, in the order of its devices. */
+int kvm_restore_attached(struct machine *machine, const struct machine_config *config,
+                         struct crosh_error *err);
 
 /* kvm-stats.c: machine_backend's functions of these names, and what the balloon calls. */
 extern const struct virtio_balloon_ops kvm_balloon_ops; /* opaque: struct machine */
@@ -264,9 +267,9 @@ struct virtio_device *kvm_disk_new(struct machine *machine, const struct machine
 void kvm_disks_fini(struct machine *machine);
 /* Notes the slots of attached disks in the state's configuration, which has the disks by name. */
 int kvm_disks_save(struct machine *machine, Snapshot__Machine *state, struct crosh_error *err);
-/* Attaches those that were attached when the state was saved, in the order of its devices. */
-int kvm_disks_restore(struct machine *machine, const struct machine_config *config,
-                      struct crosh_error *err);
+/* Attaches one that was attached when the state was saved, in the same slot. */
+int kvm_disk_restore(struct machine *machine, const struct machine_disk *config, unsigned int slot,
+                     struct crosh_error *err);
 void kvm_disk_change(struct machine *machine, const struct machine_disk_change *change,
                      machine_done_fn *done, void *opaque);
 bool kvm_disk_info(struct machine *machine, const char *name, struct machine_disk_info *info);
@@ -276,6 +279,9 @@ void kvm_disk_retry(struct machine *machine);
 struct virtio_device *kvm_share_new(struct machine *machine, const struct fs_share *config,
                                     struct crosh_error *err);
 void kvm_shares_fini(struct machine *machine);
+int kvm_shares_save(struct machine *machine, Snapshot__Machine *state, struct crosh_error *err);
+int kvm_share_restore(struct machine *machine, const struct fs_share *config, unsigned int slot,
+                      struct crosh_error *err);
 void kvm_share_attach(struct machine *machine, const struct fs_share *config, machine_done_fn *done,
                       void *opaque);
 void kvm_share_detach(struct machine *machine, const char *tag, machine_done_fn *done,

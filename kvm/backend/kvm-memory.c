@@ -106,9 +106,6 @@ int kvm_memory_init(struct machine *machine, const struct machine_config *config
     if (bytes < HUGE_PAGE || bytes % HUGE_PAGE != 0)
         return crosh_error_set(err, -EINVAL, "memory size must be a multiple of 2 MiB");
     if (config->shared_memory) {
-        if (config->restore != NULL)
-            return crosh_error_set(err, -EOPNOTSUPP,
-                                   "a VM with shared memory cannot begin from a snapshot");
         fd = make_file(bytes, config->has_huge_pages, err);
         if (fd < 0)
             return fd;
@@ -124,7 +121,12 @@ int kvm_memory_init(struct machine *machine, const struct machine_config *config
         machine->memory.shared_fd = move_fd(fd);
         machine->memory.shared_base = host;
     }
-    code = config->restore != NULL ? snapshot_map_memory(config->restore, host, bytes, err) : 0;
+    if (config->restore == NULL)
+        code = 0;
+    else if (config->shared_memory)
+        code = snapshot_copy_memory(config->restore, host, bytes, err);
+    else
+        code = snapshot_map_memory(config->restore, host, bytes, err);
     if (code == 0)
         code = add_slot(machine, LAYOUT_RAM, low, host, backing, err);
     if (machine->memory.count == 0)

@@ -60,15 +60,20 @@ static void on_gone(struct kvm_hot *hot)
         host->share_gone(host->opaque, tag);
 }
 
-static int attach(struct machine *machine, const struct fs_share *config, struct crosh_error *err)
+/* slot: as a disk's. */
+static int attach(struct machine *machine, const struct fs_share *config, unsigned int slot,
+                  struct crosh_error *err)
 {
     struct kvm_share *share = make(machine, config, err);
+    int code;
 
     if (share == NULL)
         return err->code;
     share->hot.dev = share->dev;
     share->hot.gone = on_gone;
-    if (kvm_hot_add(machine, &share->hot, err) < 0) {
+    code = slot == 0 ? kvm_hot_add(machine, &share->hot, err)
+                     : kvm_hot_restore(machine, &share->hot, slot, err);
+    if (code < 0) {
         virtio_fs_free(share->dev);
         *share = (struct kvm_share){.dev = NULL};
         return err->code;
@@ -80,7 +85,7 @@ void kvm_share_attach(struct machine *machine, const struct fs_share *config, ma
                       void *opaque)
 {
     struct crosh_error err = {0};
-    int code = attach(machine, config, &err);
+    int code = attach(machine, config, 0, &err);
 
     done(opaque, code < 0 ? code : 0, &err);
 }
@@ -104,4 +109,25 @@ bool kvm_share_is_detachable(struct machine *machine, const char *tag)
     const struct kvm_share *share = find(machine, tag);
 
     return share != NULL && share->hot.transport != NULL;
+}
+
+/* ---- Snapshots ---- */
+
+int kvm_shares_save(struct machine *machine, Snapshot__Machine *state, struct crosh_error *err)
+{
+    for (size_t i = 0; i < state->config->n_shares; i++) {
+        Snapshot__Share *saved = state->config->shares[i];
+        const struct kvm_share *share = find(machine, saved->tag);
+
+        if (share == NULL)
+            return crosh_error_set(err, -ENOENT, "the VM has no shared directory %s", saved->tag);
+        saved->slot = share->hot.slot;
+    }
+    return 0;
+}
+
+int kvm_share_restore(struct machine *machine, const struct fs_share *config, unsigned int slot,
+                      struct crosh_error *err)
+{
+    return attach(machine, config, slot, err);
 }

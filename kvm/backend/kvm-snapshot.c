@@ -52,8 +52,35 @@ int kvm_save(struct machine *machine, Snapshot__Machine *state, struct crosh_err
     state->hotplug_wanted = atomic_load(&machine->hotplug.registers.wanted);
     code = kvm_disks_save(machine, state, err);
     if (code == 0)
+        code = kvm_shares_save(machine, state, err);
+    if (code == 0)
         code = save_devices(machine, state, err);
     return code < 0 ? code : arch_save(machine, state, err);
+}
+
+/* Attaches what was in the slot, if it is of config. */
+static int attach_again(struct machine *machine, const struct machine_config *config,
+                        unsigned int slot, struct crosh_error *err)
+{
+    for (unsigned int i = 0; i < config->disk_count; i++)
+        if (snapshot_disk_slot(config->restore, config->disk[i].name) == slot)
+            return kvm_disk_restore(machine, &config->disk[i], slot, err);
+    for (unsigned int i = 0; i < config->share_count; i++)
+        if (snapshot_share_slot(config->restore, config->share[i].tag) == slot)
+            return kvm_share_restore(machine, &config->share[i], slot, err);
+    return crosh_error_set(err, -EBADMSG, "nothing of it was in slot %u", slot);
+}
+
+int kvm_restore_attached(struct machine *machine, const struct machine_config *config,
+                         struct crosh_error *err)
+{
+    const Snapshot__Machine *state = config->restore->state;
+
+    for (size_t i = 0; i < state->n_devices; i++)
+        if (state->devices[i]->slot != 0 &&
+            attach_again(machine, config, state->devices[i]->slot, err) < 0)
+            return crosh_error_wrap(err, "snapshot %s", config->restore->path);
+    return 0;
 }
 
 static int restore_devices(struct machine *machine, const Snapshot__Machine *state,

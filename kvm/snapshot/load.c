@@ -175,6 +175,19 @@ Snapshot__Config *snapshot_config(const struct machine_config *config, struct cr
         if (describe_disk(&config->disk[i], disk, err) < 0)
             goto fail;
     }
+    description->shares = calloc(config->share_count + 1, sizeof(*description->shares));
+    if (description->shares == NULL)
+        goto no_memory;
+    for (unsigned int i = 0; i < config->share_count; i++) {
+        Snapshot__Share *share = SNAPSHOT_NEW(Snapshot__Share, snapshot__share__init);
+
+        if (share == NULL)
+            goto no_memory;
+        description->shares[description->n_shares++] = share;
+        share->tag = strdup(config->share[i].tag);
+        if (share->tag == NULL)
+            goto no_memory;
+    }
     return description;
 no_memory:
     crosh_error_set(err, -ENOMEM, "out of memory");
@@ -195,6 +208,21 @@ static unsigned int slot_of(const Snapshot__Config *config, const char *name)
 unsigned int snapshot_disk_slot(const struct snapshot *snapshot, const char *name)
 {
     return snapshot != NULL ? slot_of(snapshot->state->config, name) : 0;
+}
+
+static const Snapshot__Share *share_of(const Snapshot__Config *config, const char *tag)
+{
+    for (size_t i = 0; i < config->n_shares; i++)
+        if (strcmp(config->shares[i]->tag, tag) == 0)
+            return config->shares[i];
+    return NULL;
+}
+
+unsigned int snapshot_share_slot(const struct snapshot *snapshot, const char *tag)
+{
+    const Snapshot__Share *share = snapshot != NULL ? share_of(snapshot->state->config, tag) : NULL;
+
+    return share != NULL ? share->slot : 0;
 }
 
 static int check_disk(const Snapshot__Disk *then, const Snapshot__Disk *now,
@@ -262,6 +290,36 @@ static int check_disks(const Snapshot__Config *then, const Snapshot__Config *now
     return code;
 }
 
+/* Their order tells apart those of the start, as with disks. */
+static int check_shares(const Snapshot__Config *then, const Snapshot__Config *now,
+                        struct crosh_error *err)
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < then->n_shares; i++) {
+        const char *tag = then->shares[i]->tag;
+
+        if (share_of(now, tag) == NULL) {
+            crosh_error_set(err, -EINVAL, "the VM had the shared directory %s", tag);
+            return crosh_error_hint(err, "give it as well: --fs tag=%s,socket=PATH,mount", tag);
+        }
+    }
+    for (size_t i = 0; i < now->n_shares; i++)
+        if (share_of(then, now->shares[i]->tag) == NULL)
+            return crosh_error_set(err, -EINVAL, "the VM had no shared directory %s",
+                                   now->shares[i]->tag);
+    for (size_t i = 0; i < then->n_shares; i++) {
+        if (then->shares[i]->slot != 0)
+            continue;
+        while (at < now->n_shares && share_of(then, now->shares[at]->tag)->slot != 0)
+            at++;
+        if (at == now->n_shares || strcmp(then->shares[i]->tag, now->shares[at++]->tag) != 0)
+            return crosh_error_set(err, -EINVAL,
+                                   "the VM had its shared directories in another order");
+    }
+    return 0;
+}
+
 static int check_config(const Snapshot__Config *then, const struct machine_config *config,
                         struct crosh_error *err)
 {
@@ -279,6 +337,8 @@ static int check_config(const Snapshot__Config *then, const struct machine_confi
     if (now == NULL)
         return err->code;
     code = check_disks(then, now, err);
+    if (code == 0)
+        code = check_shares(then, now, err);
     snapshot__config__free_unpacked(now, NULL);
     return code;
 }
@@ -327,5 +387,29 @@ int snapshot_map_memory(const struct snapshot *snapshot, void *host, uint64_t by
              0) == MAP_FAILED)
         return crosh_error_errno(err, "mapping the snapshot's memory");
     (void)madvise(host, bytes, MADV_DONTDUMP);
+    return 0;
+}
+
+int snapshot_copy_memory(const struct snapshot *snapshot, uint8_t *host, uint64_t bytes,
+                         struct crosh_error *err)
+{
+    const off_t size = (off_t)bytes;
+    off_t end = 0;
+
+    /* The memory is new: where the file has holes it has zeroes already. */
+    while (end < size) {
+        off_t start = lseek(snapshot->memory_fd, end, SEEK_DATA);
+
+        if (start < 0 && errno == ENXIO)
+            return 0;
+        end = start < 0 ? start : lseek(snapshot->memory_fd, start, SEEK_HOLE);
+        if (end < 0)
+            return crosh_error_errno(err, "reading the snapshot's memory");
+        if (end > size)
+            end = size;
+        if (start < end &&
+            snapshot_read_at(snapshot->memory_fd, host + start, (size_t)(end - start), start) < 0)
+            return crosh_error_set(err, -EIO, "the snapshot's memory cannot be read");
+    }
     return 0;
 }

@@ -42,6 +42,8 @@ void snapshot_unload(struct snapshot *snapshot);
  * snapshot is NULL.
  */
 unsigned int snapshot_disk_slot(const struct snapshot *snapshot, const char *name);
+/* The same of a shared directory. */
+unsigned int snapshot_share_slot(const struct snapshot *snapshot, const char *tag);
 
 /*
  * Maps the memory privately over [host, host + bytes), which is mapped already and
@@ -50,6 +52,10 @@ unsigned int snapshot_disk_slot(const struct snapshot *snapshot, const char *nam
  */
 int snapshot_map_memory(const struct snapshot *snapshot, void *host, uint64_t bytes,
                         struct crosh_error *err);
+
+/* The same where memory must be shared with other processes: copies it, which takes its time. */
+int snapshot_copy_memory(const struct snapshot *snapshot, uint8_t *host, uint64_t bytes,
+                         struct crosh_error *err);
 
 /* The configuration as a message, for a new snapshot; NULL with err filled. */
 Snapshot__Config *snapshot_config(const struct machine_config *config, struct crosh_error *err);

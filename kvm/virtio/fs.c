@@ -19,6 +19,8 @@ enum { QUEUE_HIGH_PRIORITY, QUEUE_REQUESTS, QUEUE_COUNT };
 struct virtio_fs {
     struct vhost_user_frontend frontend; /* first, and in it the device */
     struct virtio_fs_config config;
+    char tag[FS_TAG_MAX + 1];
+    bool is_mounted_by_agent;
 };
 
 bool fs_tag_is_valid(const char *tag)
@@ -108,13 +110,26 @@ static uint32_t answer(struct virtio_device *dev, unsigned int queue,
     return (uint32_t)virtqueue_chain_write(chain, 0, &reply, sizeof(reply));
 }
 
-/* What the daemon knows of open files cannot be had. */
+/*
+ * What the daemon knows of the guest's files cannot be had. So nothing may be mounted: the agent
+ * was asked to leave a directory that it had mounted, others may be anything.
+ */
 static int fs_save(struct virtio_device *dev, Snapshot__Virtio *state, struct crosh_error *err)
 {
-    (void)dev;
-    (void)state;
-    crosh_error_set(err, -EOPNOTSUPP, "a VM with a shared directory cannot be saved");
-    return crosh_error_hint(err, "start it without --fs");
+    const struct virtio_fs *fs = (struct virtio_fs *)(void *)dev;
+
+    if (dev->started && !fs->is_mounted_by_agent) {
+        crosh_error_set(err, -EOPNOTSUPP,
+                        "the guest may have mounted the shared directory %s by itself, and its "
+                        "virtiofsd cannot be saved",
+                        fs->tag);
+        return crosh_error_hint(err,
+                                "have the agent mount it: --fs tag=%s,socket=PATH,mount; or "
+                                "detach it first",
+                                fs->tag);
+    }
+    vhost_user_frontend_save(dev, state);
+    return 0;
 }
 
 static const struct virtio_device_ops fs_ops = {
@@ -143,6 +158,8 @@ struct virtio_device *virtio_fs_new(struct event_loop *loop, const struct fs_sha
     vhost_user_frontend_init(&fs->frontend, &fs_ops, &frontend_ops, loop, share->link, QUEUE_COUNT,
                              0);
     memcpy(fs->config.tag, share->tag, strlen(share->tag));
+    memcpy(fs->tag, share->tag, sizeof(fs->tag));
+    fs->is_mounted_by_agent = share->is_mounted_by_agent;
     fs->config.num_request_queues = htole32(QUEUE_COUNT - QUEUE_REQUESTS);
     return &fs->frontend.dev;
 }

@@ -213,8 +213,6 @@ static int start_ring(struct vhost_user_frontend *frontend, unsigned int index)
 
     if (code < 0)
         return code;
-    if (frontend->ring[index].base == 0)
-        virtqueue_prepare_adopt(vq);
     code = vhost_user_link_set(link, VHOST_USER_SET_VRING_NUM, &state, sizeof(state), NULL, 0);
     state.num = frontend->ring[index].base;
     if (code == 0)
@@ -265,9 +263,15 @@ static int start_rings(struct vhost_user_frontend *frontend)
     if (code == 0)
         code = set_memory(frontend);
     for (unsigned int i = 0; i < dev->queue_count && code == 0; i++) {
-        frontend->ring[i].base = 0;
-        if (dev->queue[i].running)
-            code = start_ring(frontend, i);
+        const struct virtqueue *vq = &dev->queue[i];
+
+        if (!vq->running)
+            continue;
+        /* 0, unless the driver began with another machine, whose state this one has. */
+        frontend->ring[i].base = vq->last_avail;
+        if (vq->last_avail == 0 && vq->used_idx == 0)
+            virtqueue_prepare_adopt(vq);
+        code = start_ring(frontend, i);
     }
     return code;
 }
@@ -343,6 +347,15 @@ void vhost_user_frontend_hold(struct virtio_device *dev)
 
     if (!frontend->is_orphan && stop_rings(frontend) < 0)
         become_orphan(frontend);
+}
+
+void vhost_user_frontend_save(struct virtio_device *dev, Snapshot__Virtio *state)
+{
+    struct vhost_user_frontend *frontend = frontend_of(dev);
+
+    for (unsigned int i = 0; i < dev->queue_count && !frontend->is_orphan; i++)
+        if (dev->queue[i].running)
+            state->queues[i]->last_avail = frontend->ring[i].base;
 }
 
 /* After a release only. */

@@ -53,6 +53,9 @@ int vhost_user_frontend_start(struct virtio_device *dev);
 void vhost_user_frontend_stop(struct virtio_device *dev);
 void vhost_user_frontend_kick(struct virtio_device *dev, unsigned int index);
 void vhost_user_frontend_hold(struct virtio_device *dev);
+/* While it is held: notes in the state's queues how far the backend was. What else a backend knows
+   is not saved. */
+void vhost_user_frontend_save(struct virtio_device *dev, Snapshot__Virtio *state);
 bool vhost_user_frontend_has_own_kicks(struct virtio_device *dev, unsigned int index);
 
 #endif

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # On KVM: VMs that are paused, saved in the middle of their work, and restored.
 # shellcheck disable=SC2034
-lab_timeout=420
+lab_timeout=540
 lab_built=lab/take-snapshot
 # shellcheck source=tests/lab/inside.sh
 . "$(dirname "$0")/inside.sh"
@@ -269,5 +269,63 @@ equal "its disk is read by interrupts" \
 [ -z "$more" ] || has_more pair
 check "it stops in good order" stop pair
 equal "by power-off" "$(ended pair)" "poweroff 0"
+
+# ---- Directories of the host's: left before, mounted again afterwards ----
+daemon=/usr/lib/qemu/virtiofsd
+share_socket() { # share_socket NAME
+    echo "$(runtime shared)/fs.sock_$1"
+}
+serve() { # serve NAME: another daemon in place of the one that ended with the VM
+    rm -f "$(share_socket "$1")"
+    "$daemon" "--socket-path=$(share_socket "$1")" -o "source=/tmp/$1" -o sandbox=chroot >"$1.log" 2>&1 &
+    check "a daemon for $1 listens" within 60 test -S "$(share_socket "$1")"
+}
+words() { # words: what the guest reads in both directories
+    run_in shared cat /mnt/shared/home/word /mnt/shared/late/word 2>&1 | tr '\n' ' '
+}
+has_words() {
+    [ "$(words)" = "at home came late " ]
+}
+if [ "$arch" = x86_64 ]; then
+    mkdir /tmp/home /tmp/late
+    echo "at home" >/tmp/home/word
+    echo "came late" >/tmp/late/word
+    check "a VM with a shared directory starts" start shared --share /tmp/home
+    keep_command shared
+    check "another one comes" crosh vmc share shared /tmp/late
+    check "both are mounted" has_words
+    # shellcheck disable=SC2016 # the variables are the guest's
+    run_in shared sh -c 'cd /mnt/shared/home && (sleep 600 </dev/null >/dev/null 2>&1 & echo $! >/tmp/user)'
+    equal "one that is in use stays, and no snapshot is taken" "$(./take-snapshot shared shared.saved 2>&1)" \
+        "the guest could not leave the shared directory home: Device or resource busy"
+    check "the other is mounted again" within 60 has_words
+    # shellcheck disable=SC2016
+    run_in shared sh -c 'kill "$(cat /tmp/user)"; mkdir /tmp/bound; mount -o bind /mnt/shared/late /tmp/bound'
+    equal "the same with one that is mounted elsewhere, too" "$(./take-snapshot shared shared.saved 2>&1)" \
+        "the guest could not leave the shared directory late: Device or resource busy"
+    check "both are there" within 60 has_words
+    check "it is left there" run_in shared umount /tmp/bound
+    check "a VM that stands still" crosh vmc pause shared
+    equal "cannot leave any" "$(./take-snapshot shared shared.saved 2>&1)" \
+        "the guest stands still and cannot leave the shared directory home"
+    check "but when it goes on" crosh vmc resume shared
+    check "it is saved" ./take-snapshot shared shared.saved
+    check "and has both again" within 60 has_words
+    check "it is saved and ends" ./take-snapshot shared shared.saved stop
+    equal "so it is recorded" "$(ended shared)" "suspended 0"
+    check "its daemons are gone" within 60 sh -c '! pgrep -f "[c]rosh-share"'
+    serve home
+    refused shared shared.saved "the VM had the shared directory late"
+    serve home
+    serve late
+    check "it is restored" restore shared shared.saved "--fs=tag=late,socket=$(share_socket late),mount"
+    check "with both" within 60 has_words
+    check "one is written to" run_in shared sh -c 'echo again >/mnt/shared/late/again && sync'
+    equal "by the guest" "$(cat /tmp/late/again)" again
+    check "what had come later can be detached" crosh vmc unshare shared late
+    equal "and is gone" "$(run_in shared ls /mnt/shared)" home
+    check "it stops" stop shared
+    equal "by power-off" "$(ended shared)" "poweroff 0"
+fi
 
 finish

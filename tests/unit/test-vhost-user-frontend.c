@@ -716,6 +716,76 @@ static void test_share_options(void **state)
     assert_string_equal(share.socket, "/run/a,b");
 }
 
+/* Rings whose indices have gone round: a driver finds what was used before the device was held. */
+static void test_hold_at_the_turn(void **state)
+{
+    const uint16_t before = UINT16_MAX - 2;
+    struct fixture f;
+
+    (void)state;
+    set_up(&f);
+    serve_rng(&f);
+    make_device(&f, &with_answer);
+    f.q.avail_idx = f.q.used_idx = f.q.kicked_idx = f.q.avail[1] = before;
+    memcpy(f.q.used + 2, &before, sizeof(before));
+    f.dev->queue[0].last_avail = before; /* as a snapshot's */
+    assert_int_equal(start(&f), 0);
+    for (unsigned int i = 0; i < 3; i++)
+        ask(&f, i);
+    fake_queue_kick(&f.q);
+    /* All were served, and the driver has not looked yet. */
+    wait_for(&f, __atomic_load_n((uint16_t *)(void *)(f.q.used + 2), __ATOMIC_ACQUIRE) == 0);
+    virtio_device_hold(f.dev, -1);
+    virtio_device_release(f.dev);
+    for (unsigned int i = 0; i < 3; i++)
+        expect_filled(&f, i);
+    ask(&f, 3);
+    fake_queue_kick(&f.q);
+    expect_filled(&f, 3);
+    assert_int_equal(f.answers, 0);
+    tear_down(&f);
+}
+
+/* A driver that goes on, in another machine, with rings that are half full: with another backend.
+ */
+static void test_save_and_restore(void **state)
+{
+    Snapshot__Queue queue = SNAPSHOT__QUEUE__INIT, *queues[] = {&queue};
+    Snapshot__Virtio saved = SNAPSHOT__VIRTIO__INIT;
+    struct fixture f, again;
+
+    (void)state;
+    set_up(&f);
+    serve_rng(&f);
+    make_device(&f, &with_answer);
+    assert_int_equal(start(&f), 0);
+    for (unsigned int i = 0; i < 21; i++) {
+        ask(&f, i % SIZE);
+        fake_queue_kick(&f.q);
+        expect_filled(&f, i % SIZE);
+    }
+    virtio_device_hold(f.dev, -1);
+    saved.queues = queues;
+    saved.n_queues = 1;
+    vhost_user_frontend_save(f.dev, &saved);
+    assert_int_equal(queue.last_avail, 21);
+
+    set_up(&again);
+    serve_rng(&again);
+    make_device(&again, &with_answer);
+    memcpy(again.ram, f.ram, LOW_BYTES + HIGH_BYTES);
+    again.q.avail_idx = again.q.used_idx = again.q.kicked_idx = 21;
+    again.dev->queue[0].last_avail = (uint16_t)queue.last_avail;
+    assert_int_equal(start(&again), 0);
+    memset((uint8_t *)(uintptr_t)data(&again, 5), 0, 32);
+    ask(&again, 5);
+    fake_queue_kick(&again.q);
+    expect_filled(&again, 5);
+    assert_int_equal(again.answers, 0);
+    tear_down(&again);
+    tear_down(&f);
+}
+
 static void test_fs(void **state)
 {
     struct fs_share share = {.tag = "home"};
@@ -738,10 +808,12 @@ static void test_fs(void **state)
     assert_memory_equal(
         config, "home\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0", 40);
     assert_int_equal(dev->queue_count, 2);
-    assert_int_equal(dev->ops->save(dev, &saved, &err), -EOPNOTSUPP);
+    assert_int_equal(dev->ops->save(dev, &saved, &err), 0); /* no driver, nothing mounted */
     fake_queue_init(&f.q, &dev->queue[1], f.ram, QUEUE_GPA, SIZE);
     dev->driver_features = VERSION_1;
     assert_int_equal(virtio_device_start(dev, &f.memory), 0);
+    assert_int_equal(dev->ops->save(dev, &saved, &err), -EOPNOTSUPP);
+    assert_non_null(strstr(err.message, "mounted the shared directory home by itself"));
     memcpy((uint8_t *)(uintptr_t)data(&f, 0), &request, sizeof(request));
     fake_queue_desc(&f.q, 0, DATA_GPA, sizeof(request), VRING_DESC_F_NEXT, 1);
     fake_queue_desc(&f.q, 1, DATA_GPA + 64, 64, VRING_DESC_F_WRITE, 0);
@@ -768,12 +840,20 @@ static void test_fs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_served),         cmocka_unit_test(test_relayed_interrupts),
-        cmocka_unit_test(test_hold),           cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_bad_answers),    cmocka_unit_test(test_lost_backend),
-        cmocka_unit_test(test_needs_reset),    cmocka_unit_test(test_stuck_backend),
-        cmocka_unit_test(test_private_memory), cmocka_unit_test(test_adoption),
-        cmocka_unit_test(test_share_options),  cmocka_unit_test(test_fs),
+        cmocka_unit_test(test_served),
+        cmocka_unit_test(test_relayed_interrupts),
+        cmocka_unit_test(test_hold),
+        cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_bad_answers),
+        cmocka_unit_test(test_lost_backend),
+        cmocka_unit_test(test_needs_reset),
+        cmocka_unit_test(test_stuck_backend),
+        cmocka_unit_test(test_private_memory),
+        cmocka_unit_test(test_adoption),
+        cmocka_unit_test(test_hold_at_the_turn),
+        cmocka_unit_test(test_save_and_restore),
+        cmocka_unit_test(test_share_options),
+        cmocka_unit_test(test_fs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
