@@ -2,6 +2,7 @@
 # Virtio: queues, the devices, and the vhost-user transport.
 kvm_libkvm_la_SOURCES += \
 	kvm/virtio/balloon.c kvm/virtio/balloon.h \
+	kvm/virtio/button.c kvm/virtio/button.h \
 	kvm/virtio/console.c kvm/virtio/console.h kvm/virtio/console-internal.h \
 	kvm/virtio/console-control.c \
 	kvm/virtio/device.c kvm/virtio/device.h \

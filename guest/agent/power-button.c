@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ACPI power button. The kernel's button driver (module "button") sends its
+ * The power button. With ACPI the kernel's button driver (module "button") sends its
  * events to the multicast group of the generic netlink family "acpi_event", be
- * the button a fixed one or a device behind a generic event device.
+ * the button a fixed one or a device behind a generic event device. Without, it is the
+ * key KEY_POWER of an input device (modules "virtio_input" and "evdev").
  */
 #include "guest/agent/power-button.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/genetlink.h>
+#include <linux/input.h>
 #include <linux/netlink.h>
 #include <poll.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
@@ -127,7 +133,7 @@ static int find_group(const uint8_t *datagram, size_t size)
     return -ENOENT;
 }
 
-int power_button_open(struct crosh_error *err)
+static int open_acpi(struct crosh_error *err)
 {
     cleanup_close int fd =
         socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_GENERIC);
@@ -151,7 +157,65 @@ int power_button_open(struct crosh_error *err)
     return move_fd(fd);
 }
 
-bool power_button_was_pressed(int fd)
+/* ---- A key ---- */
+
+#define INPUT_DIRECTORY "/dev/input"
+
+static bool has_power_key(int fd)
+{
+    uint8_t keys[KEY_MAX / 8 + 1] = {0};
+
+    return ioctl(fd, EVIOCGBIT(EV_KEY, sizeof(keys)), keys) > 0 &&
+           (keys[KEY_POWER / 8] >> KEY_POWER % 8 & 1) != 0;
+}
+
+static void close_directory(DIR **dir)
+{
+    if (*dir != NULL)
+        (void)closedir(*dir);
+}
+
+/* The first input device that has the key, or negative. */
+static int open_key(void)
+{
+    cleanup(close_directory) DIR *dir = opendir(INPUT_DIRECTORY);
+    const struct dirent *entry;
+
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        cleanup_close int fd = -1;
+
+        if (strncmp(entry->d_name, "event", 5) != 0)
+            continue;
+        fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        if (fd >= 0 && has_power_key(fd))
+            return move_fd(fd);
+    }
+    return -ENOENT;
+}
+
+static bool was_key_pressed(int fd)
+{
+    bool was_pressed = false;
+    struct input_event event;
+
+    while (read(fd, &event, sizeof(event)) == (ssize_t)sizeof(event))
+        if (event.type == EV_KEY && event.code == KEY_POWER && event.value == 1)
+            was_pressed = true;
+    return was_pressed;
+}
+
+/* ---- Either ---- */
+
+int power_button_open(struct crosh_error *err)
+{
+    int fd = open_acpi(err);
+
+    if (fd < 0)
+        fd = open_key();
+    return fd < 0 ? err->code : fd;
+}
+
+static bool was_acpi_pressed(int fd)
 {
     bool was_pressed = false;
     uint8_t datagram[4096];
@@ -171,4 +235,11 @@ bool power_button_was_pressed(int fd)
             was_pressed = true;
     }
     return was_pressed;
+}
+
+bool power_button_was_pressed(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) ? was_acpi_pressed(fd) : was_key_pressed(fd);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The ACPI power button, as the kernel announces it over generic netlink. */
+/* The power button: of ACPI, or a key of an input device. */
 #ifndef AGENT_POWER_BUTTON_H
 #define AGENT_POWER_BUTTON_H
 
@@ -7,7 +7,7 @@
 
 #include <crosh/error.h>
 
-/* A non-blocking socket that becomes readable at ACPI events, or negative. */
+/* A non-blocking descriptor that becomes readable at its events, among others, or negative. */
 int power_button_open(struct crosh_error *err);
 
 /* Reads what is there: whether the power button was pressed. */

@@ -9,6 +9,7 @@
 #include "kvm/arm64/vcpu.h"
 #include "kvm/backend/arch.h"
 #include "kvm/backend/kvm-machine.h"
+#include "kvm/virtio/button.h"
 #include "lib/base/cleanup.h"
 
 /*
@@ -170,10 +171,12 @@ int arch_load(struct machine *machine, const struct machine_config *config, cons
     return code < 0 ? code : vcpu_set_entry(machine->vcpu[0].fd, entry.pc, entry.fdt, err);
 }
 
-/* There is none: a button would need ACPI, or a driver (gpio-keys) that cloud kernels leave out. */
+/* One on the board would need ACPI, or a driver (gpio-keys) that cloud kernels leave out. */
+const bool arch_needs_button = true;
+
 void arch_press_power_button(struct machine *machine)
 {
-    (void)machine;
+    virtio_button_press(machine->button);
 }
 
 /* A device tree has no word for devices that come later. */

@@ -81,6 +81,8 @@ bool arch_handle_exit(struct kvm_vcpu *vcpu);
 void arch_describe_registers(struct kvm_vcpu *vcpu, char *text, size_t size);
 /* Adds all that can be read of a vcpu's registers; no vcpu runs. On the loop's thread. */
 void arch_report(struct kvm_vcpu *vcpu, json_t *object);
+/* Whether the machine is given a virtio device for a power button, as it has no other. */
+extern const bool arch_needs_button;
 void arch_press_power_button(struct machine *machine);
 /* Whether guests can be told of devices that come and go; and telling them to look at
    machine->hotplug's registers. */

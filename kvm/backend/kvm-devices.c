@@ -6,6 +6,7 @@
 #include "kvm/backend/kvm-machine.h"
 #include "kvm/port-socket.h"
 #include "kvm/virtio/balloon.h"
+#include "kvm/virtio/button.h"
 #include "kvm/virtio/console.h"
 #include "kvm/virtio/net.h"
 #include "kvm/virtio/rng.h"
@@ -173,6 +174,9 @@ int kvm_devices_init(struct machine *machine, const struct machine_config *confi
     machine->balloon = virtio_balloon_new(loop, &kvm_balloon_ops, machine, err);
     if (plug(machine, machine->balloon, err) < 0)
         return -EIO;
+    machine->button = arch_needs_button ? virtio_button_new(loop, err) : NULL;
+    if (arch_needs_button && plug(machine, machine->button, err) < 0)
+        return -EIO;
     return config->restore != NULL ? kvm_restore_attached(machine, config, err) : 0;
 }
 
@@ -192,5 +196,6 @@ void kvm_devices_fini(struct machine *machine)
     virtio_console_free(machine->console);
     virtio_rng_free(machine->rng);
     virtio_balloon_free(machine->balloon);
+    virtio_button_free(machine->button);
     pci_bus_fini(&machine->pci);
 }

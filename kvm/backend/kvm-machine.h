@@ -22,8 +22,8 @@
 #include "kvm/virtio/mmio.h"
 #include "kvm/virtio/pci.h"
 
-/* vsock, console, rng, balloon beside disks, network cards and shared directories */
-#define KVM_MAX_DEVICES (MACHINE_MAX_DISKS + MACHINE_MAX_NICS + MACHINE_MAX_SHARES + 4)
+/* vsock, console, rng, balloon and button beside disks, network cards and shared directories */
+#define KVM_MAX_DEVICES (MACHINE_MAX_DISKS + MACHINE_MAX_NICS + MACHINE_MAX_SHARES + 5)
 /* MSI lines follow the interrupt controller's pins. */
 #define KVM_MAX_LINES (LAYOUT_PINS + KVM_MAX_DEVICES * (VIRTIO_DEVICE_MAX_QUEUES + 1))
 
@@ -144,6 +144,7 @@ struct machine {
     struct port_socket *port[VIRTIO_CONSOLE_MAX_PORTS];
     struct kvm_share share[MACHINE_MAX_SHARES];
     struct virtio_device *console, *rng, *balloon;
+    struct virtio_device *button; /* where the board has none of its own */
     bool is_console_in_use;       /* it spoke last, not the serial port: typing goes there */
 
     /* Interrupt routing: the interrupt controller's pins, then one entry per MSI line. */

@@ -186,6 +186,10 @@ int qemu_args_build(struct qemu_args *args, const char *program,
     add(args, "vhost-user-vsock-pci,chardev=vsock");
     add(args, "-device");
     add(args, "virtio-balloon-pci,id=" QEMU_BALLOON ",deflate-on-oom=on,free-page-reporting=on");
+    if (arch_qemu.button_device != NULL) {
+        add(args, "-device");
+        add(args, "%s", arch_qemu.button_device);
+    }
     if (arch_qemu.hotplug_bus != NULL) {
         add(args, "-device");
         add(args, "%s,id=" QEMU_HOTPLUG_BUS, arch_qemu.hotplug_bus);

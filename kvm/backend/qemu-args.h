@@ -19,6 +19,7 @@ struct arch_qemu {
     const char *machine;           /* value of -machine */
     const char *cpu;               /* value of -cpu */
     const char *panic_device;      /* value of -device */
+    const char *button_device;     /* the same, with a key for it; NULL: the board has a button */
     const char *hotplug_bus;       /* the same; NULL: guests there cannot be told of new devices */
     const char *cmdline;           /* the launcher's kernel parameters there */
 };

@@ -490,7 +490,12 @@ static int qemu_port_connect(struct machine *m, const char *name, int fd, struct
 
 static void qemu_power_button(struct machine *m)
 {
-    qmp_execute(m->qmp, "system_powerdown");
+    if (arch_qemu.button_device == NULL)
+        qmp_execute(m->qmp, "system_powerdown");
+    else
+        (void)qmp_query(m->qmp, "send-key",
+                        json_pack("{s:[{s:s, s:s}]}", "keys", "type", "qcode", "data", "power"),
+                        NULL, NULL);
 }
 
 static void qemu_console_input(struct machine *m, const void *data, size_t size)

@@ -156,6 +156,8 @@ int arch_load(struct machine *machine, const struct machine_config *config, cons
     return code < 0 ? code : cpu_set_boot_registers(machine->vcpu[0].fd, entry, err);
 }
 
+const bool arch_needs_button = false; /* ACPI has one */
+
 void arch_press_power_button(struct machine *machine)
 {
     power_press_button(&machine->board.power);

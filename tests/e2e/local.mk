@@ -4,7 +4,17 @@ e2e_tests = tests/e2e/image.py tests/e2e/session.py tests/e2e/endings.py tests/e
 	tests/e2e/starting.py tests/e2e/devices.py \
 	tests/e2e/agent.py tests/e2e/roots.py tests/e2e/termina.py tests/e2e/cluster.py
 TESTS += $(e2e_tests)
-EXTRA_DIST += $(e2e_tests)
+# The last is of the suite arm64.
+EXTRA_DIST += $(e2e_tests) tests/e2e/foreign.py
+
+if ARCH_X86
+# A launcher that has arm64 guests emulated. The objects named here come before the library's.
+check_PROGRAMS += tests/e2e/foreign-launcher
+tests_e2e_foreign_launcher_SOURCES = tests/e2e/foreign-launcher.c kvm/main.c kvm/arm64/qemu.c \
+	kvm/arm64/image.c kvm/arm64/image.h
+tests_e2e_foreign_launcher_LDADD = $(crosh_vm_LDADD)
+tests_e2e_foreign_launcher_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=boot_check_kernel
+endif
 
 # Goes into guests that have no libraries.
 check_PROGRAMS += tests/e2e/guest-clock

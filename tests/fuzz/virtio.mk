@@ -4,7 +4,8 @@
 if ENABLE_FUZZING
 virtio_fuzzers = tests/fuzz/fuzz-blk tests/fuzz/fuzz-mmio tests/fuzz/fuzz-net tests/fuzz/fuzz-pci \
 	tests/fuzz/fuzz-snapshot tests/fuzz/fuzz-virtqueue tests/fuzz/fuzz-vsock-packet \
-	tests/fuzz/fuzz-balloon tests/fuzz/fuzz-console tests/fuzz/fuzz-control tests/fuzz/fuzz-rng
+	tests/fuzz/fuzz-balloon tests/fuzz/fuzz-console tests/fuzz/fuzz-control tests/fuzz/fuzz-rng \
+	tests/fuzz/fuzz-button
 noinst_PROGRAMS += $(virtio_fuzzers)
 
 virtio_fuzz_ldadd = kvm/libkvm.la lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS) $(JANSSON_LIBS)
@@ -43,4 +44,7 @@ tests_fuzz_fuzz_control_LDFLAGS = $(virtio_fuzz_ldflags)
 tests_fuzz_fuzz_rng_SOURCES = tests/fuzz/fuzz-rng.c tests/fuzz/device-fuzz.h
 tests_fuzz_fuzz_rng_LDADD = $(virtio_fuzz_ldadd)
 tests_fuzz_fuzz_rng_LDFLAGS = $(virtio_fuzz_ldflags)
+tests_fuzz_fuzz_button_SOURCES = tests/fuzz/fuzz-button.c tests/fuzz/device-fuzz.h
+tests_fuzz_fuzz_button_LDADD = $(virtio_fuzz_ldadd)
+tests_fuzz_fuzz_button_LDFLAGS = $(virtio_fuzz_ldflags)
 endif

@@ -9,6 +9,7 @@ virtio_tests = \
 	tests/unit/test-vhost-user \
 	tests/unit/test-vhost-user-frontend \
 	tests/unit/test-balloon \
+	tests/unit/test-button \
 	tests/unit/test-virtio-devices \
 	tests/unit/test-virtio-state \
 	tests/unit/test-virtqueue \
@@ -35,6 +36,8 @@ tests_unit_test_vhost_user_frontend_SOURCES = tests/unit/test-vhost-user-fronten
 tests_unit_test_vhost_user_frontend_LDADD = $(virtio_test_ldadd)
 tests_unit_test_balloon_SOURCES = tests/unit/test-balloon.c tests/unit/fake-queue.h
 tests_unit_test_balloon_LDADD = $(virtio_test_ldadd)
+tests_unit_test_button_SOURCES = tests/unit/test-button.c tests/unit/fake-queue.h
+tests_unit_test_button_LDADD = $(virtio_test_ldadd)
 tests_unit_test_virtio_devices_SOURCES = tests/unit/test-virtio-devices.c tests/unit/fake-queue.h
 tests_unit_test_virtio_devices_LDADD = $(virtio_test_ldadd)
 tests_unit_test_virtio_state_SOURCES = tests/unit/test-virtio-state.c tests/unit/state-place.h
