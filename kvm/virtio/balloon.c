@@ -64,6 +64,7 @@ struct virtio_balloon {
     /* In pages of 4 KiB: the configuration is read and written on other threads. */
     _Atomic uint32_t target, actual;
     uint64_t reported_bytes;
+    bool is_restored; /* the start that follows is that of a driver which goes on */
     bool stats_asked;
     uint32_t stats_known;
     uint64_t stat[VIRTIO_BALLOON_STATS];
@@ -270,7 +271,9 @@ static int balloon_start(struct virtio_device *dev)
 
     balloon->stats_asked = false;
     /* A driver that begins anew has all of its memory, whatever was written without one. */
-    atomic_store(&balloon->actual, 0);
+    if (!balloon->is_restored)
+        atomic_store(&balloon->actual, 0);
+    balloon->is_restored = false;
     return 0;
 }
 
@@ -319,6 +322,7 @@ static int balloon_restore(struct virtio_device *dev, const Snapshot__Virtio *st
         return crosh_error_set(err, -EBADMSG, "the state of virtio-balloon is missing");
     atomic_store(&balloon->target, state->balloon->target);
     atomic_store(&balloon->actual, state->balloon->actual);
+    balloon->is_restored = state->is_started;
     return 0;
 }
 

@@ -284,7 +284,7 @@ static int net_restore(struct virtio_device *dev, const Snapshot__Virtio *state,
     atomic_store(&net->mac, own->mac);
     net->active = own->pairs;
     net->offloads = own->offloads;
-    net->is_restored = true;
+    net->is_restored = state->is_started;
     return 0;
 }
 

@@ -332,6 +332,7 @@ static void test_state(void **state)
     net_fixture_fini(&f);
 
     attach(&f, "tap=tap7", 2);
+    saved.is_started = true;
     assert_int_equal(f.dev->ops->restore(f.dev, &saved, &err), 0);
     f.dev->ops->config_read(f.dev, 0, mac, sizeof(mac));
     assert_memory_equal(mac, "\x02\x01\x02\x03\x04\x05", 6);
@@ -344,6 +345,20 @@ static void test_state(void **state)
     assert_int_equal(f.dev->ops->restore(f.dev, &saved, &err), -EBADMSG);
     saved.net->pairs = 0;
     assert_int_equal(f.dev->ops->restore(f.dev, &saved, &err), -EBADMSG);
+    net_fixture_fini(&f);
+
+    /* A driver that begins only after the restore has what every new one has. */
+    attach(&f, "tap=tap7", 2);
+    saved.is_started = false;
+    saved.net->pairs = 2;
+    assert_int_equal(f.dev->ops->restore(f.dev, &saved, &err), 0);
+    net_fixture_start(&f, MERGE | OFFLOADS | CONTROL | NET_FEATURE(VIRTIO_NET_F_MQ));
+    snapshot__net__free_unpacked(saved.net, NULL);
+    assert_int_equal(f.dev->ops->save(f.dev, &saved, &err), 0);
+    assert_int_equal(saved.net->pairs, 1);
+    assert_true(saved.net->offloads ==
+                (NET_FEATURE(VIRTIO_NET_F_GUEST_CSUM) | NET_FEATURE(VIRTIO_NET_F_GUEST_TSO4) |
+                 NET_FEATURE(VIRTIO_NET_F_GUEST_TSO6) | NET_FEATURE(VIRTIO_NET_F_GUEST_ECN)));
     snapshot__net__free_unpacked(saved.net, NULL);
     net_fixture_fini(&f);
     delete_tap(&tap, "tap7", IFF_MULTI_QUEUE);

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "kvm/hw/serial.h"
+#include "kvm/virtio/balloon.h"
+#include "kvm/virtio/button.h"
 #include "kvm/virtio/console.h"
 #include "kvm/virtio/rng.h"
 #include "kvm/virtio/vsock.h"
@@ -39,6 +41,23 @@ static struct virtio_device *new_vsock(struct place *place, struct crosh_error *
     return vsock_new(place->loop, &config, err);
 }
 
+static void on_something(void *opaque)
+{
+    (void)opaque;
+}
+
+static struct virtio_device *new_balloon(struct place *place, struct crosh_error *err)
+{
+    static const struct virtio_balloon_ops ops = {.stats = on_something, .changed = on_something};
+
+    return virtio_balloon_new(place->loop, &ops, NULL, err);
+}
+
+static struct virtio_device *new_button(struct place *place, struct crosh_error *err)
+{
+    return virtio_button_new(place->loop, err);
+}
+
 static const struct kind {
     struct virtio_device *(*make)(struct place *place, struct crosh_error *err);
     void (*free)(struct virtio_device *dev);
@@ -47,6 +66,8 @@ static const struct kind {
     {new_rng, virtio_rng_free, 1 + 1},
     {new_console, virtio_console_free, 1 + 2},
     {new_vsock, vsock_free, 1 + 1}, /* its queues share one */
+    {new_balloon, virtio_balloon_free, 1 + 5},
+    {new_button, virtio_button_free, 1 + 2},
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -162,6 +183,12 @@ static void test_round_trip(void **state)
             snapshot_set_bytes(&one.state->console->input, "typed", 5);
             one.state->console->columns = 132;
         }
+        if (one.dev->ops->device_id == VIRTIO_ID_BALLOON) {
+            one.state->balloon->target = 1000;
+            one.state->balloon->actual = 900;
+        }
+        if (one.dev->ops->device_id == VIRTIO_ID_INPUT)
+            one.state->button->select = 0x11;
         if (virtio_transport_restore(one.dev->transport, one.state, &err) < 0)
             fail_msg("restore: %s", err.message);
         assert_true(one.dev->started);
