@@ -192,6 +192,9 @@ def containers_anywhere():
              "1 packets received")
     contains(crosh("vsh", "gamma", "c2", "--", "ping", "-c", "1", "-W", "60", first),
              "1 packets received")
+    # The bridge's name server knows who has told it a name.
+    contains(crosh("vsh", "gamma", "c2", "--", "nslookup", "c2.lxd", "100.115.99.1"),
+             "Address: " + second)
     # A process of that number is another one's in another VM, or none.
     refused("vsh", "alpha", "c2", "--", "hostname", status=1, text="container c2 is not ")
     equal(crosh("vsh", "gamma", "c2", "--", "/opt/crosh/agent", "--version").split()[0],

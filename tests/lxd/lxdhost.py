@@ -63,7 +63,7 @@ exec lxd --group root --logfile "$1/lxd.log" </dev/null >"$1/out.log" 2>&1
 BUSYBOX = "/bin/busybox"
 INITTAB = """::sysinit:/bin/mount -t proc proc /proc
 ::sysinit:/bin/echo the console speaks
-::respawn:/bin/udhcpc -f -i eth0 -s /etc/lease
+::respawn:/bin/udhcpc -f -i eth0 -x hostname:$(hostname) -s /etc/lease
 ::respawn:/bin/sleep 100000
 """
 LEASE = """#!/bin/sh
