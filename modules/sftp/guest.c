@@ -3,7 +3,9 @@
 #include "modules/sftp/guest.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <crosh/vm.h>
 
@@ -47,20 +49,19 @@ static int take_answer(int fd, struct crosh_error *err)
     return r;
 }
 
-struct sftp_link *sftp_guest_open(const char *vm, const char *container, const char *user,
-                                  const char *command, struct crosh_error *err)
+/* One attempt, as the user ("": the agent's default). A stream, or negative. */
+static int start(const char *vm, const char *container, const char *user, const char *command,
+                 struct crosh_error *err)
 {
     Vsh__SetupConnectionRequest request = VSH__SETUP_CONNECTION_REQUEST__INIT;
-    char *argv[] = {(char *)"/bin/sh", (char *)"-c",
-                    (char *)(command != NULL ? command : start_server)};
+    char *argv[] = {(char *)"/bin/sh", (char *)"-c", (char *)command};
     cleanup_close int fd = crosh_vm_connect(vm, PORT_VSH, CONNECT_TIMEOUT_MS, err);
-    struct sftp_link *link;
     int r;
 
     if (fd < 0)
-        return NULL;
+        return fd;
     request.target = (char *)(container != NULL ? container : VSH_TARGET_VM);
-    request.user = (char *)(user != NULL ? user : "");
+    request.user = (char *)user;
     request.argv = argv;
     request.n_argv = sizeof(argv) / sizeof(argv[0]);
     request.nopty = 1;
@@ -70,9 +71,26 @@ struct sftp_link *sftp_guest_open(const char *vm, const char *container, const c
         (void)crosh_error_set(err, r, "cannot send the request: %s", strerror(-r));
     else
         r = take_answer(fd, err);
-    if (r < 0)
+    return r < 0 ? r : move_fd(fd);
+}
+
+struct sftp_link *sftp_guest_open(const char *vm, const char *container, const char *user,
+                                  const char *command, struct crosh_error *err)
+{
+    const struct passwd *own = user == NULL && container != NULL ? getpwuid(geteuid()) : NULL;
+    struct sftp_link *link;
+    int fd = -EREMOTEIO;
+
+    if (command == NULL)
+        command = start_server;
+    /* Containers have a user for who made them; one without is used as vsh does. */
+    if (own != NULL && geteuid() != 0)
+        fd = start(vm, container, own->pw_name, command, err);
+    if (fd == -EREMOTEIO)
+        fd = start(vm, container, user != NULL ? user : "", command, err);
+    if (fd < 0)
         return NULL;
-    link = sftp_link_fd(move_fd(fd));
+    link = sftp_link_fd(fd);
     if (link == NULL)
         (void)crosh_error_set(err, -ENOMEM, "out of memory");
     return link;

@@ -9,7 +9,8 @@
 
 /*
  * Starts the SFTP server of the VM, or of a container in it (NULL: the VM itself), as a user
- * (NULL: the agent's default) and connects with it; or a command of /bin/sh instead. NULL with err.
+ * (NULL: in a container the one called as ours is, else the
+ * agent's default) and connects with it; or a command of /bin/sh instead. NULL with err.
  * The stream never leaves this machine, so there is nothing to encrypt and nobody to be mistaken
  * for.
  */

@@ -7,7 +7,8 @@
 #include "modules/sftp/commands.h"
 
 #define TARGET_HELP                                                                                \
-    "TARGET is VM or VM/CONTAINER, which are reached without a network, or USER@HOST[:PORT] or a " \
+    "TARGET is VM, VM/CONTAINER, or CONTAINER of the VM termina, reached without a network (in a " \
+    "container as the user called as you are, if there is one), or USER@HOST[:PORT] or a "         \
     "host of sftp://[USER@]HOST[:PORT]/PATH, reached by ssh as ssh_config(5) says. A PATH that "   \
     "does not begin with \"/\" begins in the home directory."
 
@@ -53,6 +54,7 @@ static const struct crosh_command mount_command = {
     "wait for that as long as --timeout says, and then get an error. What was written and could "
     "not be sent is told by close and fsync, and by \"sftp list\".",
     .examples = "sftp mount termina\tthe VM's files at ~/crosh/termina\n"
+                "sftp mount penguin\tyour home in the container, at ~/crosh/penguin\n"
                 "sftp mount termina/penguin:/etc /mnt\ta container's\n"
                 "sftp mount jane@host.example:work ~/work\tover ssh\n",
     .params = mount_params,

@@ -242,6 +242,7 @@ static int try_password(struct ssh_link *own, const char *host)
 
     (void)snprintf(prompt, sizeof(prompt), "Password for %s: ", host);
     for (int i = 0; i < PASSWORD_TRIES && r == SSH_AUTH_DENIED; i++) {
+        password[0] = '\0'; /* it would be offered, and shown, as the default */
         if (ssh_getpass(prompt, password, sizeof(password), 0, 0) != 0)
             break;
         r = ssh_userauth_password(own->session, NULL, password);
@@ -263,6 +264,7 @@ static int try_interactive(struct ssh_link *own)
 
             text_sanitize(prompt, sizeof(prompt),
                           ssh_userauth_kbdint_getprompt(own->session, (unsigned int)i, &echo));
+            answer[0] = '\0';
             if (ssh_getpass(prompt, answer, sizeof(answer), echo, 0) != 0)
                 return SSH_AUTH_DENIED;
             (void)ssh_userauth_kbdint_setanswer(own->session, (unsigned int)i, answer);

@@ -13,6 +13,8 @@
 #include "modules/sftp/guest.h"
 #include "modules/sftp/ssh.h"
 
+#define DEFAULT_VM "termina"
+
 static int bad(const char *text, const char *why, struct crosh_error *err)
 {
     (void)crosh_error_set(err, CROSH_EUSAGE, "'%s' names no place: %s", text, why);
@@ -90,6 +92,19 @@ static int parse_host(struct sftp_where *where, const char *text, bool is_url,
     return 0;
 }
 
+/*
+ * A name that no VM has is a container's in the VM that containers are in by default, as it is for
+ * ping. Takes the names over.
+ */
+static int find_container(struct sftp_where *where, struct crosh_error *err)
+{
+    if (where->container != NULL || crosh_vm_exists(where->vm) || !crosh_vm_exists(DEFAULT_VM))
+        return 0;
+    where->container = where->vm;
+    where->vm = strdup(DEFAULT_VM);
+    return where->vm != NULL ? 0 : crosh_error_set(err, -ENOMEM, "out of memory");
+}
+
 static int parse_guest(struct sftp_where *where, const char *text, struct crosh_error *err)
 {
     const char *colon = strchrnul(text, ':');
@@ -107,7 +122,9 @@ static int parse_guest(struct sftp_where *where, const char *text, struct crosh_
         return crosh_error_set(err, -ENOMEM, "out of memory");
     if (where->container != NULL && where->container[0] == '\0')
         return bad(text, "the container's name is empty", err);
-    return crosh_vm_check_name(where->vm, err);
+    if (crosh_vm_check_name(where->vm, err) < 0)
+        return CROSH_EUSAGE;
+    return find_container(where, err);
 }
 
 /* Sessions begin in the home directory, which is what "~" means. */
@@ -179,6 +196,16 @@ struct sftp_client *sftp_where_open(const struct sftp_where *where,
 
     if (link != NULL)
         client = sftp_client_new(link, options->timeout_ms, err);
+    /* A guest of ours starts the server at once or, without a word, not at all. */
+    if (link != NULL && client == NULL && where->vm != NULL && err != NULL &&
+        err->code == -ECONNRESET) {
+        (void)crosh_error_set(err, -EOPNOTSUPP, "it has no sftp-server");
+        (void)crosh_error_hint(err,
+                               "install OpenSSH's there; Debian, Ubuntu: vsh %s%s%s -- "
+                               "apt-get install openssh-sftp-server",
+                               where->vm, where->container != NULL ? " " : "",
+                               where->container != NULL ? where->container : "");
+    }
     if (client == NULL)
         (void)crosh_error_wrap(err, "%s", where->name);
     return client;

@@ -8,7 +8,8 @@
 #include "modules/sftp/client.h"
 
 /*
- * VM[:PATH] and VM/CONTAINER[:PATH] are guests, reached without any network;
+ * VM[:PATH] and VM/CONTAINER[:PATH] are guests, reached without any network; a name that no
+ * VM has is a container's in "termina";
  * [USER@]HOST[:PORT][:PATH] with the "@", and sftp://[USER@]HOST[:PORT][/PATH], are hosts.
  */
 struct sftp_where {

@@ -97,6 +97,58 @@ def a_guests_files_are_mounted():
 
 
 @case
+def files_of_a_guest_are_copied():
+    data = os.urandom(5_000_000)
+    (home.path / "payload").write_bytes(data)
+    done = home.run("-c", f"sftp put --verify {home.path}/payload alpha:{top}/put")
+    equal(done.returncode, 0, done.stderr)
+    equal((top / "put").read_bytes() == data, True)
+    # The sum of what is there is the guest's own work, and the copy goes on behind it.
+    part = home.path / ".got.crosh-part"
+    part.write_bytes(data[:3_000_000])
+    inode = part.stat().st_ino
+    done = home.run("-c", f"sftp get alpha:{top}/put {home.path}/got")
+    equal(done.returncode, 0, done.stderr)
+    equal(((home.path / "got").read_bytes() == data, (home.path / "got").stat().st_ino),
+          (True, inode))
+
+
+@case
+def a_name_that_no_vm_has_is_a_container():
+    done = home.run("-c", "sftp ls penguin:/")
+    contains(done.stderr, "sftp ls: penguin: ")
+    equal(done.returncode, 3)
+    termina = Launcher(home, "termina")
+    try:
+        # The agent on this host has no containers: it is asked for one of that name.
+        done = home.run("-c", "sftp ls penguin:/")
+        contains(done.stderr, "sftp ls: penguin: ")
+        contains(done.stderr, "container")
+        equal(done.returncode, 1)
+    finally:
+        termina.close()
+        shutil.rmtree(home.data / "crosh" / "vms" / "termina")
+
+
+@case
+def a_guest_without_a_server_says_so():
+    if os.geteuid() != 0:
+        raise Skip("only root can hide the server")
+    nothing = home.path / "nothing"
+    nothing.mkdir()
+    hidden = Launcher(home, "bare", around=[
+        "unshare", "-m", "sh", "-c",
+        f"mount --bind {nothing} /usr/lib/openssh && exec \"$@\"", "sh"])
+    try:
+        done = home.run("-c", "sftp ls bare:/")
+        equal((done.stdout, done.stderr, done.returncode),
+              ("", "sftp ls: bare: it has no sftp-server\nhint: install OpenSSH's there; Debian, "
+               "Ubuntu: vsh bare -- apt-get install openssh-sftp-server\n", 5))
+    finally:
+        hidden.close()
+
+
+@case
 def what_is_not_there_is_said():
     done = home.run("-c", "sftp ls beta:/")
     contains(done.stderr, "beta")

@@ -67,10 +67,10 @@ class Server:
                               capture_output=True, text=True)
         return done.stdout.split()[1]
 
-    def start(self):
-        """Listens."""
+    def start(self, program=(SSHD,)):
+        """Listens; program: what takes sshd's options."""
         # pylint: disable=consider-using-with
-        self.process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(self.directory / "config")],
+        self.process = subprocess.Popen([*program, "-D", "-e", "-f", str(self.directory / "config")],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL)
         for _ in range(600):
