@@ -43,6 +43,22 @@ read_options() {
     [ -z "$clock" ] || lab+=("$clock")
 }
 
+# in_lab LABEL ARGUMENT...: what the lab prints for one candidate, once that has come to its end.
+# Where time counts instructions it stands still now and then: a run that takes longer than $patience
+# seconds of this machine's is made anew, three times in all, and that is said.
+patience=${patience:-300}
+in_lab() {
+    local label=$1 run output
+    shift
+    for run in 1 2 3; do
+        if output=$("${lab[@]}" --timeout "$patience" "$@" </dev/null); then
+            printf '%s\n' "$output"
+            return
+        fi
+        echo "$label: run $run of at most 3 did not come to its end" >&2
+    done
+}
+
 # need PROGRAM...: the end when one is not built.
 need() {
     for program in "$@"; do

@@ -1,13 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The part of disk.sh that runs in the lab host: boots each candidate and prints
-# "LABEL PATTERN OPERATIONS MICROSECONDS". Arguments: repetitions, path of crosh-vm, vcpus, part of
-# the labels to run ("" for all).
+# The part of disk.sh that runs in the lab host: boots one candidate and prints
+# "LABEL PATTERN OPERATIONS MICROSECONDS". Arguments: repetitions, path of crosh-vm, vcpus, label.
 set -eu
 repetitions=$1
 crosh_vm=$2
 cpus=$3
-only=$4
+label=$4
 image=/images/micro
 parameters="console=ttyS0 quiet panic=-1 reboot=t cryptomgr.notests"
 
@@ -43,11 +42,9 @@ cat $image/vmlinux initramfs disks/disk >/dev/null
 cat "$(command -v qemu-system-x86_64)" /usr/share/qemu/* "$crosh_vm" >/dev/null
 find / -xdev -name '*.so*' -type f -exec cat {} + >/dev/null
 
-measured() { # measured LABEL CONSOLE COMMAND...
-    label=$1
-    console=$2
-    shift 2
-    case $label in *"$only"*) ;; *) return ;; esac
+measured() { # measured CONSOLE COMMAND...
+    console=$1
+    shift
     # The kernel's start hangs now and then where time counts instructions: twice, then it counts.
     for _ in 1 2; do
         rm -rf run
@@ -61,13 +58,12 @@ measured() { # measured LABEL CONSOLE COMMAND...
     echo "$label failed: $(tail -n 2 output "$console" 2>&1 | tr '\n' ' ')"
 }
 
-qemu() { # qemu LABEL MACHINE DEVICE AIO [ARGUMENT]...
-    label=$1
-    machine=$2
-    device=$3
-    aio=$4
-    shift 4
-    measured "$label" run/console qemu-system-x86_64 -M "microvm,rtc=on$machine" -accel kvm -cpu host \
+qemu() { # qemu MACHINE DEVICE AIO [ARGUMENT]...
+    machine=$1
+    device=$2
+    aio=$3
+    shift 3
+    measured run/console qemu-system-x86_64 -M "microvm,rtc=on$machine" -accel kvm -cpu host \
         -m 256 -smp "$cpus" -nodefaults -no-user-config -display none -no-reboot \
         -serial file:run/console "$@" \
         -drive "if=none,id=disk,format=raw,file=disks/disk,aio=$aio,cache=writeback" \
@@ -75,19 +71,16 @@ qemu() { # qemu LABEL MACHINE DEVICE AIO [ARGUMENT]...
         -kernel $image/vmlinux -initrd initramfs -append "$parameters"
 }
 
-crosh() { # crosh LABEL TRANSPORT
-    measured "$1" run/console.log "$crosh_vm" --name bench --runtime-dir run --accel kvm \
-        --memory 256M --cpus "$cpus" --kernel $image/vmlinux --initrd initramfs \
-        --transport "$2" --disk disks/disk --no-reboot
-}
-
-i=0
-while [ "$i" -lt "$repetitions" ]; do
-    qemu qemu-threads '' virtio-blk-device threads
-    qemu qemu-threads-own '' virtio-blk-device,iothread=io threads -object iothread,id=io
-    qemu qemu-uring-own '' virtio-blk-device,iothread=io io_uring -object iothread,id=io
-    qemu qemu-uring-own-pci ,pcie=on virtio-blk-pci,iothread=io io_uring -object iothread,id=io
-    crosh crosh-mmio mmio
-    crosh crosh-pci pci
-    i=$((i + 1))
+for _ in $(seq "$repetitions"); do
+    case $label in
+    qemu-threads) qemu '' virtio-blk-device threads ;;
+    qemu-threads-own) qemu '' virtio-blk-device,iothread=io threads -object iothread,id=io ;;
+    qemu-uring-own) qemu '' virtio-blk-device,iothread=io io_uring -object iothread,id=io ;;
+    qemu-uring-own-pci) qemu ,pcie=on virtio-blk-pci,iothread=io io_uring -object iothread,id=io ;;
+    crosh-*)
+        measured run/console.log "$crosh_vm" --name bench --runtime-dir run --accel kvm \
+            --memory 256M --cpus "$cpus" --kernel $image/vmlinux --initrd initramfs \
+            --transport "${label#crosh-}" --disk disks/disk --no-reboot
+        ;;
+    esac
 done

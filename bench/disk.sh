@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # How quickly a guest reads and writes its disk, crosh-vm beside QEMU (virtio-blk, served by its main
-# thread or by one of its own, with a pool of threads or with io_uring), in one lab host with real KVM.
+# thread or by one of its own, with a pool of threads or with io_uring), each in a lab host of its own
+# with real KVM.
 #
 #     bench/disk.sh --build DIR [--prefix DIR] [--image DIR] [--repetitions N] [--cpus N]
 #                   [--only WORD] [--wall]
@@ -22,7 +23,10 @@ read_options cpus only -- "$@"
 load=$build/bench/disk-load
 need "$load"
 
-"${lab[@]}" --timeout 3000 -f "$load" "$top/bench/disk-inside.sh" "$repetitions" "$crosh_vm" "$cpus" "$only" |
+for label in qemu-threads qemu-threads-own qemu-uring-own qemu-uring-own-pci crosh-mmio crosh-pci; do
+    case $label in *"$only"*) ;; *) continue ;; esac
+    in_lab $label -f "$load" "$top/bench/disk-inside.sh" "$repetitions" "$crosh_vm" "$cpus" $label
+done |
     tee /dev/stderr | awk "$median"'
 NF == 4 && $3 > 0 && $4 > 0 {
     if (!($2 in pattern)) { pattern[$2] = 1; patterns[++pattern_count] = $2 }

@@ -1,14 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The part of net.sh that runs in the lab host: the same guest on the same host's end under each
-# launcher. Prints lines "LABEL PATTERN COUNT MICROSECONDS EXITS". Arguments: repetitions, kilobytes
-# of each stream, path of crosh-vm, part of the labels to run ("" for all), another crosh-vm or "".
+# The part of net.sh that runs in the lab host: one candidate. Prints lines "LABEL PATTERN COUNT
+# MICROSECONDS EXITS". Arguments: repetitions, kilobytes of each stream, label (WAY-NAME), and the
+# path of a crosh-vm, "qemu" or "vhost".
 set -eu
 repetitions=$1
 kilobytes=$2
-crosh_vm=$3
-only=$4
-other=${5-}
+label=$3
+program=$4
+way=${label%-*}
 image=/images/micro
 
 modprobe tun
@@ -26,7 +26,8 @@ while read -r module parameters; do insmod $module $parameters; done </etc/crosh
 ip link set lo up
 case $(cat /proc/cmdline) in
 *bench=tap*) ip addr add 10.9.0.2/24 dev eth0 ;;
-*) ip addr add 10.9.0.1/24 dev eth0 && ip link set eth0 mtu 65520 ;;
+*bench=passt1500*) ip addr add 10.9.0.1/24 dev eth0 && ip link set eth0 mtu 1500 ;;
+*) ip addr add 10.9.0.1/24 dev eth0 && ip link set eth0 mtu 32768 ;;
 esac
 ip link set eth0 up
 ip route add default via 10.9.0.254
@@ -36,6 +37,8 @@ chmod +x guest/bench-init
 (cd guest && find bench-init net-load | cpio -o -H newc 2>/dev/null) >additions
 cat $image/initramfs additions >initramfs
 cat $image/vmlinux initramfs >/dev/null
+# Counted time jumps while a file is waited for.
+cat "$(command -v qemu-system-x86_64)" >/dev/null
 parameters="console=ttyS0 quiet panic=-1 reboot=t cryptomgr.notests rdinit=/bench-init"
 
 exits() {
@@ -56,9 +59,7 @@ round_trips() {
         awk '{ print int($1 * 50000) }'
 }
 
-measure() { # measure ADDRESS COMMAND...
-    address=$1
-    shift
+measure() { # measure COMMAND...
     rm -rf run
     mkdir -m 700 run
     "$@" >log 2>&1 &
@@ -86,52 +87,39 @@ measure() { # measure ADDRESS COMMAND...
     wait "$launcher" 2>/dev/null || true
 }
 
-on_tap() { # on_tap LABEL COMMAND...
-    label=$1
-    shift
-    case $label in *"$only"*) ;; *) return 0 ;; esac
+case $way in
+tap)
     /usr/sbin/ip tuntap add tap0 mode tap vnet_hdr
     ip addr add 10.9.0.1/24 dev tap0
     ip link set tap0 up
-    measure 10.9.0.2 "$@"
-    /usr/sbin/ip link delete tap0
-}
-
-# The guest takes the address of an interface of the host's, from which passt takes its own.
-on_passt() { # on_passt LABEL COMMAND...
-    label=$1
-    shift
-    case $label in *"$only"*) ;; *) return 0 ;; esac
+    address=10.9.0.2
+    net=tap=tap0
+    netdev=tap,ifname=tap0,script=no,downscript=no,vhost=off
+    [ "$program" != vhost ] || netdev=${netdev%off}on
+    ;;
+*)
+    # The guest takes the address of an interface of the host's, from which passt takes its own.
+    for limit in wmem_max rmem_max; do echo 16777216 >/proc/sys/net/core/$limit; done
     /usr/sbin/ip tuntap add up0 mode tap
     ip addr add 10.9.0.1/24 dev up0
     ip link set up0 up
     ip route add default via 10.9.0.254
-    rm -f passt.sock
     passt --foreground --quiet --runas 0 --socket "$PWD/passt.sock" -t 5000 -u 5000 2>passt.log &
-    passt=$!
     until [ -S passt.sock ]; do usleep 50000; done
-    measure 127.0.0.1 "$@"
-    kill -KILL "$passt"
-    wait "$passt" 2>/dev/null || true
-    /usr/sbin/ip link delete up0
-}
-
-qemu() { # qemu HOW LABEL NETDEV
-    "on_$1" "$2" qemu-system-x86_64 -M microvm,rtc=on,pcie=on -accel kvm -cpu host -m 256 -smp 1 \
+    address=127.0.0.1
+    net=passt=$PWD/passt.sock
+    netdev=stream,server=off,addr.type=unix,addr.path=$PWD/passt.sock
+    ;;
+esac
+case $program in
+qemu | vhost)
+    measure qemu-system-x86_64 -M microvm,rtc=on,pcie=on -accel kvm -cpu host -m 256 -smp 1 \
         -nodefaults -no-user-config -display none -no-reboot -serial file:run/console \
-        -netdev "$3,id=net0" -device virtio-net-pci,netdev=net0,romfile= \
-        -kernel $image/vmlinux -initrd initramfs -append "$parameters bench=$1"
-}
-
-crosh() { # crosh HOW LABEL PROGRAM NET
-    "on_$1" "$2" "$3" --name bench --runtime-dir run --accel kvm --memory 256M --net "$4" \
-        --kernel $image/vmlinux --initrd initramfs --cmdline "rdinit=/bench-init bench=$1"
-}
-
-crosh tap crosh "$crosh_vm" tap=tap0
-[ -z "$other" ] || crosh tap other "$other" tap=tap0
-qemu tap qemu tap,ifname=tap0,script=no,downscript=no,vhost=off
-qemu tap qemu-vhost tap,ifname=tap0,script=no,downscript=no,vhost=on
-crosh passt passt-crosh "$crosh_vm" "passt=$PWD/passt.sock"
-[ -z "$other" ] || crosh passt passt-other "$other" "passt=$PWD/passt.sock"
-qemu passt passt-qemu "stream,server=off,addr.type=unix,addr.path=$PWD/passt.sock"
+        -netdev "$netdev,id=net0" -device virtio-net-pci,netdev=net0,romfile= \
+        -kernel $image/vmlinux -initrd initramfs -append "$parameters bench=$way"
+    ;;
+*)
+    measure "$program" --name bench --runtime-dir run --accel kvm --memory 256M --net "$net" \
+        --kernel $image/vmlinux --initrd initramfs --cmdline "rdinit=/bench-init bench=$way"
+    ;;
+esac
