@@ -176,6 +176,7 @@ def inside():
     refused("vsh", "--user", "nobody-here", "alpha", "c1", "--", "id", status=1,
             text="no such user 'nobody-here'")
     equal(crosh("vsh", "alpha", "c1", "--", "cat", data="through\n"), "through\n")
+    equal(crosh("vsh", "-n", "alpha", "c1", "--", "cat", data="kept back\n"), "")
     # Where the container's limits hold, as seen from beside it.
     equal(crosh("vsh", "alpha", "c1", "--", "grep", "0::", "/proc/self/cgroup"), "0::/\n")
     terminal = crosh("vsh", "-t", "--user", "jdoe", "alpha", "c1", "--", "sh", "-c",
