@@ -13,6 +13,7 @@ modules_sftp_libsftpio_la_CPPFLAGS = $(AM_CPPFLAGS) $(LIBSSH_CFLAGS) $(PROTOBUF_
 modules_sftp_libsftpio_la_LIBADD = lib/libcrosh.la lib/libwire.la lib/libbase.la $(LIBSSH_LIBS)
 
 modules_sftp_libsftp_la_SOURCES = \
+	modules/sftp/bookmarks.c modules/sftp/bookmarks.h \
 	modules/sftp/checker.c modules/sftp/checker.h \
 	modules/sftp/commands.h \
 	modules/sftp/copy-command.c \

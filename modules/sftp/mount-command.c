@@ -20,6 +20,7 @@
 #include "lib/base/deadline.h"
 #include "lib/base/sanitize.h"
 #include "lib/base/unix-socket.h"
+#include "modules/sftp/bookmarks.h"
 #include "modules/sftp/commands.h"
 #include "modules/sftp/mounts.h"
 #include "modules/sftp/where.h"
@@ -202,6 +203,9 @@ int sftp_run_mount(struct crosh_context *ctx, const struct crosh_args *args,
         mounts_remove(state);
         return r;
     }
+    /* Where nobody has said otherwise it is where file managers should show it. */
+    if (crosh_args_string(args, "directory") == NULL && (r = bookmarks_add(directory)) < 0)
+        crosh_warn(ctx, "file managers get no bookmark for it: %s", strerror(-r));
     (void)fprintf(crosh_stdout(ctx), "%s is at %s\n", target, directory);
     return 0;
 }

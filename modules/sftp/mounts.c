@@ -20,6 +20,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/vm/dirs.h"
+#include "modules/sftp/bookmarks.h"
 
 extern char **environ;
 
@@ -133,6 +134,8 @@ static int read_one(const char *state, struct mount *mount)
         return 0; /* just being made */
     if (mount->is_mounted)
         (void)run_fusermount(mount->directory, true);
+    if (mount->directory != NULL)
+        (void)bookmarks_remove(mount->directory);
     mounts_remove(state);
     return 0;
 }

@@ -52,7 +52,8 @@ static const struct crosh_command mount_command = {
     .help = TARGET_HELP
     "\n\nThe mount stays when crosh ends. When the connection is lost it is made again; programs "
     "wait for that as long as --timeout says, and then get an error. What was written and could "
-    "not be sent is told by close and fsync, and by \"sftp list\".",
+    "not be sent is told by close and fsync, and by \"sftp list\". A mount at ~/crosh/NAME has a "
+    "bookmark in GTK's file managers while it is there.",
     .examples = "sftp mount termina\tthe VM's files at ~/crosh/termina\n"
                 "sftp mount penguin\tyour home in the container, at ~/crosh/penguin\n"
                 "sftp mount termina/penguin:/etc /mnt\ta container's\n"

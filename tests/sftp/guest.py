@@ -42,7 +42,8 @@ def plain(argv, data):
         if fields[1] != wire.READY:
             return fields
         equal(fields[103], 1, "is_plain")
-        session.sock.sendall(data)
+        if data:  # else it may have ended already
+            session.sock.sendall(data)
         session.sock.shutdown(1)
         out = b""
         while piece := session.sock.recv(65536):
@@ -94,6 +95,33 @@ def a_guests_files_are_mounted():
     equal((mounted / "copy").read_bytes() == data, True)
     equal(home.run("-c", f"sftp umount alpha:{top}").returncode, 0)
     equal(os.listdir(mounted), [])
+
+
+@case
+def a_mount_has_a_bookmark_while_it_is_there():
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK) or shutil.which("fusermount3") is None:
+        raise Skip("no FUSE here")
+    # Where no desktop has been, nothing is made.
+    equal((home.path / "config" / "gtk-3.0").exists(), False)
+    bookmarks = home.path / "config" / "gtk-3.0" / "bookmarks"
+    bookmarks.parent.mkdir(parents=True)
+    real = home.path / "dotfile"
+    own = "file:///tmp Own\nfile:///nowhere\nno newline"
+    real.write_text(own)
+    real.chmod(0o640)
+    bookmarks.symlink_to(real)
+    line = f"file://{home.path}/crosh/alpha alpha (crosh)\n"
+    equal(home.run("-c", "sftp mount alpha").returncode, 0)
+    equal(real.read_text(), own + "\n" + line)
+    equal((bookmarks.is_symlink(), real.stat().st_mode & 0o777), (True, 0o640))
+    equal(home.run("-c", "sftp umount alpha").returncode, 0)
+    equal(real.read_text(), own + "\n")
+    # A line of the user's for it is enough, and stays.
+    real.write_text(f"file://{home.path}/crosh/alpha Mine\n")
+    equal(home.run("-c", "sftp mount alpha").returncode, 0)
+    equal(home.run("-c", "sftp umount alpha").returncode, 0)
+    equal(real.read_text(), f"file://{home.path}/crosh/alpha Mine\n")
+    equal(sorted(os.listdir(real.parent / "config" / "gtk-3.0")), ["bookmarks"])
 
 
 @case
