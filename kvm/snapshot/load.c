@@ -254,7 +254,7 @@ static int check_attached(const Snapshot__Disk *then, const Snapshot__Config *no
             return check_disk(then, now->disks[i], err);
     crosh_error_set(err, -EINVAL, "the VM had the disk %s attached, of the file %s", then->name,
                     then->path);
-    return crosh_error_hint(err, "give it as well: --disk=%s,name=%s%s", then->path, then->name,
+    return crosh_error_hint(err, "give it as well: --disk FILE,name=%s%s", then->name,
                             then->read_only ? ",ro" : "");
 }
 

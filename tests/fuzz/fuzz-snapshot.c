@@ -8,6 +8,7 @@
 
 #include "kvm/hw/serial.h"
 #include "kvm/virtio/balloon.h"
+#include "kvm/virtio/button.h"
 #include "kvm/virtio/console.h"
 #include "kvm/virtio/rng.h"
 #include "kvm/virtio/vsock.h"
@@ -15,7 +16,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { DEVICES = 4 };
+enum { DEVICES = 5 };
 
 static void on_something(void *opaque)
 {
@@ -66,6 +67,7 @@ static void restore_devices(const Snapshot__Machine *machine)
     dev[1] = virtio_console_new(place.loop, no_output, NULL, &err);
     dev[2] = vsock_new(place.loop, &vsock, &err);
     dev[3] = virtio_balloon_new(place.loop, &balloon, NULL, &err);
+    dev[4] = virtio_button_new(place.loop, &err);
     for (int i = 0; i < DEVICES; i++)
         transport[i] = place_plug(&place, dev[i]);
     for (size_t i = 0; i < machine->n_devices && i < DEVICES; i++)
@@ -77,6 +79,7 @@ static void restore_devices(const Snapshot__Machine *machine)
     virtio_console_free(dev[1]);
     vsock_free(dev[2]);
     virtio_balloon_free(dev[3]);
+    virtio_button_free(dev[4]);
     place_fini(&place);
 }
 
