@@ -116,7 +116,10 @@ static const struct crosh_command ls_command = {
     "there is compared first: by checksums, if the server runs sha256sum and nobody need be "      \
     "asked for a password, else by times and by contents at its beginning and before its end.\n\n" \
     "--verify compares each copy with its source before it gets its name, in the same way or by "  \
-    "reading it again."
+    "reading it again.\n\nThe exit status is 0 when all was copied, 1 when something was left "    \
+    "out, 3 when the source or "                                                                   \
+    "the target is not there, 123 when the connection was lost, 124 when the server did not "      \
+    "answer in time, 130 after Ctrl-C."
 
 #define VERIFY                                                                                     \
     {                                                                                              \

@@ -13,6 +13,7 @@ VICTIM = os.environ.get("VICTIM", "/nowhere")
 # What is in "/evil", "/evil/d" and "/evil/deep": kind, size.
 LISTINGS = {
     "/evil": [(b"..", DIRECTORY, 0), (b".", DIRECTORY, 0), (b"../escaped", FILE, 6),
+              (b"../escaped-directory", DIRECTORY, 0),
               (b"a/b", FILE, 6), (b"", FILE, 6), (b"nul\0name", FILE, 6), (b"x" * 300, FILE, 6),
               (b"good", FILE, 6), (b"red\x1b[31m", FILE, 6), (b"long", FILE, 6),
               (b"short", FILE, 1000), (b"out", LINK, 6), (b"out", DIRECTORY, 0),

@@ -53,6 +53,19 @@ def nothing_is_written_elsewhere():
 
 
 @case
+def links_that_are_there_are_not_followed():
+    place = home.path / "place"
+    (place / "evil").mkdir(parents=True)
+    (place / "evil" / "out").symlink_to(victim)
+    (place / "evil" / ".good.crosh-part").symlink_to(victim / "through")
+    done = home.run("-c", f"sftp get {server.target}:/evil {place}")
+    equal(done.returncode, 1)
+    contains(done.stderr, "'out' is there already and is not a directory")
+    equal(os.listdir(victim), [])
+    equal((place / "evil" / "good").read_bytes(), b"harm!\n")
+
+
+@case
 def a_sync_removes_nothing_elsewhere():
     (victim / "precious").write_text("kept")
     target = home.path / "synced"
