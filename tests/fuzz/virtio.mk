@@ -5,7 +5,7 @@ if ENABLE_FUZZING
 virtio_fuzzers = tests/fuzz/fuzz-blk tests/fuzz/fuzz-mmio tests/fuzz/fuzz-net tests/fuzz/fuzz-pci \
 	tests/fuzz/fuzz-snapshot tests/fuzz/fuzz-virtqueue tests/fuzz/fuzz-vsock-packet \
 	tests/fuzz/fuzz-balloon tests/fuzz/fuzz-console tests/fuzz/fuzz-control tests/fuzz/fuzz-rng \
-	tests/fuzz/fuzz-button
+	tests/fuzz/fuzz-button tests/fuzz/fuzz-vsock-bridge
 noinst_PROGRAMS += $(virtio_fuzzers)
 
 virtio_fuzz_ldadd = kvm/libkvm.la lib/libwire.la lib/libbase.la $(PROTOBUF_C_LIBS) $(JANSSON_LIBS)
@@ -32,6 +32,11 @@ tests_fuzz_fuzz_virtqueue_LDFLAGS = $(virtio_fuzz_ldflags)
 tests_fuzz_fuzz_vsock_packet_SOURCES = tests/fuzz/fuzz-vsock-packet.c tests/unit/fake-queue.h
 tests_fuzz_fuzz_vsock_packet_LDADD = $(virtio_fuzz_ldadd)
 tests_fuzz_fuzz_vsock_packet_LDFLAGS = $(virtio_fuzz_ldflags)
+tests_fuzz_fuzz_vsock_bridge_SOURCES = tests/fuzz/fuzz-vsock-bridge.c
+tests_fuzz_fuzz_vsock_bridge_LDADD = $(virtio_fuzz_ldadd)
+tests_fuzz_fuzz_vsock_bridge_LDFLAGS = $(virtio_fuzz_ldflags) -Wl,--wrap=socket -Wl,--wrap=bind \
+	-Wl,--wrap=connect -Wl,--wrap=accept4 -Wl,--wrap=getsockname \
+	-Wl,--wrap=setsockopt
 tests_fuzz_fuzz_balloon_SOURCES = tests/fuzz/fuzz-balloon.c tests/fuzz/device-fuzz.h
 tests_fuzz_fuzz_balloon_LDADD = $(virtio_fuzz_ldadd)
 tests_fuzz_fuzz_balloon_LDFLAGS = $(virtio_fuzz_ldflags)
