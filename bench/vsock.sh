@@ -15,14 +15,15 @@
 # were done. "true" is the whole command, `crosh vsh VM -- true` or `ssh VM true`. Each figure is
 # the median of N runs (default 3) after one that does not count. ssh is over crosh-vm's network
 # card, ssh-qemu over the host kernel's vhost-net. Each launcher has a lab host of its own, all of them
-# alike, as such a host hangs now and then: at most ten minutes each, and three attempts, which is
-# said. Ends with status 1 when a bar is missed: vsock throughput at least vhost's and twice ssh's,
-# echo at most 1.2 of vhost's, vsh at most half of ssh.
+# alike, as such a host hangs now and then: after three minutes without a word it is ended, and tried
+# again, three times in all, which is said. Ends with status 1 when a bar is missed: vsock throughput
+# at least vhost's and twice ssh's, echo at most 1.2 of vhost's, vsh at most half of ssh.
 set -eu
 
 top=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=bench/common.sh
 . "$top/bench/common.sh"
+patience=180 # seconds without a line
 repetitions=3 megabytes=16 streams=1000 only='crosh crosh-kernel ssh qemu-vhost ssh-qemu'
 read_options megabytes streams only -- "$@"
 for label in $only; do
@@ -50,20 +51,27 @@ wanted() {
 run() {
     wanted "$@" || return 0
     for attempt in 1 2 3; do
-        "${lab[@]}" --timeout 600 -f "$load" -f "$sshd" -f "$ssh" -f "$scratch/host-key" \
+        : >"$scratch/attempt"
+        "${lab[@]}" --timeout 1200 -f "$load" -f "$sshd" -f "$ssh" -f "$scratch/host-key" \
             -f "$scratch/user-key" -f "$scratch/user-key.pub" "$top/bench/vsock-inside.sh" \
-            "$repetitions" "$megabytes" "$streams" "$prefix" "$1" "$only" 2>&1 |
-            tee "$scratch/attempt" | while read -r line; do printf '  %s\n' "$line" >&2; done
+            "$repetitions" "$megabytes" "$streams" "$prefix" "$1" "$only" >"$scratch/lines" 2>&1 &
+        while read -r -t "$patience" line; do
+            printf '%s\n' "$line" >>"$scratch/attempt"
+            printf '  %s\n' "$line" >&2
+        done <"$scratch/lines"
+        kill $! 2>/dev/null || true
+        wait $! 2>/dev/null || true
         if [ "$(tail -n 1 "$scratch/attempt")" = complete ]; then
             sed '$d' "$scratch/attempt" >>"$scratch/results"
             return
         fi
-        echo "$1: attempt $attempt was cut short" >>"$scratch/cut-short"
+        echo "$1: attempt $attempt was cut short" | tee -a "$scratch/cut-short" >&2
     done
     echo "$1: given up" >>"$scratch/results"
 }
 
 touch "$scratch/results" "$scratch/cut-short"
+mkfifo "$scratch/lines"
 run crosh ssh
 run crosh-kernel
 run qemu-vhost ssh-qemu
