@@ -140,6 +140,13 @@ def own_user():
     name = own if own != "root" else "user"
     contains(crosh("vsh", "alpha", "own", "--", "cat", "/etc/passwd"), f"{name}:x:1000:1000:")
     crosh("vmc", "container", "delete", "-y", "-f", "alpha", "own")
+    if own == "root":
+        # Whom sudo made root has a name of their own.
+        done = home.run("--", "vmc", "container", "alpha", "own", rootfs, metadata,
+                        env={"SUDO_USER": "daemon"})
+        equal(done.returncode, 0, done.stderr)
+        contains(crosh("vsh", "alpha", "own", "--", "cat", "/etc/passwd"), "daemon:x:1000:1000:")
+        crosh("vmc", "container", "delete", "-y", "-f", "alpha", "own")
 
 
 @case
@@ -441,7 +448,12 @@ def exported():
     equal(archive.read_bytes()[:4], b"\x28\xb5\x2f\xfd")
     equal(json.loads(lxd.run("lxc", "query", "/1.0/instances/c1/backups")), [])
     refused("vmc", "container", "export", "alpha", "c1", str(archive), status=4, text="File exists")
+    # What an import left that ended with its VM is in nobody's way.
+    lxd.run("lxc", "init", "--empty", "crosh-new-c3")
     crosh("vmc", "container", "import", "alpha", str(archive), "c3")
+    equal(containers()["c3"], "stopped")
+    refused("vmc", "container", "import", "alpha", str(archive), "c3", status=4,
+            text="container c3 is there already")
     crosh("vmc", "container", "start", "alpha", "c3")
     equal(crosh("vsh", "alpha", "c3", "--", "cat", "/root/kept"), "kept\n")
     info = json.loads(crosh("vmc", "container", "info", "--json", "alpha", "c3"))

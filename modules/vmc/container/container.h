@@ -90,6 +90,13 @@ int container_wait(struct container_work *work, const char *stage, const char *i
  */
 int container_still_busy(const struct container_work *work, const char *name, const char *what);
 
+/* Removes what has that name, if anything has it. Negative with err filled. */
+int container_making_remove(struct container_work *work, const char *making,
+                            struct crosh_error *err);
+/* Gives what was made its own name. Negative with err filled. */
+int container_making_finish(struct container_work *work, const char *making, const char *name,
+                            struct crosh_error *err);
+
 /* make.c: says what a new container shall be: an object for LXD without a name. */
 typedef int container_describe_fn(void *data, json_t **body, struct crosh_error *err);
 

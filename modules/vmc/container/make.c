@@ -25,7 +25,8 @@ void container_making_name(const char *name, char making[LXD_NAME_MAX + 1])
         making[used - 1] = 'x';
 }
 
-static int remove_remains(struct container_work *work, const char *making, struct crosh_error *err)
+int container_making_remove(struct container_work *work, const char *making,
+                            struct crosh_error *err)
 {
     json_t *object = NULL;
     int r = lxd_get(work->lxd, &object, err, "/1.0/instances/%s", making);
@@ -52,7 +53,7 @@ static int give_up(struct container_work *work, const char *name, const char *ma
     lxd_ignore_interrupt(work->lxd);
     if (id[0] == '\0' ||
         lxd_send(work->lxd, "DELETE", NULL, unused, &inner, "/1.0/operations/%s", id) == 0) {
-        (void)remove_remains(work, making, &inner);
+        (void)container_making_remove(work, making, &inner);
         return crosh_error_set(err, -EINTR, "interrupted: container %s was not made", name);
     }
     (void)crosh_error_set(err, -EINTR, "interrupted: VM %s still works on container %s", vm, name);
@@ -65,7 +66,7 @@ static int begin(struct container_work *work, const char *making, container_desc
 {
     cleanup_free char *path = NULL;
     json_t *body = NULL;
-    int r = remove_remains(work, making, err);
+    int r = container_making_remove(work, making, err);
 
     /* The name of a member has nothing in it that would have to be escaped. */
     if (asprintf(&path, "/1.0/instances%s%s", work->target != NULL ? "?target=" : "",
@@ -83,8 +84,8 @@ static int begin(struct container_work *work, const char *making, container_desc
     return r;
 }
 
-static int give_name(struct container_work *work, const char *making, const char *name,
-                     struct crosh_error *err)
+int container_making_finish(struct container_work *work, const char *making, const char *name,
+                            struct crosh_error *err)
 {
     json_t *body = json_pack("{s:s}", "name", name);
     int r = lxd_do(work->lxd, "POST", body, work->deadline, err, "/1.0/instances/%s", making);
@@ -119,8 +120,8 @@ int container_make(struct container_work *work, const char *name, container_desc
         return give_up(work, name, making, id, err);
     if (r < 0) {
         if (id[0] != '\0')
-            (void)remove_remains(work, making, &inner);
+            (void)container_making_remove(work, making, &inner);
         return crosh_error_wrap(err, "container %s cannot be made", name);
     }
-    return give_name(work, making, name, err);
+    return container_making_finish(work, making, name, err);
 }

@@ -92,7 +92,9 @@ static const char script[] =
 
 int container_user_choose(struct container_user *user, const char *option, struct crosh_error *err)
 {
-    const struct passwd *own = getpwuid(getuid());
+    const char *behind = getuid() == 0 ? getenv("SUDO_USER") : NULL;
+    /* Whom sudo made root is a person with a name. */
+    const struct passwd *own = behind != NULL ? getpwnam(behind) : getpwuid(getuid());
     const char *name = option != NULL ? option : own != NULL ? own->pw_name : "";
 
     *user = (struct container_user){.uid = FIRST_UID};

@@ -319,6 +319,35 @@ static int import_file(struct container_work *work, int fd, const char *name,
     return r < 0 ? r : container_wait(work, "container", reply.operation, NULL, err);
 }
 
+/* Under another name until it is whole, as any container that is made. */
+static int import_as(struct container_work *work, int fd, const char *name, struct crosh_error *err)
+{
+    char making[LXD_NAME_MAX + 1];
+    char id[LXD_OPERATION_ID_SIZE];
+    struct crosh_error inner;
+    json_t *object = NULL;
+    int r = lxd_get(work->lxd, &object, err, "/1.0/instances/%s", name);
+
+    json_decref(object);
+    if (r == 0)
+        return crosh_error_set(err, -EEXIST, "container %s is there already", name);
+    container_making_name(name, making);
+    if (r == -ENOENT)
+        r = lxd_find_operation(work->lxd, making, id, err);
+    if (r > 0)
+        return crosh_error_set(err, -EBUSY, "container %s is being made", name);
+    if (r == 0)
+        r = container_making_remove(work, making, err);
+    if (r < 0)
+        return r;
+    r = import_file(work, fd, making, err);
+    if (r == 0)
+        return container_making_finish(work, making, name, err);
+    if (r != -EINTR && r != -ETIMEDOUT)
+        (void)container_making_remove(work, making, &inner);
+    return r;
+}
+
 int container_import(struct crosh_context *ctx, const struct crosh_args *args,
                      struct crosh_error *err)
 {
@@ -339,7 +368,8 @@ int container_import(struct crosh_context *ctx, const struct crosh_args *args,
         return err->code;
     container_work_init(&work, ctx, lxd,
                         deadline_in(crosh_args_number(args, "timeout", 3600) * 1000));
-    r = import_file(&work, fd, name, err);
+    /* Without a name LXD takes the one that is in the file. */
+    r = name != NULL ? import_as(&work, fd, name, err) : import_file(&work, fd, NULL, err);
     if (r < 0)
         (void)crosh_error_wrap(err, "%s", file);
     lxd_close(lxd);
