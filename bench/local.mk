@@ -21,6 +21,9 @@ bench_vsh_timer_LDADD = lib/libcrosh.la lib/libwire.la lib/libbase.la $(PROTOBUF
 bench_vsh_timer_LDFLAGS = $(AM_LDFLAGS) -no-install
 EXTRA_DIST += bench/restore.sh bench/restore-inside.sh
 
+# How quickly LXD is ready.
+EXTRA_DIST += bench/ready.sh bench/ready-inside.py
+
 # What goes between a guest and its host.
 noinst_PROGRAMS += bench/net-load
 bench_net_load_SOURCES = bench/net-load.c

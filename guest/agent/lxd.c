@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* One question to LXD over its socket. */
+/* Questions to LXD over its socket. */
 #include "guest/agent/lxd.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
@@ -18,6 +20,7 @@
 #define NAME_MAX_LENGTH 63
 #define ANSWER_MAX      (1024u * 1024u)
 #define TIMEOUT_MS      30000
+#define READY_PAUSE_MS  50
 
 static int no_container(const char *name, struct crosh_error *err)
 {
@@ -32,6 +35,8 @@ static int connect_to_lxd(const char *name, struct crosh_error *err)
     if (fd < 0)
         return crosh_error_errno(err, "cannot reach LXD");
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+        if (errno == ENOENT && *name == '\0')
+            return crosh_error_set(err, -ENOTCONN, "LXD does not run");
         if (errno == ENOENT)
             return no_container(name, err);
         if (errno == ECONNREFUSED)
@@ -42,9 +47,9 @@ static int connect_to_lxd(const char *name, struct crosh_error *err)
 }
 
 /* Reads to the end of the stream: an answer of HTTP 1.0. */
-static int read_answer(int fd, char *answer, struct crosh_error *err)
+static int read_answer(int fd, int timeout_ms, char *answer, struct crosh_error *err)
 {
-    const int64_t deadline = deadline_in(TIMEOUT_MS);
+    const int64_t deadline = deadline_in(timeout_ms);
     size_t used = 0;
 
     for (;;) {
@@ -65,6 +70,33 @@ static int read_answer(int fd, char *answer, struct crosh_error *err)
     }
     answer[used] = '\0';
     return 0;
+}
+
+/*
+ * Asks about a container, or "", with a method and a path of LXD's interface. The answer has room
+ * for ANSWER_MAX bytes and a NUL.
+ */
+static int ask(const char *name, const char *method, const char *path, int timeout_ms, char *answer,
+               struct crosh_error *err)
+{
+    cleanup_close int fd = connect_to_lxd(name, err);
+    char request[NAME_MAX_LENGTH + 96];
+    int length;
+
+    if (fd < 0)
+        return fd;
+    length = snprintf(request, sizeof(request),
+                      "%s %s HTTP/1.0\r\nHost: lxd\r\nContent-Length: 0\r\n\r\n", method, path);
+    if (send(fd, request, (size_t)length, MSG_NOSIGNAL) != length)
+        return crosh_error_errno(err, "cannot ask LXD");
+    return read_answer(fd, timeout_ms, answer, err);
+}
+
+static bool is_success(const char *answer)
+{
+    const char *status = strchr(answer, ' ');
+
+    return strncmp(answer, "HTTP/1.", 7) == 0 && status != NULL && strncmp(status, " 200 ", 5) == 0;
 }
 
 /*
@@ -95,9 +127,7 @@ pid_t lxd_parse_state(const char *name, const char *answer, struct crosh_error *
 pid_t lxd_container_init(const char *name, struct crosh_error *err)
 {
     cleanup_free char *answer = NULL;
-    cleanup_close int fd = -1;
-    char request[NAME_MAX_LENGTH + 80];
-    int length;
+    char path[NAME_MAX_LENGTH + 32];
     int r;
 
     if (strlen(name) > NAME_MAX_LENGTH ||
@@ -107,13 +137,45 @@ pid_t lxd_container_init(const char *name, struct crosh_error *err)
     answer = malloc(ANSWER_MAX + 1);
     if (answer == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");
-    fd = connect_to_lxd(name, err);
-    if (fd < 0)
-        return fd;
-    length = snprintf(request, sizeof(request),
-                      "GET /1.0/instances/%s/state HTTP/1.0\r\nHost: lxd\r\n\r\n", name);
-    if (send(fd, request, (size_t)length, MSG_NOSIGNAL) != length)
-        return crosh_error_errno(err, "cannot ask LXD");
-    r = read_answer(fd, answer, err);
+    (void)snprintf(path, sizeof(path), "/1.0/instances/%s/state", name);
+    r = ask(name, "GET", path, TIMEOUT_MS, answer, err);
     return r < 0 ? r : lxd_parse_state(name, answer, err);
+}
+
+int lxd_wait_ready(int timeout_ms, struct crosh_error *err)
+{
+    const int64_t deadline = deadline_in(timeout_ms);
+    const struct timespec pause = {.tv_nsec = READY_PAUSE_MS * 1000000L};
+    cleanup_free char *answer = malloc(ANSWER_MAX + 1);
+    struct crosh_error ignored;
+
+    if (answer == NULL)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    for (;;) {
+        if (ask("", "GET", "/internal/ready", TIMEOUT_MS, answer, &ignored) == 0 &&
+            is_success(answer))
+            return 0;
+        if (deadline_now() >= deadline)
+            return crosh_error_set(err, -ETIMEDOUT, "LXD is not ready after %d s",
+                                   timeout_ms / 1000);
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+int lxd_shut_down(int timeout_ms, struct crosh_error *err)
+{
+    cleanup_free char *answer = malloc(ANSWER_MAX + 1);
+    int r;
+
+    if (answer == NULL)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    /* One that is still at its own start would not listen until that is over. */
+    r = ask("", "GET", "/internal/ready", TIMEOUT_MS, answer, err);
+    if (r == 0 && !is_success(answer))
+        r = crosh_error_set(err, -ENOTCONN, "LXD is not ready yet");
+    if (r == 0)
+        r = ask("", "PUT", "/internal/shutdown", timeout_ms, answer, err);
+    if (r < 0)
+        return r;
+    return is_success(answer) ? 0 : crosh_error_set(err, -EIO, "LXD cannot shut down");
 }

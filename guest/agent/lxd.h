@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the agent asks of LXD: where a container's processes are. */
+/* What the agent asks of LXD: to be ready, to end, and where a container's processes are. */
 #ifndef AGENT_LXD_H
 #define AGENT_LXD_H
 
@@ -13,7 +13,16 @@
  */
 pid_t lxd_container_init(const char *name, struct crosh_error *err);
 
-/* For it: what LXD's answer of size bytes, ended by NUL, says. */
+/*
+ * Waits until LXD says that it is ready, asking it over and over, which is much less work than
+ * starting a client of its own. -ETIMEDOUT.
+ */
+int lxd_wait_ready(int timeout_ms, struct crosh_error *err);
+
+/* Has LXD stop its containers and its own work, and waits until that is done. -ETIMEDOUT, -EIO. */
+int lxd_shut_down(int timeout_ms, struct crosh_error *err);
+
+/* For lxd_container_init(): what LXD's answer of size bytes, ended by NUL, says. */
 pid_t lxd_parse_state(const char *name, const char *answer, struct crosh_error *err);
 
 #endif

@@ -16,6 +16,7 @@
 #include "guest/agent/files.h"
 #include "guest/agent/handover.h"
 #include "guest/agent/log.h"
+#include "guest/agent/lxd.h"
 #include "guest/agent/pid1.h"
 #include "guest/agent/server.h"
 #include "guest/agent/session.h"
@@ -27,6 +28,7 @@
 static const char usage[] =
     "usage: crosh-agent [--listen ADDRESS]... [--files ADDRESS]...\n"
     "                   [--system ADDRESS]... [--streams ADDRESS] [--max-sessions N]\n"
+    "       crosh-agent --wait-for-lxd SECONDS | --shut-lxd-down SECONDS\n"
     "ADDRESS is vsock:PORT or unix:PATH.\n"
     "Serves terminals and commands, files and streams to the host. As process 1 it is the system's "
     "init.\n";
@@ -165,6 +167,22 @@ static int serve(struct services *services, unsigned int sessions_max)
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* What an image's start-up asks of LXD, in less time than LXD's own client needs to start. */
+static int use_lxd(int (*work)(int timeout_ms, struct crosh_error *err), const char *text)
+{
+    struct crosh_error err;
+    unsigned int seconds;
+
+    if (parse_count(text, &seconds) < 0) {
+        agent_log("'%s' is not a number of seconds from 1 to 65536", text);
+        return 2;
+    }
+    if (work((int)seconds * 1000, &err) == 0)
+        return EXIT_SUCCESS;
+    agent_log("%s", err.message);
+    return EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -173,6 +191,8 @@ int main(int argc, char **argv)
         {"streams", required_argument, NULL, 's'},
         {"system", required_argument, NULL, 'y'},
         {"max-sessions", required_argument, NULL, 'm'},
+        {"wait-for-lxd", required_argument, NULL, 'w'},
+        {"shut-lxd-down", required_argument, NULL, 'd'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {0},
@@ -218,6 +238,10 @@ int main(int argc, char **argv)
                 return 2;
             }
             break;
+        case 'w':
+            return use_lxd(lxd_wait_ready, optarg);
+        case 'd':
+            return use_lxd(lxd_shut_down, optarg);
         case 'h':
             (void)fputs(usage, stdout);
             return EXIT_SUCCESS;

@@ -122,6 +122,21 @@ static int list_from_proc(unsigned char family, struct listing *listing)
     return 0;
 }
 
+/*
+ * From the kernel's diagnosis, or else from /proc. A kernel without the diagnosis looks for its
+ * module at each question, by a program that it starts: it is asked once by a process.
+ */
+static int list_or_read(int fd, unsigned char family, struct listing *listing)
+{
+    static bool is_missing;
+    int r = -ENOENT;
+
+    if (fd >= 0 && !is_missing)
+        r = list_family(fd, family, listing);
+    is_missing |= r == -ENOENT;
+    return r < 0 ? list_from_proc(family, listing) : r;
+}
+
 static int compare(const void *a, const void *b)
 {
     const struct listener_port *first = a;
@@ -177,14 +192,11 @@ int ports_list(struct listener_port ports[LISTENERS_MAX])
     size_t kept = 0;
     int r;
 
-    r = fd < 0 ? -errno : list_family(fd, AF_INET, &listing);
-    if (r < 0)
-        r = list_from_proc(AF_INET, &listing);
+    r = list_or_read(fd, AF_INET, &listing);
     if (r < 0)
         return r;
     /* A kernel without IPv6 has none of it. */
-    if (fd < 0 || list_family(fd, AF_INET6, &listing) < 0)
-        (void)list_from_proc(AF_INET6, &listing);
+    (void)list_or_read(fd, AF_INET6, &listing);
     qsort(ports, listing.count, sizeof(*ports), compare);
     for (size_t i = 0; i < listing.count; i++) {
         if (kept == 0 || compare(&ports[kept - 1], &ports[i]) != 0)

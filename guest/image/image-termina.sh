@@ -12,6 +12,7 @@ termina_root_modules="btrfs fuse virtiofs bridge br_netfilter veth tun vhost_vso
     ip_tables iptable_nat iptable_filter iptable_mangle iptable_raw ip6_tables ip6table_nat
     ip6table_filter ip6table_mangle ip6table_raw ebtables xt_MASQUERADE xt_CHECKSUM xt_comment
     xt_conntrack xt_tcpudp xt_addrtype xt_mark xt_nat xt_REDIRECT
+    inet_diag tcp_diag
     autofs4 binfmt_misc configfs macvlan ipvlan dummy sch_ingress sch_htb cls_u32 act_police loop dm_mod"
 termina_packages="lxd lxd-client lxcfs btrfs-progs apparmor kmod mount iproute2 nftables
     ca-certificates dnsmasq-base procps iputils-ping less"

@@ -326,6 +326,12 @@ static int boot(struct start *start, struct crosh_error *err)
         return rc;
 
     rc = image_find(start->ctx, start->name, &start->config, &start->progress, &start->files, err);
+    /* Whoever calls a VM so expects containers in it. */
+    if (rc == 0 && start->config.image == NULL && start->config.kernel == NULL &&
+        start->files.root == NULL && strcmp(start->name, IMAGE_TERMINA) == 0)
+        progress_note(&start->progress,
+                      "a small VM, as there is no image for containers yet; build one: "
+                      "vmc image build " IMAGE_TERMINA);
     if (rc == 0 && start->files.root == NULL && crosh_args_has(start->args, "size"))
         crosh_warn(start->ctx, "the image %s has no data, and a VM of it no disk for it",
                    image_name(&start->config));
@@ -338,9 +344,14 @@ static int boot(struct start *start, struct crosh_error *err)
     if (rc < 0 || (rc = cid_reserve(start->name, &how.cid, err)) < 0)
         return rc;
     how.data_disk = start->data_disk;
-    rc = network_attach(start->ctx, start->name, &start->config, &start->network, err);
+    progress_begin(&start->progress, "network");
+    rc = network_attach(start->ctx, &start->progress, start->name, &start->config, &start->network,
+                        err);
     if (rc < 0)
         return rc;
+    if (start->network.fd_count > 0)
+        progress_done(&start->progress, -1);
+    progress_clear(&start->progress);
     how.network = &start->network;
     rc = launch_spawn(&start->launch, start->name, &start->config, &start->files, &how, err);
     /* The link is the launcher's alone: it shall end with it. */
@@ -361,7 +372,8 @@ static int give_up(struct start *start, struct crosh_error *err)
     else
         progress_fail(&start->progress);
     launch_kill(&start->launch);
-    if (stage != NULL && err->code != -EINTR && strcmp(stage, "launcher") != 0 &&
+    if (stage != NULL && err->code != -EINTR && start->launch.pidfd >= 0 &&
+        strcmp(stage, "launcher") != 0 &&
         faccessat(start->runtime_fd, "console.log", R_OK, 0) == 0) {
         (void)fprintf(out, "last lines of the guest's console:\n");
         if (text_print_tail(out, start->runtime_fd, "console.log", CONSOLE_LINES, "  | ") == 0)

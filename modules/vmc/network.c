@@ -88,7 +88,7 @@ static int ask(const char *name, const struct crosh_vm_config *config, bool isol
     return code;
 }
 
-int network_attach(struct crosh_context *ctx, const char *name,
+int network_attach(struct crosh_context *ctx, struct progress *progress, const char *name,
                    const struct crosh_vm_config *config, struct vm_network *network,
                    struct crosh_error *err)
 {
@@ -111,6 +111,7 @@ int network_attach(struct crosh_context *ctx, const char *name,
         *err = why;
         return crosh_error_wrap(err, "no network");
     }
+    progress_clear(progress);
     crosh_warn(ctx, "%s has no network: %s%s%s", name, why.message, why.hint[0] != '\0' ? "; " : "",
                why.hint);
     network->fd_count = 0;

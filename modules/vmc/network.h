@@ -7,6 +7,7 @@
 
 #include "lib/net/socket.h"
 #include "lib/vm/config.h"
+#include "modules/vmc/progress.h"
 
 /* The modes that there are, NULL-terminated: "auto", "nat", "isolated", "none". */
 extern const char *const network_modes[];
@@ -24,7 +25,7 @@ struct vm_network {
  * /etc/crosh/network, else "nat" with a warning where that cannot be. 0, or negative with err
  * filled.
  */
-int network_attach(struct crosh_context *ctx, const char *name,
+int network_attach(struct crosh_context *ctx, struct progress *progress, const char *name,
                    const struct crosh_vm_config *config, struct vm_network *network,
                    struct crosh_error *err);
 /* Closes the descriptors; the launcher has its own. */

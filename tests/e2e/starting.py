@@ -58,6 +58,20 @@ def of_two_starts_at_once_one_wins():
 
 
 @case
+def a_vm_called_termina_without_its_image_says_how_to_build_it():
+    hint = "note: a small VM, as there is no image for containers yet; build one: vmc image build termina\n"
+    status, stderr = finish(begin("vmc start --no-shell --memory 256M termina"))
+    equal(status, 0, stderr)
+    equal(stderr.count(hint), 1, stderr)
+    run("vmc stop termina")
+    # Who asks for the small one knows.
+    status, stderr = finish(begin("vmc start --no-shell --image micro termina"))
+    equal((status, stderr.count(hint)), (0, 0), stderr)
+    run("vmc stop termina")
+    run("vmc destroy --yes termina")
+
+
+@case
 def running_vms_have_cids_of_their_own():
     starts = [begin(f"vmc start --no-shell --memory 256M {name}") for name in ("two", "three")]
     for start in starts:

@@ -178,7 +178,7 @@ class Lxd:
                 self.address = self.link[0].connect(self, self.link[1])
                 self.run("sh", "-c", "[ ! -e /var/lib/lxd/cluster.crt ] || /usr/lib/crosh/cluster up")
             (self.path / "linked").touch()
-            self.run("lxd", "waitready", "--timeout", "120")
+            self.run("/run/crosh/agent", "--wait-for-lxd", "120")
         except BaseException:
             self.close()
             raise

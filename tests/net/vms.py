@@ -88,6 +88,7 @@ def gone(user):
 def a_vm_gets_out_and_all_is_removed(user):
     said = user.start("one")
     equal([line for line in said.split("\n") if "warning" in line], [])
+    contains(said, "\n  network ")
     known = facts(user, "one")
     equal(known["CROSH_NET_LINK"], "eth0")
     equal(known["CROSH_NET_ADDRESS"].split(".")[:3], ["100", "115", "92"])
@@ -491,7 +492,7 @@ def where_it_cannot_be_a_vm_starts_without():
         user.stop("without")
         done = user.crosh("vmc", "start", "--no-shell", "--network", "nat", "without")
         equal(done.returncode, 5, done.stderr)
-        contains(done.stderr, "VM without did not start: no network: /dev/net/tun: Permission "
+        contains(done.stderr, "VM without did not start (stage network): no network: /dev/net/tun: Permission "
                               "denied\n")
     finally:
         run("chmod", "666", "/dev/net/tun")
