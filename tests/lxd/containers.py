@@ -438,6 +438,25 @@ def limits():
 
 
 @case
+def disk_limit_holds():
+    """On btrfs, as VMs have it, the disk's limit is a quota, and the kernel's word."""
+    lxd.run("lxc", "storage", "create", "quota", "btrfs", "size=512MiB")
+    lxd.run("lxc", "copy", "c1", "q1", "--storage", "quota", "--instance-only")
+    crosh("vmc", "container", "limits", "--disk", "32M", "alpha", "q1")
+    crosh("vmc", "container", "start", "alpha", "q1")
+    fill = ("vsh", "alpha", "q1", "--", "dd", "if=/dev/zero", "of=/root/big", "bs=1M", "count=64",
+            "conv=fsync")
+    refused(*fill, status=1, text="Disk quota exceeded")
+    usage = json.loads(crosh("vmc", "container", "top", "--json", "--sort", "disk", "alpha"))[0]
+    equal((usage["name"], 16 << 20 < usage["disk_bytes"] <= 32 << 20), ("q1", True), usage)
+    crosh("vsh", "alpha", "q1", "--", "rm", "/root/big")
+    crosh("vmc", "container", "limits", "--disk", "none", "alpha", "q1")
+    crosh(*fill)
+    crosh("vmc", "container", "delete", "-y", "-f", "alpha", "q1")
+    lxd.run("lxc", "storage", "delete", "quota")
+
+
+@case
 def exported():
     """export and import: a container with its snapshots, through a file."""
     archive = home.path / "c1.tar.zst"
