@@ -9,6 +9,7 @@ lib_libbase_la_SOURCES = \
 	lib/base/cleanup.h \
 	lib/base/deadline.h \
 	lib/base/error.c \
+	lib/base/program.c lib/base/program.h \
 	lib/base/sha256.c lib/base/sha256.h \
 	lib/base/sanitize.c lib/base/sanitize.h \
 	lib/base/size.c lib/base/size.h \

@@ -8,13 +8,16 @@
 #include <crosh/error.h>
 
 enum confine_kind {
-    CONFINE_FRONT, /* hears guests: descriptors come to it, and it makes none but timers */
+    CONFINE_FRONT,  /* hears guests: descriptors come to it, and it makes none but timers */
+    CONFINE_LOOKUP, /* asks a guest by its agent: files, and sockets of the unix family */
+    CONFINE_KEEPER, /* all but other programs, and what the keeper never does */
 };
 
 /* Leaves the process the capabilities that are kept (bits, of the first 32). 0 or negative. */
 int confine_drop_capabilities(uint32_t kept, struct crosh_error *err);
 
-/* Leaves the process the system calls of its kind; others end it. Needs no_new_privs. */
+/* Leaves the process the system calls of its kind; others end it, with a word to stderr. Needs
+   no_new_privs. */
 int confine_enter(enum confine_kind kind, struct crosh_error *err);
 
 #endif

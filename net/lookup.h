@@ -25,7 +25,8 @@ struct lookup *lookup_start(struct event_loop *loop, const char *vm, const char 
 /* fn is not called any more. Accepts NULL. */
 void lookup_cancel(struct lookup *lookup);
 
-/* The same, waiting for the answer: the count, or negative. In a process that may block. */
+/* The same, waiting for the answer: the count, or negative with err filled, which must
+   be there. In a process that may block. */
 int lookup_now(const char *vm, const char *container, const struct plan_prefix *server,
                struct plan_prefix addresses[LOOKUP_ADDRESSES_MAX], struct crosh_error *err);
 

@@ -134,7 +134,9 @@ static int begin(struct program *program, enum place_kind kind, const char *dire
         return crosh_error_errno(err, "epoll");
     event_timer_set(program->linger, LINGER_MS);
     program->server = server_new(&program->keeper, err);
-    return program->server != NULL ? 0 : err->code;
+    if (program->server == NULL)
+        return err->code;
+    return confine_enter(CONFINE_KEEPER, err);
 }
 
 static int run(enum place_kind kind, const char *directory, int ready)

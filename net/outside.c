@@ -20,7 +20,7 @@
 #define WORDS_MAX 16
 #define TEXT_MAX  512
 
-enum op { OP_SOCKET, OP_SPAWN, OP_IS_RUNNING };
+enum op { OP_SOCKET, OP_SPAWN, OP_IS_RUNNING, OP_SEAL };
 
 struct request {
     enum op op;
@@ -112,6 +112,7 @@ static _Noreturn void serve(int ours)
 {
     const int fd = STDERR_FILENO + 1;
     struct request request;
+    bool is_sealed = false;
 
     /* Nothing of the keeper's must live as long as this process does. */
     if (dup2(ours, fd) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
@@ -126,10 +127,14 @@ static _Noreturn void serve(int ours)
             answer(fd, made < 0 ? made : 0, made);
             break;
         case OP_SPAWN:
-            answer(fd, spawn(&request), -1);
+            answer(fd, is_sealed ? -EPERM : spawn(&request), -1);
             break;
         case OP_IS_RUNNING:
             answer(fd, is_running(request.pid), -1);
+            break;
+        case OP_SEAL:
+            is_sealed = true;
+            answer(fd, 0, -1);
             break;
         }
     }
@@ -240,4 +245,13 @@ bool outside_is_running(struct outside *outside, pid_t pid)
     int fd;
 
     return ask(outside, &request, &fd) == 1;
+}
+
+void outside_seal(struct outside *outside)
+{
+    const struct request request = {.op = OP_SEAL};
+    int fd;
+
+    if (outside->fd >= 0)
+        (void)ask(outside, &request, &fd);
 }

@@ -19,6 +19,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
+#include "lib/base/program.h"
 #include "net/links.h"
 
 #define UPLINK_NAME    "up0"
@@ -136,23 +137,6 @@ static int await_uplink(struct place *place, pid_t pid)
     return code;
 }
 
-static bool is_installed(const char *program)
-{
-    const char *path = getenv("PATH");
-    cleanup_free char *copy = strdup(path != NULL ? path : "/usr/bin:/bin");
-    char *rest = copy;
-    char *dir;
-
-    while (copy != NULL && (dir = strsep(&rest, ":")) != NULL) {
-        char whole[512];
-
-        if (snprintf(whole, sizeof(whole), "%s/%s", dir, program) < (int)sizeof(whole) &&
-            access(whole, X_OK) == 0)
-            return true;
-    }
-    return false;
-}
-
 /*
  * Connects the namespace to the host's sockets by a program. slirp4netns is the first choice, see
  * "Network" in HACKING.md. Neither may lead to the host's loopback: a guest is not a
@@ -186,10 +170,11 @@ static void start_uplink(struct place *place)
     uplink.ipv4.s_addr ^= htonl(2 ^ 100);
     (void)plan_text(&uplink, false, address);
     for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]) && place->uplink == NULL; i++) {
+        cleanup_free char *program = program_find(programs[i][0]);
         struct crosh_error err = {0};
         pid_t child;
 
-        if (!is_installed(programs[i][0]))
+        if (program == NULL)
             continue;
         was_found = true;
         child = outside_spawn(place->outside, programs[i], &err);
@@ -236,6 +221,7 @@ static int enter_own(struct place *place, struct crosh_error *err)
     (void)snprintf(groups, sizeof(groups), "%u %u", getegid(), getegid());
     (void)place_sysctl("ipv4/ping_group_range", groups);
     start_uplink(place);
+    outside_seal(place->outside);
     return 0;
 }
 

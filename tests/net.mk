@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 # The net module on this host, in network namespaces of its own.
-net_tests = tests/net/dhcp.py tests/net/ping.py tests/net/vms.py
+net_tests = tests/net/arrangements.py tests/net/containers.py tests/net/dhcp.py tests/net/ping.py \
+	tests/net/vms.py
 TESTS += $(net_tests)
-EXTRA_DIST += $(net_tests) tests/net/world.py
+EXTRA_DIST += $(net_tests) tests/net/guest.py tests/net/world.py
 
 if HAVE_CMOCKA
 keeper_unit_tests = tests/unit/test-dhcp-message tests/unit/test-dns-message tests/unit/test-net-lease \

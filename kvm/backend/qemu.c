@@ -29,6 +29,7 @@
 #include "kvm/backend/qmp.h"
 #include "kvm/virtio/vhost-user.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/program.h"
 
 struct machine {
     struct machine_host host;
@@ -64,26 +65,9 @@ struct streams {
     int theirs[STREAM_COUNT];
 };
 
-static char *find_program(void)
-{
-    const char *path = getenv("PATH");
-    cleanup_free char *dirs = strdup(path != NULL ? path : "/usr/local/bin:/usr/bin:/bin");
-    char *rest = dirs, *dir, *file;
-
-    while (dirs != NULL && (dir = strsep(&rest, ":")) != NULL) {
-        /* A relative entry would run whatever lies in the working directory. */
-        if (*dir != '/' || asprintf(&file, "%s/%s", dir, arch_qemu.program) < 0)
-            continue;
-        if (access(file, X_OK) == 0)
-            return file;
-        free(file);
-    }
-    return NULL;
-}
-
 static int qemu_probe(struct crosh_error *err)
 {
-    cleanup_free char *program = find_program();
+    cleanup_free char *program = program_find(arch_qemu.program);
 
     if (program != NULL)
         return 0;
@@ -282,7 +266,7 @@ become_qemu(const char *program, char *const *argv, const struct machine_config 
 static int spawn(struct machine *m, const struct machine_config *config,
                  const struct streams *streams, struct crosh_error *err)
 {
-    cleanup_free char *program = find_program();
+    cleanup_free char *program = program_find(arch_qemu.program);
     cleanup(qemu_args_free) struct qemu_args args = {0};
     pid_t parent = getpid();
 

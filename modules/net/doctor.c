@@ -21,6 +21,7 @@
 #include <crosh/vm.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/program.h"
 #include "lib/net/client.h"
 #include "modules/net/listing.h"
 #include "modules/net/netlink.h"
@@ -75,23 +76,6 @@ static long read_number(const char *path, long otherwise)
     return f != NULL && fscanf(f, "%ld", &number) == 1 ? number : otherwise;
 }
 
-static bool is_installed(const char *program)
-{
-    const char *path = getenv("PATH");
-    cleanup_free char *copy = strdup(path != NULL ? path : "");
-    char *rest = copy;
-    char *dir;
-
-    while (copy != NULL && (dir = strsep(&rest, ":")) != NULL) {
-        char whole[512];
-
-        if (snprintf(whole, sizeof(whole), "%s/%s", dir, program) < (int)sizeof(whole) &&
-            access(whole, X_OK) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* ---- What VMs' networks need ---- */
 
 static void check_tun(struct doctor *doctor)
@@ -108,6 +92,9 @@ static void check_tun(struct doctor *doctor)
 
 static void check_namespaces(struct doctor *doctor)
 {
+    cleanup_free char *slirp = program_find("slirp4netns");
+    cleanup_free char *pasta = program_find("pasta");
+
     if (doctor->may_change_network)
         return;
     if (read_number("/proc/sys/user/max_user_namespaces", 1) == 0)
@@ -122,9 +109,9 @@ static void check_namespaces(struct doctor *doctor)
               "AppArmor lets users have none that are of use");
     else
         found(doctor, false, "user namespaces", NULL, "users may have them");
-    if (is_installed("slirp4netns"))
+    if (slirp != NULL)
         found(doctor, false, "the way out", NULL, "slirp4netns is installed");
-    else if (is_installed("pasta"))
+    else if (pasta != NULL)
         found(doctor, false, "the way out", NULL, "pasta is installed; slirp4netns is quicker");
     else
         found(doctor, true, "the way out", "install slirp4netns",
@@ -252,6 +239,32 @@ static int check_routes(struct doctor *doctor, struct crosh_error *err)
 
 /* ---- Other programs' rules ---- */
 
+/* What lets VMs through, as whoever made the chain would say it. */
+static void mend_forward(char mend[LISTING_CELL_MAX], const char *family, const char *table,
+                         const char *name, bool has_docker)
+{
+    if (has_docker && strcmp(family, "ip") == 0)
+        (void)snprintf(mend, LISTING_CELL_MAX,
+                       "iptables -I DOCKER-USER -i crosh+ -j ACCEPT; "
+                       "iptables -I DOCKER-USER -o crosh+ -j ACCEPT");
+    else
+        (void)snprintf(mend, LISTING_CELL_MAX,
+                       "nft 'insert rule %s %s %s iifname \"crosh*\" accept; insert rule %s %s %s "
+                       "oifname \"crosh*\" accept'",
+                       family, table, name, family, table, name);
+}
+
+/* The gateway's own services: names, addresses, neighbours; answers to who pings a VM by name. */
+static void mend_input(char mend[LISTING_CELL_MAX], const char *family, const char *table,
+                       const char *name)
+{
+    (void)snprintf(mend, LISTING_CELL_MAX,
+                   "nft 'insert rule %s %s %s iifname \"crosh*\" meta l4proto { icmp, icmpv6 } "
+                   "accept; insert rule %s %s %s iifname \"crosh*\" udp dport { 53, 67, 547 } "
+                   "accept; insert rule %s %s %s iifname \"crosh*\" tcp dport 53 accept'",
+                   family, table, name, family, table, name, family, table, name);
+}
+
 static void judge_chain(struct doctor *doctor, const json_t *chain, bool has_docker)
 {
     const char *family = json_string_value(json_object_get(chain, "family"));
@@ -262,19 +275,19 @@ static void judge_chain(struct doctor *doctor, const json_t *chain, bool has_doc
     char mend[LISTING_CELL_MAX];
 
     if (family == NULL || table == NULL || name == NULL || hook == NULL || policy == NULL ||
-        strcmp(hook, "forward") != 0 || strcmp(policy, "drop") != 0)
+        strcmp(policy, "drop") != 0)
         return;
-    if (has_docker && strcmp(family, "ip") == 0)
-        (void)snprintf(mend, sizeof(mend),
-                       "iptables -I DOCKER-USER -i crosh+ -j ACCEPT; "
-                       "iptables -I DOCKER-USER -o crosh+ -j ACCEPT");
-    else
-        (void)snprintf(mend, sizeof(mend),
-                       "nft 'insert rule %s %s %s iifname \"crosh*\" accept; insert rule %s %s %s "
-                       "oifname \"crosh*\" accept'",
-                       family, table, name, family, table, name);
-    found(doctor, true, "firewall", mend, "chain %s of table %s %s drops what no rule accepts",
-          name, family, table);
+    if (strcmp(hook, "forward") == 0) {
+        mend_forward(mend, family, table, name, has_docker);
+        found(doctor, true, "firewall", mend, "chain %s of table %s %s drops what no rule accepts",
+              name, family, table);
+    } else if (strcmp(hook, "input") == 0) {
+        mend_input(mend, family, table, name);
+        found(doctor, true, "firewall", mend,
+              "chain %s of table %s %s drops what comes in and no rule accepts: guests get no "
+              "names and no addresses from this host",
+              name, family, table);
+    }
 }
 
 /* What the kernel's list of chains says, as JSON. */
@@ -302,7 +315,7 @@ static void check_chains(struct doctor *doctor, const char *text)
             judge_chain(doctor, chain, has_docker);
     }
     if (doctor->problems == before)
-        found(doctor, false, "firewall", NULL, "no other chain drops what is led on");
+        found(doctor, false, "firewall", NULL, "no other chain drops what is led on, or comes in");
     json_decref(root);
 }
 

@@ -10,7 +10,7 @@
 #include <crosh/command.h>
 
 #define LISTING_COLUMNS_MAX 14
-#define LISTING_CELL_MAX    128
+#define LISTING_CELL_MAX    384
 
 /*
  * The columns that people see also name the JSON keys. A row's cells are texts or numbers, put in

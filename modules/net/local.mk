@@ -19,7 +19,7 @@ modules_net_libnet_la_SOURCES = \
 	modules/net/tables.c modules/net/tables.h
 modules_net_libnet_la_CPPFLAGS = $(AM_CPPFLAGS) $(LIBNL_CFLAGS) $(JANSSON_CFLAGS) $(PROTOBUF_C_CFLAGS) \
 	$(NFTABLES_CFLAGS)
-modules_net_libnet_la_LIBADD = lib/libcrosh.la $(LIBNL_LIBS) $(NFTABLES_LIBS) $(JANSSON_LIBS) -lm
+modules_net_libnet_la_LIBADD = lib/libcrosh.la lib/libbase.la $(LIBNL_LIBS) $(NFTABLES_LIBS) $(JANSSON_LIBS) -lm
 
 pkgmodule_LTLIBRARIES += modules/net/net.la
 modules_net_net_la_SOURCES =

@@ -79,6 +79,8 @@ def gone(user):
     equal([line for line in run("ip", "-br", "link").stdout.split("\n")
            if line.startswith("crosh")], [])
     equal(run("nft", "list", "tables").stdout, "")
+    # None of its processes wanted more than it is left.
+    equal([line for line in user.log().split("\n") if "forbidden" in line], [])
     equal(sorted(path.name for path in user.directory.iterdir()), ["keeper.log", "lock"])
     with open("/proc/sys/net/ipv4/ip_forward", encoding="ascii") as f:
         equal(f.read(), "0\n")
@@ -179,6 +181,8 @@ def names_are_known_in_guests_and_to_crosh(user):
         contains(said, f"Address: {address6}\n", name)
     contains(user.guest("beta", f"nslookup {address4} {gateway}"), "name = alpha.linux.test\n")
     contains(user.guest("beta", f"nslookup nobody.linux.test {gateway}"), "NXDOMAIN")
+    # A container's: the guest is asked, which has no name server for them.
+    contains(user.guest("beta", f"nslookup box.alpha.linux.test {gateway}"), "NXDOMAIN")
     equal(inside(user, TCP_QUERY.format(gateway=gateway)), f"{SERVER}\n{address4}\n3\nTrue\n")
     # crosh's commands.
     done = user.crosh("ping", "-c", "2", "-i", "0.2", "alpha")
@@ -392,6 +396,19 @@ def the_doctor_finds_what_is_in_the_way():
     contains(mend, "nft 'insert rule ip filter FORWARD iifname")
     run("sh", "-c", mend)
     equal(user.guest("patient", get(SERVER)), PAGE)
+    run("nft", "delete", "table", "ip", "filter")
+    # As ufw leaves one: nothing comes in that nobody allowed, names and addresses neither.
+    run("nft", "add table ip filter; add chain ip filter INPUT { type filter hook input "
+               "priority 0; policy drop; }; add rule ip filter INPUT ct state established accept")
+    equal(user.guest("patient", f"nslookup www.example {patient['CROSH_NET_GATEWAY']} >/dev/null "
+                                "2>&1 || echo no answer"), "no answer\n")
+    found = findings(user)[0]
+    equal([(check, text) for check, text, _ in found],
+          [("firewall", "chain INPUT of table ip filter drops what comes in and no rule accepts: "
+                        "guests get no names and no addresses from this host")])
+    run("sh", "-c", found[0][2])
+    contains(user.guest("patient", f"nslookup www.example {patient['CROSH_NET_GATEWAY']}"), SERVER)
+    contains(user.guest("patient", "udhcpc -i eth0 -n -q -s /bin/true 2>&1"), " obtained from ")
     run("nft", "delete", "table", "ip", "filter")
     network = ".".join(patient["CROSH_NET_ADDRESS"].split(".")[:3]) + ".0/24"
     run("ip", "route", "add", network, "dev", "up0")
