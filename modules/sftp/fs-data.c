@@ -109,6 +109,40 @@ static void fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
         reply_attr(req, node);
 }
 
+/*
+ * What the modes surely forbid; of groups nothing is known, so the rest is left to the server,
+ * which judges every use.
+ */
+static bool may_access(const struct fs *fs, const struct sftp_attrs *attrs, uint32_t mask)
+{
+    const uint32_t anyone = (attrs->mode | attrs->mode >> 3 | attrs->mode >> 6) & 7;
+
+    if (fs->remote_uid == 0) /* may all but run what nobody may run */
+        return S_ISDIR(attrs->mode) || (mask & X_OK & ~anyone) == 0;
+    if (attrs->uid == fs->remote_uid)
+        return (mask & ~(attrs->mode >> 6) & 7) == 0;
+    return (mask & ~(attrs->mode | attrs->mode >> 3) & 7) == 0;
+}
+
+static void fs_access(fuse_req_t req, fuse_ino_t ino, int mask)
+{
+    struct fs *fs = fuse_req_userdata(req);
+    struct node *node = fs_node(fs, ino);
+    struct sftp_attrs attrs;
+    bool is_fresh;
+    int r = 0;
+
+    pthread_mutex_lock(&fs->nodes.lock);
+    is_fresh = deadline_now() < node->attrs_until_ms;
+    attrs = node->attrs;
+    pthread_mutex_unlock(&fs->nodes.lock);
+    if (!is_fresh)
+        r = ask_attrs(fs, node, NULL, &attrs);
+    if (r == 0 && (attrs.flags & SFTP_ATTR_MODE) != 0 && !may_access(fs, &attrs, (uint32_t)mask))
+        r = -EACCES;
+    (void)fuse_reply_err(req, fs_errno(r));
+}
+
 static uint32_t seconds(const struct timespec *ts, bool is_now)
 {
     time_t s = is_now ? time(NULL) : ts->tv_sec;
@@ -551,6 +585,7 @@ static void fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 void fs_add_data_ops(struct fuse_lowlevel_ops *ops)
 {
     ops->getattr = fs_getattr;
+    ops->access = fs_access;
     ops->setattr = fs_setattr;
     ops->statfs = fs_statfs;
     ops->open = fs_open;

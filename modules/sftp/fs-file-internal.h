@@ -18,7 +18,11 @@ struct connection *file_connected(struct file *file, int *error);
 /* With the file's lock, which is given up: as file_put(). */
 void file_put_unlock(struct file *file);
 
-/* Sends what waits to be sent. 0, or why there is no connection. */
+/* Closes the handle, without waiting, if its connection (may be NULL) still lives; puts that back.
+ */
+void file_give_back(struct fs *fs, struct connection *connection, const struct sftp_handle *handle);
+
+/* Sends what waits to be sent, all by the first connection or done. 0, or why there is none. */
 int file_send(struct file *file);
 
 /* With the file's lock: forgets what was read ahead. */

@@ -72,20 +72,26 @@ static void on_closed(void *opaque, const struct sftp_reply *reply)
     (void)opaque, (void)reply;
 }
 
-/* Nobody has the file any more: gives the handle back, if its connection still lives. */
-static void file_free(struct file *file)
+void file_give_back(struct fs *fs, struct connection *connection, const struct sftp_handle *handle)
 {
-    struct connection *connection = file->connection;
     struct sftp_packet packet;
 
-    if (connection != NULL && sftp_client_state(connection->client) == 0) {
+    if (connection == NULL)
+        return;
+    if (sftp_client_state(connection->client) == 0) {
         sftp_packet_begin(&packet, SFTP_CLOSE);
-        sftp_packet_string(&packet, file->handle.bytes, file->handle.size);
+        sftp_packet_string(&packet, handle->bytes, handle->size);
         sftp_client_send(connection->client, &packet, NULL, 0, on_closed, NULL);
         sftp_client_flush(connection->client);
     }
-    if (connection != NULL)
-        remote_put(file->fs->remote, connection);
+    remote_put(fs->remote, connection);
+}
+
+/* Nobody has the file any more. */
+static void file_free(struct file *file)
+{
+    file_give_back(file->fs, file->connection, &file->handle);
+    file_give_back(file->fs, file->second.connection, &file->second.handle);
     (void)pthread_mutex_destroy(&file->lock);
     (void)pthread_cond_destroy(&file->changed);
     free(file->whole);
@@ -225,9 +231,15 @@ int file_setattr(struct file *file, const struct sftp_attrs *attrs)
 {
     /*
      * A file that is cut must not get what was written before again. For the rest it is enough
-     * that the server comes to it later, and nobody has to wait twice.
+     * that the server comes to it later, and nobody has to wait twice. What could not be written
+     * is told to who closes it.
      */
-    int r = (attrs->flags & SFTP_ATTR_SIZE) != 0 ? file_flush(file) : file_send(file);
+    int r = 0;
+
+    if ((attrs->flags & SFTP_ATTR_SIZE) != 0)
+        file_settle(file);
+    else
+        r = file_send(file);
 
     return r < 0 ? r : with_handle(file, do_setattr, (void *)attrs);
 }

@@ -40,8 +40,16 @@ struct file {
     struct chunk *dirty, **dirty_end; /* written, and not confirmed yet, in order */
     size_t dirty_bytes;
     unsigned int under_way; /* requests of them, and of attributes */
-    bool has_to_resend;     /* the connection was lost under some of them */
-    int write_error;        /* to be told by the next write, flush or fsync */
+    struct second {         /* another way for what is written: fs-write.c's */
+        enum { SECOND_NONE, SECOND_OPENING, SECOND_OPEN, SECOND_NEVER } state;
+        struct connection *connection;
+        struct sftp_handle handle;
+        unsigned int under_way; /* writes */
+        size_t bytes;           /* of them */
+    } second;
+    uint64_t written;   /* bytes, in all */
+    bool has_to_resend; /* the connection was lost under some of them */
+    int write_error;    /* to be told by the next write, flush or fsync */
 };
 
 /*

@@ -9,6 +9,9 @@
  * time-out at most; once one has waited in vain, the others fail at once until there is a
  * connection again, so that a program that touches a thousand files does not hang a
  * thousand times.
+ *
+ * A second connection is made by the same thread when somebody asks for it. It is only for
+ * speed: when it is lost, or cannot be made, everything goes on by the first.
  */
 #include "modules/sftp/fs-remote.h"
 
@@ -26,6 +29,8 @@
 
 #define RETRY_MIN_MS 250
 #define RETRY_MAX_MS 15000
+/* Second connections that may fail before no more are tried. */
+#define SECOND_FAILURES_MAX 3u
 
 struct remote {
     const struct sftp_where *where;
@@ -37,7 +42,11 @@ struct remote {
     pthread_cond_t changed;
     struct connection *connection; /* NULL: lost */
     struct connection *over;       /* to be freed */
-    bool is_given_up;              /* somebody has waited in vain */
+    struct connection *second;     /* NULL: none */
+    bool wants_second;
+    unsigned int second_failures;
+    int wake_fd;      /* it is wanted */
+    bool is_given_up; /* somebody has waited in vain */
     uint64_t count;
     char reason[256];
     uint64_t sent, received; /* of the connections that are over */
@@ -97,19 +106,71 @@ static int set_connection(struct remote *remote, struct sftp_client *client)
     return 0;
 }
 
+/* Whoever has it sees that it is dead. */
+static void drop_second(struct remote *remote)
+{
+    pthread_mutex_lock(&remote->lock);
+    if (remote->second != NULL)
+        connection_put(remote, remote->second);
+    remote->second = NULL;
+    remote->wants_second = false;
+    pthread_mutex_unlock(&remote->lock);
+    free_over(remote);
+}
+
+static void make_second(struct remote *remote)
+{
+    const struct sftp_open_options options = {.timeout_ms = remote->timeout_ms};
+    struct crosh_error err = {0};
+    struct sftp_client *client = sftp_where_open(remote->where, &options, &err);
+    struct connection *second = client != NULL ? malloc(sizeof(*second)) : NULL;
+
+    pthread_mutex_lock(&remote->lock);
+    if (second != NULL)
+        *second = (struct connection){.client = client, .number = remote->count, .users = 1};
+    else
+        remote->second_failures++;
+    remote->second = second;
+    remote->wants_second = false;
+    pthread_mutex_unlock(&remote->lock);
+    if (second == NULL)
+        sftp_client_free(client);
+}
+
 /* Waits until the connection is dead. False: the mount ends. */
 static bool await_death(struct remote *remote)
 {
-    struct pollfd pfd[2] = {
-        {.fd = sftp_client_dead_fd(remote->connection->client), .events = POLLIN},
-        {.fd = remote->quit_fd, .events = POLLIN},
-    };
+    bool is_over = false;
     int error;
 
-    while (poll(pfd, 2, -1) < 0 && errno == EINTR)
-        ;
-    if (pfd[1].revents != 0)
+    for (;;) {
+        struct pollfd pfd[4] = {
+            {.fd = sftp_client_dead_fd(remote->connection->client), .events = POLLIN},
+            {.fd = remote->quit_fd, .events = POLLIN},
+            {.fd = remote->wake_fd, .events = POLLIN},
+            {.fd = remote->second != NULL ? sftp_client_dead_fd(remote->second->client) : -1,
+             .events = POLLIN},
+        };
+        eventfd_t count;
+
+        if (poll(pfd, 4, -1) < 0)
+            continue;
+        is_over = pfd[1].revents != 0;
+        if (is_over || pfd[0].revents != 0)
+            break;
+        if (pfd[3].revents != 0) {
+            remote->second_failures++;
+            drop_second(remote);
+        }
+        if (pfd[2].revents != 0) {
+            (void)eventfd_read(remote->wake_fd, &count);
+            if (remote->second == NULL)
+                make_second(remote);
+        }
+    }
+    if (is_over)
         return false;
+    drop_second(remote);
     pthread_mutex_lock(&remote->lock);
     error = sftp_client_state(remote->connection->client);
     (void)snprintf(remote->reason, sizeof(remote->reason), "%s", strerror(-error));
@@ -174,13 +235,16 @@ struct remote *remote_new(const struct sftp_where *where, struct sftp_client *cl
     (void)pthread_cond_init(&remote->changed, &attr);
     (void)pthread_condattr_destroy(&attr);
     remote->quit_fd = eventfd(0, EFD_CLOEXEC);
-    if (remote->quit_fd < 0 || set_connection(remote, client) < 0 ||
+    remote->wake_fd = eventfd(0, EFD_CLOEXEC);
+    if (remote->quit_fd < 0 || remote->wake_fd < 0 || set_connection(remote, client) < 0 ||
         pthread_create(&remote->thread, NULL, remote_thread, remote) != 0) {
         (void)crosh_error_set(err, -ENOMEM, "out of memory, descriptors or threads");
         sftp_client_free(client);
         free(remote->connection);
         if (remote->quit_fd >= 0)
             (void)close(remote->quit_fd);
+        if (remote->wake_fd >= 0)
+            (void)close(remote->wake_fd);
         free(remote);
         return NULL;
     }
@@ -196,9 +260,13 @@ void remote_free(struct remote *remote)
     /* What was asked for without anybody waiting ends here, and gives the connection back. */
     if (remote->connection != NULL)
         sftp_client_free(remote->connection->client);
+    if (remote->second != NULL)
+        sftp_client_free(remote->second->client);
     free(remote->connection);
+    free(remote->second);
     free_over(remote);
     (void)close(remote->quit_fd);
+    (void)close(remote->wake_fd);
     (void)pthread_mutex_destroy(&remote->lock);
     (void)pthread_cond_destroy(&remote->changed);
     free(remote);
@@ -241,6 +309,25 @@ struct connection *remote_try(struct remote *remote)
     return connection;
 }
 
+struct connection *remote_try_second(struct remote *remote)
+{
+    struct connection *second;
+
+    pthread_mutex_lock(&remote->lock);
+    second = remote->second;
+    if (second != NULL && sftp_client_state(second->client) != 0)
+        second = NULL;
+    if (second != NULL) {
+        second->users++;
+    } else if (remote->second == NULL && !remote->wants_second &&
+               remote->second_failures < SECOND_FAILURES_MAX) {
+        remote->wants_second = true;
+        (void)eventfd_write(remote->wake_fd, 1);
+    }
+    pthread_mutex_unlock(&remote->lock);
+    return second;
+}
+
 void remote_put(struct remote *remote, struct connection *connection)
 {
     pthread_mutex_lock(&remote->lock);
@@ -268,6 +355,11 @@ void remote_get_status(struct remote *remote, struct remote_status *status)
         sftp_client_traffic(remote->connection->client, &sent, &received);
         if (sftp_client_state(remote->connection->client) == 0)
             status->state = REMOTE_CONNECTED;
+        status->sent += sent;
+        status->received += received;
+    }
+    if (remote->second != NULL) {
+        sftp_client_traffic(remote->second->client, &sent, &received);
         status->sent += sent;
         status->received += received;
     }

@@ -43,6 +43,11 @@ void remote_free(struct remote *remote);
 struct connection *remote_get(struct remote *remote);
 /* The same without waiting. */
 struct connection *remote_try(struct remote *remote);
+/*
+ * A second connection beside that, for those who have more to send than one takes. It is made
+ * when it is asked for first, meanwhile, and after it was lost, there is none: NULL.
+ */
+struct connection *remote_try_second(struct remote *remote);
 void remote_put(struct remote *remote, struct connection *connection);
 /* Another use by one who has it; to be put back as well. */
 void remote_hold(struct remote *remote, struct connection *connection);

@@ -4,10 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/cleanup.h"
 #include "modules/sftp/fs-file-internal.h"
 
 /* What is written and not confirmed at most, in bytes, before a writer waits. */
 #define DIRTY_MAX (16u * 1024u * 1024u)
+
+/* A second connection is worth its making for a file of more bytes, so far away. */
+#define SECOND_AFTER         (1024u * 1024u)
+#define SECOND_ROUND_TRIP_US 4000
 
 struct chunk {
     struct chunk *next;
@@ -16,6 +21,7 @@ struct chunk {
     size_t size;
     bool is_sent;
     bool is_failed; /* and to be sent again */
+    bool is_second; /* sent by the second connection */
     uint8_t data[];
 };
 
@@ -37,6 +43,10 @@ static void drop_chunk(struct file *file, struct chunk *chunk)
 static void take_answer(struct file *file, struct chunk *chunk, int error)
 {
     file->under_way--;
+    if (chunk != NULL && chunk->is_second) {
+        file->second.under_way--;
+        file->second.bytes -= chunk->size;
+    }
     if (remote_is_lost(error)) {
         /* What was written is sent again; a time that was set is not known any more. */
         if (chunk != NULL)
@@ -71,23 +81,73 @@ static void on_set(void *opaque, const struct sftp_reply *reply)
     take_answer(file, NULL, sftp_reply_status(reply));
 }
 
+/* With the file's lock, given up meanwhile: nothing is on the second way any more. */
+static void await_second(struct file *file)
+{
+    while (file->second.under_way > 0)
+        pthread_cond_wait(&file->changed, &file->lock);
+}
+
+/* With the file's lock: whether bytes of the chunk are under way, whose order would be lost. */
+static bool is_overlapping(const struct file *file, const struct chunk *chunk)
+{
+    for (const struct chunk *other = file->dirty; other != NULL; other = other->next) {
+        if (other != chunk && other->is_sent && other->offset < chunk->offset + chunk->size &&
+            chunk->offset < other->offset + other->size)
+            return true;
+    }
+    return false;
+}
+
+/* With the file's lock, given up meanwhile: whether the chunk, marked as sent, goes the second way.
+ */
+static bool goes_second(struct file *file, const struct chunk *chunk)
+{
+    struct second *second = &file->second;
+
+    if (second->state == SECOND_OPEN && sftp_client_state(second->connection->client) != 0) {
+        await_second(file);
+        if (second->state == SECOND_OPEN)
+            remote_put(file->fs->remote, move_ptr(second->connection));
+        second->state = SECOND_NEVER;
+    }
+    if (second->state != SECOND_OPEN)
+        return false;
+    if (is_overlapping(file, chunk)) {
+        /* What is on the first way comes before it there. */
+        await_second(file);
+        return false;
+    }
+    return second->bytes < file->dirty_bytes - second->bytes;
+}
+
 /* With the file's lock, given up meanwhile. */
 static void send_chunk(struct file *file, struct connection *connection, struct chunk *chunk)
 {
+    struct sftp_handle handle = file->handle;
     struct sftp_packet packet;
 
     chunk->is_sent = true;
     chunk->is_failed = false;
     file->under_way++;
     atomic_fetch_add(&file->users, 1);
+    chunk->is_second = goes_second(file, chunk);
+    if (chunk->is_second) {
+        connection = file->second.connection;
+        handle = file->second.handle;
+        file->second.under_way++;
+        file->second.bytes += chunk->size;
+    }
+    remote_hold(file->fs->remote, connection);
     sftp_packet_begin(&packet, SFTP_WRITE);
-    sftp_packet_string(&packet, file->handle.bytes, file->handle.size);
+    sftp_packet_string(&packet, handle.bytes, handle.size);
     sftp_packet_u64(&packet, chunk->offset);
     sftp_packet_u32(&packet, (uint32_t)chunk->size);
     pthread_mutex_unlock(&file->lock);
     /* The chunk is there until its answer has come, which may be before this returns. */
     sftp_client_send(connection->client, &packet, chunk->data, chunk->size, on_written, chunk);
     sftp_client_flush(connection->client);
+    remote_put(file->fs->remote, connection);
     pthread_mutex_lock(&file->lock);
 }
 
@@ -125,6 +185,7 @@ int file_send(struct file *file)
 
     pthread_mutex_lock(&file->lock);
     r = send_dirty(file);
+    await_second(file);
     pthread_mutex_unlock(&file->lock);
     return r;
 }
@@ -210,6 +271,73 @@ static size_t append(struct file *file, uint64_t offset, const void *buf, size_t
     return size;
 }
 
+/* ---- The second way ---- */
+
+/*
+ * A server takes so much in a round trip over one connection, so a long file far away goes by two.
+ * SFTP has no numbers of files: that the path still leads to the one that is being
+ * written is told by all else that is known of it, while nothing is under way.
+ */
+static bool is_same(const struct sftp_attrs *a, const struct sftp_attrs *b)
+{
+    return a->flags == b->flags && a->size == b->size && a->mtime == b->mtime && a->uid == b->uid &&
+           a->gid == b->gid && a->mode == b->mode;
+}
+
+/* Without the file's lock, which the answers' thread needs. */
+static int open_second(struct file *file, struct connection *second, struct sftp_handle *handle)
+{
+    cleanup_free char *path = nodes_path(&file->fs->nodes, file->fs->prefix, file->node, NULL);
+    struct sftp_attrs here, there;
+    int r = path != NULL ? sftp_open(second->client, path, SFTP_OPEN_WRITE, 0, handle) : -errno;
+
+    if (r < 0) {
+        remote_put(file->fs->remote, second);
+        return r;
+    }
+    r = file_getattr(file, &here);
+    if (r == 0)
+        r = sftp_fstat(second->client, handle, &there);
+    if (r == 0 && is_same(&here, &there))
+        return 0;
+    file_give_back(file->fs, second, handle);
+    return -ESTALE;
+}
+
+/* With the file's lock, given up meanwhile. An error of what was written before. */
+static int try_second(struct file *file)
+{
+    struct connection *second;
+    struct sftp_handle handle;
+    int error;
+
+    if (file->second.state != SECOND_NONE || file->written < SECOND_AFTER)
+        return 0;
+    if (sftp_client_round_trip_us(file->connection->client) < SECOND_ROUND_TRIP_US) {
+        file->second.state = SECOND_NEVER;
+        return 0;
+    }
+    second = remote_try_second(file->fs->remote);
+    if (second == NULL)
+        return 0;
+    file->second.state = SECOND_OPENING;
+    error = settle(file, 0);
+    if (error != 0) {
+        remote_put(file->fs->remote, second);
+        file->second.state = SECOND_NEVER;
+        return error;
+    }
+    pthread_mutex_unlock(&file->lock);
+    error = open_second(file, second, &handle);
+    pthread_mutex_lock(&file->lock);
+    if (error == 0) {
+        file->second.connection = second;
+        file->second.handle = handle;
+    }
+    file->second.state = error == 0 ? SECOND_OPEN : SECOND_NEVER;
+    return 0;
+}
+
 int file_write(struct file *file, uint64_t offset, const void *buf, size_t size)
 {
     int error = 0;
@@ -223,12 +351,16 @@ int file_write(struct file *file, uint64_t offset, const void *buf, size_t size)
         if (connection == NULL)
             break;
         max = sftp_client_write_max(connection->client);
+        error = try_second(file);
         remote_put(file->fs->remote, connection);
+        if (error != 0)
+            break;
         n = extend(file, offset, buf, size, max);
         if (n == 0)
             n = append(file, offset, buf, size, max);
         if (n == 0)
             error = -ENOMEM;
+        file->written += n;
         offset += n;
         buf = (const uint8_t *)buf + n;
         size -= n;
@@ -273,6 +405,7 @@ int file_set_times(struct file *file, const struct sftp_attrs *attrs)
     pthread_mutex_lock(&file->lock);
     /* Behind what is written: writing sets the time as well. */
     error = send_dirty(file);
+    await_second(file);
     connection = error == 0 ? file_connected(file, &error) : NULL;
     if (connection != NULL) {
         file->under_way++;

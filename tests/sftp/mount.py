@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 
 from harness import Home, Skip, case, contains, equal, main, wait_for
-from server import Server
+from server import FarAway, Server
 
 home = server = None
 there = here = None  # the same directory, at the server and in the mount
@@ -467,6 +467,93 @@ def listings():
           [("a?[31m", 3), ("sub", 0)])
     done = home.run("-c", f"sftp ls -l {server.target}:{there}/list")
     equal(done.stdout.splitlines()[1].split()[0], "-rw-r--r--")
+
+
+@case
+def a_long_file_far_away_goes_by_two_connections():
+    far = FarAway(server.port, 0.005)
+    server.know_at(far.port)
+    directory = make("far")
+    data = random.randbytes(1 << 20)
+    before = len(server.sessions())
+    try:
+        equal(mount(target=f"{server.user}@127.0.0.1:{far.port}:{there}",
+                    directory=directory).returncode, 0)
+        one = len(server.sessions()) - before
+        with open(directory / "long", "w+b", buffering=0) as file:
+            wanted = hashlib.sha256()
+
+            def write(count):
+                for _ in range(count):
+                    piece = data[(at := random.randrange(1 << 19)):] + data[:at]
+                    file.write(piece)
+                    wanted.update(piece)
+
+            def write_until(condition, what):
+                for _ in range(2000):
+                    write(1)
+                    if condition():
+                        return
+                raise AssertionError(f"written in vain for {what}")
+
+            write_until(lambda: len(far.streams) == 2, "another connection")
+            write_until(lambda: len(server.sessions()) - before == 2 * one, "its session")
+            write(40)
+            # What it has taken and not confirmed goes the other way, and so does the rest.
+            far.cut(1)
+            write(20)
+            os.utime(file.fileno(), (1_000_000_000, 1_100_000_000))
+        equal((there / "long").stat().st_mtime, 1_100_000_000)
+        equal(hashlib.sha256((there / "long").read_bytes()).hexdigest(), wanted.hexdigest())
+        # Bytes that are written twice are in the end those that were written last.
+        with open(directory / "twice", "wb", buffering=0) as file:
+            file.write(data * 8)
+            for at in range(0, 8 << 20, 1 << 20):
+                os.pwrite(file.fileno(), data[::-1], at)
+                os.pwrite(file.fileno(), b"last", at + 1000)
+        piece = bytearray(data[::-1])
+        piece[1000:1004] = b"last"
+        equal((there / "twice").read_bytes() == bytes(piece) * 8, True)
+        equal(umount(directory).returncode, 0)
+    finally:
+        far.close()
+    for name in ("long", "twice"):
+        (there / name).unlink()
+
+
+@case
+def what_is_read_in_order_is_read_before():
+    """Files that are opened one after the other, while they change here and at the server."""
+    (there / "row").mkdir()
+    for i in range(60):
+        (there / "row" / f"f{i:02}").write_bytes(f"{i} ".encode() * i)
+    os.listdir(here / "row")
+    for i in range(60):
+        path = here / "row" / f"f{i:02}"
+        equal(path.read_bytes(), f"{i} ".encode() * i, path.name)
+        if i == 20:
+            (here / "row" / "f21").write_bytes(b"20 " * 20)
+            (here / "row" / "f22").unlink()
+            (here / "row" / "f23").rename(here / "row" / "f22")
+            os.truncate(here / "row" / "f24", 0)
+            for k, content in ((21, b"20 " * 20), (22, b"23 " * 23), (24, b"")):
+                equal((here / "row" / f"f{k}").read_bytes(), content)
+            equal((here / "row" / "f23").exists(), False)
+            (here / "row" / "f22").rename(here / "row" / "f23")
+            for k in (21, 22, 24):
+                (here / "row" / f"f{k}").write_bytes(f"{k} ".encode() * k)
+    shutil.rmtree(here / "row")
+
+
+@case
+def what_nobody_may_run_is_told():
+    (there / "plain").write_text("#!/bin/sh\n")
+    (there / "plain").chmod(0o644)
+    (there / "program").write_text("#!/bin/sh\n")
+    (there / "program").chmod(0o755)
+    equal([os.access(here / name, os.X_OK) for name in ("plain", "program")], [False, True])
+    equal([os.access(here / name, os.R_OK | os.W_OK) for name in ("plain", "program")],
+          [True, True])
 
 
 @case

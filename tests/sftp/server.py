@@ -3,10 +3,12 @@
 
 import os
 import pwd
+import queue
 import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -20,6 +22,68 @@ def free_port():
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return sock.getsockname()[1]
+
+
+class FarAway:
+    """A way to the server on which everything takes a while, each way."""
+
+    def __init__(self, port, seconds):
+        self.seconds, self.server = seconds, port
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.streams = []
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        """Accepts for ever."""
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:  # closed
+                return
+            far = socket.create_connection(("127.0.0.1", self.server))
+            self.streams.append((near, far))
+            for source, sink in ((near, far), (far, near)):
+                pieces = queue.Queue()
+                threading.Thread(target=self.take, args=(source, pieces), daemon=True).start()
+                threading.Thread(target=self.give, args=(pieces, sink), daemon=True).start()
+
+    def take(self, source, pieces):
+        """Notes when each piece is due."""
+        try:
+            while data := source.recv(1 << 20):
+                pieces.put((time.monotonic() + self.seconds, data))
+        except OSError:
+            pass
+        pieces.put((0, b""))
+
+    @staticmethod
+    def give(pieces, sink):
+        """Passes the pieces on when they are."""
+        try:
+            while True:
+                due, data = pieces.get()
+                if not data:
+                    break
+                time.sleep(max(0, due - time.monotonic()))
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    def cut(self, stream):
+        """Breaks one of the connections: they count from 0."""
+        for end in self.streams[stream]:
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def close(self):
+        """Ends it."""
+        self.listener.close()
+        for i in range(len(self.streams)):
+            self.cut(i)
 
 
 class Server:
@@ -58,8 +122,14 @@ class Server:
 
     def know(self):
         """Writes the present key to known_hosts."""
+        (self.ssh / "known_hosts").unlink(missing_ok=True)
+        self.know_at(self.port)
+
+    def know_at(self, port):
+        """Adds the present key for another port that leads to it."""
         key = " ".join((self.directory / "key.pub").read_text().split()[:2])
-        (self.ssh / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {key}\n")
+        with open(self.ssh / "known_hosts", "a", encoding="ascii") as known:
+            known.write(f"[127.0.0.1]:{port} {key}\n")
 
     def fingerprint(self):
         """As ssh-keygen shows it."""
