@@ -499,21 +499,21 @@ def a_long_file_far_away_goes_by_two_connections():
             write_until(lambda: len(far.streams) == 2, "another connection")
             write_until(lambda: len(server.sessions()) - before == 2 * one, "its session")
             write(40)
+            # Bytes that are written twice are in the end those that were written last.
+            with open(directory / "twice", "wb", buffering=0) as twice:
+                twice.write(data * 8)
+                for at in range(0, 8 << 20, 1 << 20):
+                    os.pwrite(twice.fileno(), data[::-1], at)
+                    os.pwrite(twice.fileno(), b"last", at + 1000)
+            piece = bytearray(data[::-1])
+            piece[1000:1004] = b"last"
+            equal((there / "twice").read_bytes() == bytes(piece) * 8, True)
             # What it has taken and not confirmed goes the other way, and so does the rest.
             far.cut(1)
             write(20)
             os.utime(file.fileno(), (1_000_000_000, 1_100_000_000))
         equal((there / "long").stat().st_mtime, 1_100_000_000)
         equal(hashlib.sha256((there / "long").read_bytes()).hexdigest(), wanted.hexdigest())
-        # Bytes that are written twice are in the end those that were written last.
-        with open(directory / "twice", "wb", buffering=0) as file:
-            file.write(data * 8)
-            for at in range(0, 8 << 20, 1 << 20):
-                os.pwrite(file.fileno(), data[::-1], at)
-                os.pwrite(file.fileno(), b"last", at + 1000)
-        piece = bytearray(data[::-1])
-        piece[1000:1004] = b"last"
-        equal((there / "twice").read_bytes() == bytes(piece) * 8, True)
         equal(umount(directory).returncode, 0)
     finally:
         far.close()
@@ -547,10 +547,9 @@ def what_is_read_in_order_is_read_before():
 
 @case
 def what_nobody_may_run_is_told():
-    (there / "plain").write_text("#!/bin/sh\n")
-    (there / "plain").chmod(0o644)
-    (there / "program").write_text("#!/bin/sh\n")
-    (there / "program").chmod(0o755)
+    for name, mode in (("plain", 0o644), ("program", 0o755)):
+        (here / name).write_text("#!/bin/sh\n")
+        (here / name).chmod(mode)
     equal([os.access(here / name, os.X_OK) for name in ("plain", "program")], [False, True])
     equal([os.access(here / name, os.R_OK | os.W_OK) for name in ("plain", "program")],
           [True, True])
