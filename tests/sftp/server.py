@@ -32,6 +32,7 @@ class FarAway:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.streams = []
+        self.taken = []  # bytes from the client, by stream
         threading.Thread(target=self.serve, daemon=True).start()
 
     def serve(self):
@@ -42,16 +43,21 @@ class FarAway:
             except OSError:  # closed
                 return
             far = socket.create_connection(("127.0.0.1", self.server))
+            self.taken.append(0)
             self.streams.append((near, far))
             for source, sink in ((near, far), (far, near)):
                 pieces = queue.Queue()
-                threading.Thread(target=self.take, args=(source, pieces), daemon=True).start()
+                number = len(self.streams) - 1 if source is near else None
+                threading.Thread(target=self.take, args=(source, pieces, number),
+                                 daemon=True).start()
                 threading.Thread(target=self.give, args=(pieces, sink), daemon=True).start()
 
-    def take(self, source, pieces):
+    def take(self, source, pieces, number):
         """Notes when each piece is due."""
         try:
             while data := source.recv(1 << 20):
+                if number is not None:
+                    self.taken[number] += len(data)
                 pieces.put((time.monotonic() + self.seconds, data))
         except OSError:
             pass
