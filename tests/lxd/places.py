@@ -110,7 +110,7 @@ class Booted:
 
     def stop_and_start(self):
         """Its end and its next start."""
-        done = self.home.run("vmc", "stop", "termina", timeout=600)
+        done = self.home.run("vmc", "stop", "--timeout", "600", "termina", timeout=1300)
         equal(done.returncode, 0, done.stderr)
         ended = json.loads(self.home.run("vmc", "status", "--json", "termina").stdout)["ended"]
         equal(ended["reason"], "poweroff")
