@@ -122,4 +122,24 @@ equal "12 MiB after it" "$(run_in vm sha256sum </tmp/blob)" "$sum"
 check "an orderly stop" stop vm
 equal "is a power-off" "$(ended vm)" "poweroff 0"
 equal "no socket is left" "$(find "$run" -type s)" ""
+
+# An ordinary user, with no right but that of the device's group.
+cat >/tmp/as-user <<'END'
+export XDG_RUNTIME_DIR=/run/user/1000 HOME=/home/user
+exec /usr/bin/setpriv --reuid 1000 --regid 1000 --groups "$1" --inh-caps=-all crosh vmc start --no-shell \
+    --accel kvm --vsock kernel --memory 256M theirs
+END
+as_user() {
+    /usr/bin/setpriv --reuid 1000 --regid 1000 --clear-groups --inh-caps=-all \
+        env HOME=/home/user XDG_RUNTIME_DIR=/run/user/1000 "$@"
+}
+chown 0:77 /dev/vhost-vsock
+chmod 660 /dev/vhost-vsock
+sh /tmp/as-user 1000 >refused.log 2>&1
+equal "outside of the group: refused" "$? $(grep -c "its group, kvm on most systems" refused.log)" "5 1"
+check "in it: a VM starts" sh /tmp/as-user 77
+equal "a command" "$(echo words | as_user crosh vsh theirs -- tr a-z A-Z)" WORDS
+equal "12 MiB to a user's guest" "$(as_user crosh vsh theirs -- sha256sum </tmp/blob)" "$sum"
+check "vmc security finds every layer of it" as_user crosh vmc security theirs
+check "and it stops" as_user crosh vmc stop theirs
 finish
