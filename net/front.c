@@ -216,16 +216,13 @@ static void pending_end(struct pending *pending)
     free(pending);
 }
 
-static void on_looked_up(void *opaque, const struct plan_prefix *addresses, size_t count)
+static void on_looked_up(void *opaque, const struct lookup_answer *found)
 {
     struct pending *pending = opaque;
     struct front_message answer = {.op = FRONT_TOLD, .id = pending->id};
 
-    if (count > LOOKUP_ADDRESSES_MAX)
-        count = LOOKUP_ADDRESSES_MAX;
-    answer.count = (uint32_t)count;
-    if (count > 0)
-        memcpy(answer.addresses, addresses, count * sizeof(*addresses));
+    answer.count = found->count;
+    memcpy(answer.addresses, found->addresses, sizeof(answer.addresses));
     (void)front_send(pending->front->channel, &answer, NULL, 0);
     pending->lookup = NULL;
     pending_end(pending);
@@ -245,7 +242,7 @@ static void look_up(struct front *front, const struct front_message *question)
         *pending = (struct pending){.front = front, .next = front->pendings, .id = question->id};
         front->pendings = pending;
         pending->lookup = lookup_start(front->keeper->loop, vm->name, question->container,
-                                       &vm->place.containers, on_looked_up, pending);
+                                       &vm->place.containers, false, on_looked_up, pending);
         if (pending->lookup != NULL)
             return;
         pending_end(pending);

@@ -3,7 +3,11 @@
 noinst_LTLIBRARIES += net/libkeeper.la
 net_libkeeper_la_SOURCES = \
 	kvm/event-loop.c kvm/event-loop.h \
+	lib/lxd/instance.c lib/lxd/instance.h \
+	lib/lxd/names.c lib/lxd/names.h \
+	lib/lxd/reply.c lib/lxd/reply.h \
 	net/confine.c net/confine.h \
+	net/container-state.c net/container-state.h \
 	net/dhcp.c net/dhcp.h \
 	net/dhcp-message.c net/dhcp-message.h \
 	net/dhcp6-message.c net/dhcp6-message.h \
@@ -27,10 +31,10 @@ net_libkeeper_la_SOURCES = \
 	net/router-message.c net/router-message.h \
 	net/server.c net/server.h \
 	net/tap.c net/tap.h
-net_libkeeper_la_CPPFLAGS = $(AM_CPPFLAGS) $(LIBNL_CFLAGS) $(NFTABLES_CFLAGS) $(PROTOBUF_C_CFLAGS) \
-	$(SECCOMP_CFLAGS)
+net_libkeeper_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(LIBNL_CFLAGS) $(NFTABLES_CFLAGS) \
+	$(PROTOBUF_C_CFLAGS) $(SECCOMP_CFLAGS)
 net_libkeeper_la_LIBADD = lib/libcrosh.la lib/librelay.la lib/libstreams.la lib/libwire.la \
-	lib/libbase.la $(LIBNL_LIBS) \
+	lib/libbase.la $(JANSSON_LIBS) $(LIBNL_LIBS) \
 	$(NFTABLES_LIBS) $(PROTOBUF_C_LIBS) $(SECCOMP_LIBS)
 
 pkglibexec_PROGRAMS += crosh-net

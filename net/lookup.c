@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Implements questions about containers. The bridge's name server answers those of its own side
- * only; so a stream is opened from within the guest, through its agent, and the question
- * goes over TCP. That takes steps that wait: a child process does it.
+ * Implements questions about containers. LXD and its bridge's name server answer those of their own
+ * side only; so streams are opened from within the guest, through its agent, and the question for
+ * addresses goes over TCP. That takes steps that wait: a child process does it.
  */
 #include "net/lookup.h"
 
@@ -20,12 +20,16 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
 #include "lib/streams/stream-client.h"
+#include "lib/wire/ports.h"
 #include "net/confine.h"
 #include "net/dns-message.h"
 
-#define SERVER_PORT      53
-#define ANSWER_WAIT_MS   5000
-#define CHILD_SECONDS    15
+#define SERVER_PORT    53
+#define ANSWER_WAIT_MS 5000
+#define CHILD_SECONDS  15
+/* A bridge that is there takes a connection at once. Whether it is nobody knows who has not heard
+   of a container that runs; those who asked wait 5 seconds, by custom. */
+#define BRIDGE_WAIT_MS   2000
 #define CHILDREN_MAX     16
 #define CACHE_SIZE       64
 #define CACHE_KNOWN_MS   5000
@@ -33,15 +37,10 @@
 /* LXD's dns.domain, unless its owner has set another. */
 #define DOMAIN ".lxd"
 
-struct answer {
-    uint32_t count;
-    struct plan_prefix addresses[LOOKUP_ADDRESSES_MAX];
-};
-
 struct cached {
     char name[140]; /* CONTAINER/VM */
     int64_t until_ms;
-    struct answer answer;
+    struct lookup_answer answer;
 };
 
 struct lookup {
@@ -49,7 +48,7 @@ struct lookup {
     int fd;                      /* -1: a timer */
     pid_t pid;
     char name[140];
-    struct answer answer;
+    struct lookup_answer answer;
     lookup_fn *fn;
     void *opaque;
 };
@@ -88,41 +87,64 @@ static int exchange(int fd, uint8_t *message, size_t size, size_t room, int64_t 
     }
 }
 
-/* A stream to the name server, from within the guest; the answer to the request is awaited. */
-static int connect_inside(const char *vm, const struct plan_prefix *server, struct crosh_error *err)
+/* A stream to a place of the guest's; the answer to the request is awaited. */
+static int connect_inside(const char *vm, Streams__Place *to, int64_t deadline,
+                          struct crosh_error *err)
 {
-    const struct stream_peer peer = {.vm = vm};
+    const struct stream_peer peer = {.vm = vm, .deadline = deadline};
     Streams__Request request = STREAMS__REQUEST__INIT;
     Streams__Connect connect = STREAMS__CONNECT__INIT;
-    Streams__Place to = STREAMS__PLACE__INIT;
-    Streams__Tcp tcp = STREAMS__TCP__INIT;
-    char host[PLAN_TEXT_SIZE];
     struct frame_reader reader;
     cleanup_close int fd = -1;
     int code;
 
-    tcp.host = (char *)(uintptr_t)plan_text(server, false, host);
-    tcp.port = SERVER_PORT;
-    to.where_case = STREAMS__PLACE__WHERE_TCP;
-    to.tcp = &tcp;
-    connect.to = &to;
+    connect.to = to;
     request.op_case = STREAMS__REQUEST__OP_CONNECT;
     request.connect = &connect;
     fd = stream_open(&peer, &request, err);
     if (fd < 0)
         return fd;
     frame_reader_init(&reader, FRAME_COMPAT_MAX);
-    code = stream_await_answer(fd, &reader, NULL, err);
+    code = stream_await_answer_until(fd, &reader, deadline, NULL, err);
     frame_reader_fini(&reader);
     return code < 0 ? code : move_fd(fd);
 }
 
+static enum container_state ask_lxd(const char *vm, const char *container)
+{
+    const int64_t deadline = deadline_in(ANSWER_WAIT_MS);
+    Streams__Place lxd = STREAMS__PLACE__INIT;
+    cleanup_close int fd = -1;
+
+    lxd.where_case = STREAMS__PLACE__WHERE_PATH;
+    lxd.path.data = (uint8_t *)(uintptr_t)LXD_SOCKET;
+    lxd.path.len = strlen(LXD_SOCKET);
+    fd = connect_inside(vm, &lxd, deadline, NULL);
+    if (fd < 0)
+        return fd == -EREMOTEIO ? CONTAINER_NO_LXD : CONTAINER_UNKNOWN;
+    return container_state_ask(fd, container, deadline);
+}
+
+static int connect_server(const char *vm, const struct plan_prefix *server, int64_t deadline,
+                          struct crosh_error *err)
+{
+    Streams__Place to = STREAMS__PLACE__INIT;
+    Streams__Tcp tcp = STREAMS__TCP__INIT;
+    char host[PLAN_TEXT_SIZE];
+
+    tcp.host = (char *)(uintptr_t)plan_text(server, false, host);
+    tcp.port = SERVER_PORT;
+    to.where_case = STREAMS__PLACE__WHERE_TCP;
+    to.tcp = &tcp;
+    return connect_inside(vm, &to, deadline, err);
+}
+
 /* Asks for the addresses of one type: the count, or negative. */
 static int ask_type(const char *vm, const struct plan_prefix *server, const char *name,
-                    uint16_t type, struct plan_prefix *addresses, size_t max,
+                    int64_t deadline, uint16_t type, struct plan_prefix *addresses, size_t max,
                     struct crosh_error *err)
 {
-    cleanup_close int fd = connect_inside(vm, server, err);
+    cleanup_close int fd = connect_server(vm, server, deadline, err);
     uint8_t message[DNS_UDP_MAX];
     size_t size = dns_write_query(message, type, name, type);
     int n;
@@ -138,36 +160,43 @@ static int ask_type(const char *vm, const struct plan_prefix *server, const char
     return n > 0 ? n : 0;
 }
 
-int lookup_now(const char *vm, const char *container, const struct plan_prefix *server,
-               struct plan_prefix addresses[LOOKUP_ADDRESSES_MAX], struct crosh_error *err)
+static void look_up(const char *vm, const char *container, const struct plan_prefix *server,
+                    struct lookup_answer *answer)
 {
     char name[DNS_NAME_MAX];
-    int ipv4, ipv6;
+    struct crosh_error err = {0};
+    int64_t deadline;
+    int n;
 
+    answer->state = ask_lxd(vm, container);
+    if (answer->state == CONTAINER_NO_LXD || answer->state == CONTAINER_STOPPED)
+        return;
     (void)snprintf(name, sizeof(name), "%.63s" DOMAIN, container);
-    ipv4 = ask_type(vm, server, name, DNS_TYPE_A, addresses, LOOKUP_ADDRESSES_MAX / 2, err);
-    if (ipv4 < 0)
-        return ipv4;
-    ipv6 =
-        ask_type(vm, server, name, DNS_TYPE_AAAA, addresses + ipv4, LOOKUP_ADDRESSES_MAX / 2, err);
+    deadline = answer->state == CONTAINER_RUNNING ? DEADLINE_NEVER : deadline_in(BRIDGE_WAIT_MS);
+    n = ask_type(vm, server, name, deadline, DNS_TYPE_A, answer->addresses,
+                 LOOKUP_ADDRESSES_MAX / 2, &err);
+    if (n < 0)
+        return;
+    answer->count = (uint32_t)n;
     /* One kind is better than none. */
-    return ipv6 < 0 && ipv4 == 0 ? ipv6 : ipv4 + (ipv6 > 0 ? ipv6 : 0);
+    n = ask_type(vm, server, name, deadline, DNS_TYPE_AAAA, answer->addresses + n,
+                 LOOKUP_ADDRESSES_MAX / 2, &err);
+    if (n > 0)
+        answer->count += (uint32_t)n;
 }
 
 static _Noreturn void be_child(int fd, const char *vm, const char *container,
                                const struct plan_prefix *server)
 {
     struct crosh_error err = {0};
-    struct answer answer = {0};
-    int count;
+    struct lookup_answer answer = {0};
 
     (void)signal(SIGALRM, SIG_DFL);
     (void)alarm(CHILD_SECONDS);
     /* What comes next is the guest's word. */
     if (confine_drop_capabilities(0, &err) < 0 || confine_enter(CONFINE_LOOKUP, &err) < 0)
         _exit(1);
-    count = lookup_now(vm, container, server, answer.addresses, &err);
-    answer.count = count > 0 ? (uint32_t)count : 0;
+    look_up(vm, container, server, &answer);
     (void)!write(fd, &answer, sizeof(answer));
     _exit(0);
 }
@@ -193,12 +222,12 @@ static void keep(const struct lookup *lookup)
 
 static void answered(struct lookup *lookup)
 {
-    struct answer answer = lookup->answer;
+    struct lookup_answer answer = lookup->answer;
     lookup_fn *fn = lookup->fn;
     void *opaque = lookup->opaque;
 
     lookup_cancel(lookup);
-    fn(opaque, answer.addresses, answer.count);
+    fn(opaque, &answer);
 }
 
 static void on_timer(void *opaque)
@@ -214,7 +243,7 @@ static void on_child(void *opaque, uint32_t events)
     if (read(lookup->fd, &lookup->answer, sizeof(lookup->answer)) !=
             (ssize_t)sizeof(lookup->answer) ||
         lookup->answer.count > LOOKUP_ADDRESSES_MAX)
-        lookup->answer.count = 0;
+        lookup->answer = (struct lookup_answer){0};
     keep(lookup);
     answered(lookup);
 }
@@ -239,7 +268,8 @@ static bool start_child(struct event_loop *loop, struct lookup *lookup, const ch
 }
 
 struct lookup *lookup_start(struct event_loop *loop, const char *vm, const char *container,
-                            const struct plan_prefix *server, lookup_fn *fn, void *opaque)
+                            const struct plan_prefix *server, bool is_fresh, lookup_fn *fn,
+                            void *opaque)
 {
     struct lookup *lookup = calloc(1, sizeof(*lookup));
     const struct cached *known;
@@ -250,7 +280,7 @@ struct lookup *lookup_start(struct event_loop *loop, const char *vm, const char 
     lookup->fn = fn;
     lookup->opaque = opaque;
     (void)snprintf(lookup->name, sizeof(lookup->name), "%.63s/%.63s", container, vm);
-    known = find_cached(lookup->name);
+    known = is_fresh ? NULL : find_cached(lookup->name);
     if (known != NULL) {
         lookup->answer = known->answer;
         lookup->source = event_timer_add(loop, on_timer, lookup);

@@ -141,15 +141,15 @@ static void stream_dial(struct stream *stream, const struct plan_prefix *target)
         stream_end(stream);
 }
 
-static void on_stream_target(void *opaque, const struct plan_prefix *addresses, size_t count)
+static void on_stream_target(void *opaque, const struct lookup_answer *answer)
 {
     struct stream *stream = opaque;
 
     stream->lookup = NULL;
-    if (count == 0)
+    if (answer->count == 0)
         stream_end(stream);
     else
-        stream_dial(stream, &addresses[0]);
+        stream_dial(stream, &answer->addresses[0]);
 }
 
 static void on_listener(void *opaque, uint32_t events)
@@ -174,7 +174,8 @@ static void on_listener(void *opaque, uint32_t events)
     if (publish->container[0] == '\0')
         stream_dial(stream, &publish->guest);
     else if ((stream->lookup = lookup_start(publish->loop, publish->vm, publish->container,
-                                            &publish->server, on_stream_target, stream)) == NULL)
+                                            &publish->server, false, on_stream_target, stream)) ==
+             NULL)
         stream_end(stream);
 }
 
@@ -278,14 +279,14 @@ static void take_datagrams(struct publish *publish)
         publish->has_target = false;
 }
 
-static void on_datagram_target(void *opaque, const struct plan_prefix *addresses, size_t count)
+static void on_datagram_target(void *opaque, const struct lookup_answer *answer)
 {
     struct publish *publish = opaque;
 
     publish->lookup = NULL;
-    publish->has_target = count > 0;
-    if (count > 0)
-        publish->target = addresses[0];
+    publish->has_target = answer->count > 0;
+    if (answer->count > 0)
+        publish->target = answer->addresses[0];
     take_datagrams(publish);
     event_modify(publish->source, EPOLLIN);
 }
@@ -300,7 +301,7 @@ static void on_datagrams(void *opaque, uint32_t events)
     if (publish->container[0] != '\0' && publish->peer_count == 0 && publish->lookup == NULL &&
         !publish->has_target) {
         publish->lookup = lookup_start(publish->loop, publish->vm, publish->container,
-                                       &publish->server, on_datagram_target, publish);
+                                       &publish->server, false, on_datagram_target, publish);
         if (publish->lookup != NULL) {
             event_modify(publish->source, 0);
             return;

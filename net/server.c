@@ -27,7 +27,9 @@ struct client {
     struct client *next;
     int fd;
     struct event_source *source;
-    struct lookup *lookup; /* that the answer waits for */
+    struct lookup *lookup; /* that the answer waits for, of: */
+    char vm[CROSH_VM_NAME_MAX + 1];
+    char container[NAMES_CONTAINER_MAX];
 };
 
 struct server {
@@ -254,24 +256,27 @@ static void answer_addresses(struct client *client, const struct plan_prefix *ad
     for (size_t i = 0; i < count && i < LOOKUP_ADDRESSES_MAX; i++)
         list[response.n_addresses++] = (char *)(uintptr_t)plan_text(&addresses[i], false, text[i]);
     response.addresses = list;
-    if (count == 0)
-        response.code = -EHOSTUNREACH;
     answer(client, &response, NULL, 0);
 }
 
-static void on_resolved(void *opaque, const struct plan_prefix *addresses, size_t count)
+static void on_resolved(void *opaque, const struct lookup_answer *found)
 {
     struct client *client = opaque;
+    struct crosh_error err = {0};
 
     client->lookup = NULL;
-    answer_addresses(client, addresses, count);
+    if (found->count > 0) {
+        answer_addresses(client, found->addresses, found->count);
+    } else {
+        (void)container_state_explain(found->state, client->vm, client->container, &err);
+        answer_error(client, &err);
+    }
     event_modify(client->source, EPOLLIN);
 }
 
 static int resolve(struct client *client, const Net__Resolve *request, struct crosh_error *err)
 {
     struct keeper *keeper = client->server->keeper;
-    char container[NAMES_CONTAINER_MAX];
     struct keeper_vm *vm;
     struct stat st;
 
@@ -279,7 +284,7 @@ static int resolve(struct client *client, const Net__Resolve *request, struct cr
     if (request->network != 0 &&
         (stat("/proc/self/ns/net", &st) < 0 || st.st_ino != request->network))
         return crosh_error_set(err, -ENOENT, "the VMs are in another network");
-    switch (names_find(keeper->vms, request->name, &vm, container)) {
+    switch (names_find(keeper->vms, request->name, &vm, client->container)) {
     case NAMES_VM: {
         struct plan_prefix addresses[2];
         size_t count = names_addresses(vm, addresses);
@@ -288,8 +293,10 @@ static int resolve(struct client *client, const Net__Resolve *request, struct cr
         return 0;
     }
     case NAMES_CONTAINER:
-        client->lookup = lookup_start(keeper->loop, vm->name, container, &vm->place.containers,
-                                      on_resolved, client);
+        /* It may have been stopped just now. */
+        client->lookup = lookup_start(keeper->loop, vm->name, client->container,
+                                      &vm->place.containers, true, on_resolved, client);
+        (void)snprintf(client->vm, sizeof(client->vm), "%s", vm->name);
         if (client->lookup == NULL)
             return crosh_error_set(err, -EAGAIN, "too many names are asked for at once");
         event_modify(client->source, 0);

@@ -114,12 +114,13 @@ static int resolve_guest(const char *target, int family, union net_address *addr
     Net__Response *response = NULL;
     int code = crosh_priv_net_resolve(target, &response, err);
 
-    if (code == 0)
+    if (code == 0) {
         code = choose(response, family, address);
+        if (code < 0)
+            (void)crosh_error_set(err, code, "%s has no %s address", target,
+                                  family == AF_INET6 ? "IPv6" : "IPv4");
+    }
     crosh_priv_net_response_free(response);
-    if (code == -EHOSTUNREACH)
-        return crosh_error_set(err, code, "%s: no container of that name runs and has %s address",
-                               target, family == AF_INET6 ? "an IPv6" : "an");
     return code;
 }
 

@@ -24,7 +24,7 @@ union net_address {
  * "penguin.termina", with ".linux.test" or without), or a host name, in this order. family:
  * AF_INET, AF_INET6 or AF_UNSPEC. vms: the keeper's listing (crosh_priv_net_list()), NULL: no VM
  * has a network. 0, or: -ENOENT no such name, -EHOSTUNREACH there is no way to it, with the reason
- * (a VM that is stopped or has no network).
+ * (a VM that is stopped or has no network, a container that is stopped or has no address).
  */
 int net_resolve(const Net__Listing *vms, const char *target, int family, union net_address *address,
                 struct crosh_error *err);

@@ -89,6 +89,57 @@ def a_container_is_known_by_its_names():
     equal([line for line in termina.session.log().split("\n") if "forbidden" in line], [])
 
 
+def refusal(*argv):
+    """What ping says of a target that it does not ask; -c: it would end."""
+    done = termina.session.crosh("ping", "-c", "1", "-W", "1", *argv)
+    equal((done.returncode, done.stdout), (2, ""))
+    return done.stderr
+
+
+@case
+def a_vm_without_lxd_has_no_containers():
+    termina.session.crosh("vmc", "create", "other")
+    plain = Launcher(termina.session.home, "other", again=True, around=(
+        "nsenter", "-t", str(other.pid), "-n", "-m"))
+    try:
+        other.run("sh", "-c", "[ ! -e /var/lib/lxd ] || mount -t tmpfs tmpfs /var/lib/lxd")
+        equal(refusal("penguin.other"),
+              "ping: no LXD answers in VM other: it has no container penguin\n"
+              "hint: it is part of the image termina, and takes a while to start; look at: "
+              "vmc logs other\n")
+        equal(other.ask(other.link["gw"], "penguin.other", 1), "none")
+    finally:
+        plain.close()
+
+
+@case
+def a_container_without_an_address_is_said_so():
+    equal(refusal("nobody.termina"), "ping: no such container in VM termina: nobody\n"
+                                     "hint: see: vmc container list termina\n")
+    equal(refusal("-6", "penguin"), "ping: penguin has no IPv6 address\n")
+    lxd.run("lxc", "launch", "tiny", "mute", "--config", "user.none=1", "--no-profiles",
+            "--storage", "default")
+    equal(refusal("mute.termina"),
+          "ping: the container mute of VM termina has no address\n"
+          "hint: it may still be starting; \"vsh termina mute\" reaches it without one\n")
+    lxd.run("lxc", "delete", "--force", "mute")
+
+
+@case
+def a_stopped_container_is_said_so_though_its_lease_lasts():
+    reaches(termina.session.crosh("ping", "-c", "1", "-W", "60", "penguin"))
+    lxd.run("lxc", "stop", "--force", "penguin")
+    equal(refusal("penguin"), "ping: the container penguin of VM termina is stopped\n"
+                              "hint: start it with \"vmc container start termina penguin\"\n")
+    # Guests are told the same of it: there is no such name.
+    wait_for(lambda: other.ask(other.link["gw"], "penguin.termina", 1) == "none", WAIT,
+             "the name to be forgotten")
+    lxd.run("lxc", "start", "penguin")
+    wait_for(lambda: termina.session.crosh("ping", "-c", "1", "-W", "1", "penguin").returncode == 0,
+             WAIT, "the container to be back")
+    equal([line for line in termina.session.log().split("\n") if "forbidden" in line], [])
+
+
 if __name__ == "__main__":
     enter()
     main(set_up, tear_down)
