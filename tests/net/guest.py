@@ -45,10 +45,11 @@ def field(number, data):
 
 class Guest:
     """A guest, with a keeper of its own; (user) an unprivileged user's, whose $PATH is path. Or
-    (beside) with that of another guest; (pid) in the namespaces of that process.
+    (beside) with that of another guest; (pid) in the namespaces of that process; (isolated) which
+    other guests shall not reach, nor it them.
     """
 
-    def __init__(self, world, name, user=False, path=None, beside=None, pid=None):
+    def __init__(self, world, name, user=False, path=None, beside=None, pid=None, isolated=False):
         self.session = beside.session if beside else Session()
         self.keeper = None
         self.name = name
@@ -57,7 +58,7 @@ class Guest:
             equal(self.session.crosh("vmc", "create", name).returncode, 0)
         else:
             self.start_keeper(world, user, path)
-        self.descriptor = self.attach()
+        self.descriptor = self.attach(isolated)
         self.process = None
         if pid is None:
             self.process = world.spawn("unshare", "-n", "-m", "sleep", "infinity")
@@ -93,13 +94,14 @@ class Guest:
                                       "--directory", str(directory), stdout=log, stderr=log,
                                       env=env)
 
-    def attach(self):
+    def attach(self, isolated):
         """Asks the keeper for the VM's link: its descriptor; its facts are in link."""
         path = self.session.directory / "net.sock"
         wait_for(path.exists, WAIT, "the keeper")
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
             wait_for(lambda: s.connect_ex(str(path)) == 0, WAIT, "the keeper to listen")
-            s.send(field(1, 1) + field(2, field(1, self.name.encode()) + field(2, 1)))
+            s.send(field(1, 1) + field(2, field(1, self.name.encode()) + field(2, 1) +
+                                      field(3, int(isolated))))
             data, control, _, _ = s.recvmsg(65536, socket.CMSG_SPACE(64))
         contains(str(data), "mac=")
         descriptors = array.array("i")
