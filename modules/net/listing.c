@@ -5,7 +5,11 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/base/sanitize.h"
 
 void listing_begin(struct listing *l, const struct crosh_args *args, const char *const *headers)
 {
@@ -49,12 +53,19 @@ static void put(struct listing *l, const char *text, json_t *value)
     l->cells[column] = l->cell[column];
 }
 
-/* A text; NULL or empty: there is none. */
 void listing_text(struct listing *l, const char *text)
 {
-    bool has = text != NULL && *text != '\0';
+    size_t size = text != NULL ? strlen(text) + 1 : 0;
+    cleanup_free char *harmless = size > 1 ? malloc(size) : NULL;
 
-    put(l, has ? text : "-", l->json == NULL ? NULL : has ? json_string(text) : json_null());
+    if (harmless != NULL)
+        text_sanitize(harmless, size, text);
+    else if (size > 1)
+        l->failed = true;
+    put(l, harmless != NULL ? harmless : "-",
+        l->json == NULL    ? NULL
+        : harmless != NULL ? json_string(harmless)
+                           : json_null());
 }
 
 void listing_number(struct listing *l, uint64_t number)

@@ -29,7 +29,7 @@ struct listing {
 
 /* Begins with the command's option "json"; headers: NULL-terminated. */
 void listing_begin(struct listing *l, const struct crosh_args *args, const char *const *headers);
-/* A text; NULL or empty: there is none. */
+/* A text, which may be any bytes, an interface's name say; NULL or empty: there is none. */
 void listing_text(struct listing *l, const char *text);
 void listing_number(struct listing *l, uint64_t number);
 void listing_row_end(struct listing *l);

@@ -265,5 +265,17 @@ def the_tables_are_the_kernels():
     contains(crosh("net", "links").stdout, "NAME  STATE  KIND")
 
 
+@case
+def names_of_links_are_shown_whatever_they_are():
+    odd = os.fsdecode(b"a\xff\x1b[1mb")
+    near("ip", "link", "add", odd, "type", "veth", "peer", "name", "p0")
+    try:
+        contains(crosh("net", "links").stdout, "\na??[1mb ")
+        done = crosh("net", "links", "--json")
+        contains([link["name"] for link in json.loads(done.stdout or "[]")], "a??[1mb", done.stderr)
+    finally:
+        near("ip", "link", "del", "p0")
+
+
 if __name__ == "__main__":
     main(set_up, tear_down)
