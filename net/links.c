@@ -84,6 +84,22 @@ static struct nl_cache *dump_links(struct nl_sock *sock, struct crosh_error *err
     return cache;
 }
 
+/* rtnl_route_alloc_cache() would lose what it has of a table that it could not fill to its end. */
+static struct nl_cache *dump_routes(struct nl_sock *sock, struct crosh_error *err)
+{
+    struct nl_cache *cache = NULL;
+    int code = rtnl_route_alloc_cache(NULL, AF_UNSPEC, 0, &cache);
+
+    if (code == 0)
+        code = nl_cache_refill(sock, cache);
+    if (code == 0)
+        return cache;
+    failed(err, code, "the table of routes");
+    if (cache != NULL)
+        nl_cache_free(cache);
+    return NULL;
+}
+
 static bool to_prefix(struct nl_addr *addr, struct plan_prefix *prefix)
 {
     unsigned int size = nl_addr_get_len(addr);
@@ -115,13 +131,9 @@ int links_routes(struct nl_sock *sock, const char *skip, struct plan_prefix **pr
     cleanup_free struct plan_prefix *list = NULL;
     size_t skip_size = skip != NULL ? strlen(skip) : 0;
     int count = 0;
-    int code;
 
-    if (links == NULL)
+    if (links == NULL || (routes = dump_routes(sock, err)) == NULL)
         return err != NULL ? err->code : -EIO;
-    code = rtnl_route_alloc_cache(sock, AF_UNSPEC, 0, &routes);
-    if (code < 0)
-        return failed(err, code, "the table of routes");
     list = calloc((size_t)nl_cache_nitems(routes) + 1, sizeof(*list));
     if (list == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");
@@ -151,14 +163,10 @@ int links_find_uplink(struct nl_sock *sock, struct links_uplink *uplink, struct 
     cleanup(cleanup_cache_fn) struct nl_cache *routes = NULL;
     uint32_t best[2] = {UINT32_MAX, UINT32_MAX};
     int index[2] = {0, 0};
-    int code;
 
     *uplink = (struct links_uplink){0};
-    if (links == NULL)
+    if (links == NULL || (routes = dump_routes(sock, err)) == NULL)
         return err != NULL ? err->code : -EIO;
-    code = rtnl_route_alloc_cache(sock, AF_UNSPEC, 0, &routes);
-    if (code < 0)
-        return failed(err, code, "the table of routes");
     for (struct nl_object *o = nl_cache_get_first(routes); o != NULL; o = nl_cache_get_next(o)) {
         struct rtnl_route *route = (struct rtnl_route *)o;
         struct nl_addr *to = rtnl_route_get_dst(route);

@@ -34,7 +34,8 @@ tests_unit_test_ping_LDADD = modules/net/libnet.la $(CMOCKA_LIBS)
 endif
 
 if ENABLE_FUZZING
-noinst_PROGRAMS += tests/fuzz/fuzz-icmp tests/fuzz/fuzz-dhcp tests/fuzz/fuzz-dns tests/fuzz/fuzz-publish
+noinst_PROGRAMS += tests/fuzz/fuzz-icmp tests/fuzz/fuzz-dhcp tests/fuzz/fuzz-dns tests/fuzz/fuzz-netlink \
+	tests/fuzz/fuzz-publish
 tests_fuzz_fuzz_dhcp_SOURCES = tests/fuzz/fuzz-dhcp.c net/dhcp-message.c net/dhcp6-message.c \
 	net/names.c net/plan.c net/router-message.c
 tests_fuzz_fuzz_dhcp_CPPFLAGS = $(net_libkeeper_la_CPPFLAGS)
@@ -42,6 +43,10 @@ tests_fuzz_fuzz_dhcp_LDADD = lib/libbase.la
 tests_fuzz_fuzz_dhcp_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_dns_SOURCES = tests/fuzz/fuzz-dns.c net/dns-message.c
 tests_fuzz_fuzz_dns_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_netlink_SOURCES = tests/fuzz/fuzz-netlink.c
+tests_fuzz_fuzz_netlink_CPPFLAGS = $(modules_net_libnet_la_CPPFLAGS)
+tests_fuzz_fuzz_netlink_LDADD = modules/net/libnet.la
+tests_fuzz_fuzz_netlink_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer -Wl,--wrap=netlink_open
 tests_fuzz_fuzz_publish_SOURCES = tests/fuzz/fuzz-publish.c guest/agent/log.c \
 	guest/agent/network.c lib/net/publish.c
 tests_fuzz_fuzz_publish_LDADD = lib/libbase.la

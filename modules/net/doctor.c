@@ -219,16 +219,13 @@ static int check_routes(struct doctor *doctor, struct crosh_error *err)
     cleanup_nl_cache struct nl_cache *links = NULL;
     cleanup_nl_cache struct nl_cache *routes = NULL;
     unsigned int before = doctor->problems;
-    int code;
 
     if (doctor->vms == NULL)
         return 0;
     sock = netlink_open(err);
-    if (sock == NULL || (links = netlink_links(sock, err)) == NULL)
+    if (sock == NULL || (links = netlink_links(sock, err)) == NULL ||
+        (routes = netlink_routes(sock, err)) == NULL)
         return err->code;
-    code = rtnl_route_alloc_cache(sock, AF_UNSPEC, 0, &routes);
-    if (code < 0)
-        return netlink_error(err, code, "the table of routes");
     for (struct nl_object *o = nl_cache_get_first(routes); o != NULL; o = nl_cache_get_next(o))
         if (rtnl_route_get_table((struct rtnl_route *)o) != RT_TABLE_LOCAL)
             check_route(doctor, (struct rtnl_route *)o, links);

@@ -6,6 +6,7 @@
 #include <netlink/errno.h>
 #include <netlink/netlink.h>
 #include <netlink/route/link.h>
+#include <netlink/route/route.h>
 
 int netlink_error(struct crosh_error *err, int code, const char *what)
 {
@@ -52,6 +53,27 @@ struct nl_cache *netlink_links(struct nl_sock *sock, struct crosh_error *err)
     return cache;
 }
 
+int netlink_alloc_routes(struct nl_sock *sock, struct nl_cache **cache)
+{
+    int code = rtnl_route_alloc_cache(NULL, AF_UNSPEC, 0, cache);
+
+    if (code == 0)
+        code = nl_cache_refill(sock, *cache);
+    if (code < 0)
+        netlink_cache_free(cache);
+    return code;
+}
+
+struct nl_cache *netlink_routes(struct nl_sock *sock, struct crosh_error *err)
+{
+    struct nl_cache *cache = NULL;
+    int code = netlink_alloc_routes(sock, &cache);
+
+    if (code < 0)
+        netlink_error(err, code, "the table of routes");
+    return cache;
+}
+
 void netlink_close(struct nl_sock **sock)
 {
     if (*sock != NULL)
@@ -62,4 +84,5 @@ void netlink_cache_free(struct nl_cache **cache)
 {
     if (*cache != NULL)
         nl_cache_free(*cache);
+    *cache = NULL;
 }

@@ -18,6 +18,14 @@ int netlink_error(struct crosh_error *err, int code, const char *what);
 /* The whole table of links. To be freed; NULL with err filled. */
 struct nl_cache *netlink_links(struct nl_sock *sock, struct crosh_error *err);
 
+/* The same of routes. */
+struct nl_cache *netlink_routes(struct nl_sock *sock, struct crosh_error *err);
+/*
+ * rtnl_route_alloc_cache() of all families, which does not lose a table that could not be filled to
+ * its end. 0, or one of libnl's codes and *cache NULL.
+ */
+int netlink_alloc_routes(struct nl_sock *sock, struct nl_cache **cache);
+
 void netlink_close(struct nl_sock **sock);
 void netlink_cache_free(struct nl_cache **cache);
 #define cleanup_nl_sock  cleanup(netlink_close)

@@ -37,13 +37,9 @@ static int resolve_gateway(int family, union net_address *address, struct crosh_
     struct nl_object *object;
     uint32_t best = UINT32_MAX;
     bool found = false;
-    int code;
 
-    if (sock == NULL)
+    if (sock == NULL || (routes = netlink_routes(sock, err)) == NULL)
         return err != NULL ? err->code : -EIO;
-    code = rtnl_route_alloc_cache(sock, AF_UNSPEC, 0, &routes);
-    if (code < 0)
-        return netlink_error(err, code, "the table of routes");
     for (object = nl_cache_get_first(routes); object != NULL; object = nl_cache_get_next(object)) {
         struct rtnl_route *route = (struct rtnl_route *)object;
         struct nl_addr *to = rtnl_route_get_dst(route);

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <linux/if.h>
+#include <netinet/in.h>
 #include <netlink/route/addr.h>
 #include <netlink/route/link.h>
 #include <netlink/route/neighbour.h>
@@ -19,13 +20,25 @@
 #include "modules/net/listing.h"
 #include "modules/net/netlink.h"
 
+/* Whether it is as long as its family's are: libnl reads it so without a look at its length. */
+static bool is_whole(const struct nl_addr *address)
+{
+    switch (nl_addr_get_family(address)) {
+    case AF_INET:
+        return nl_addr_get_len(address) == sizeof(struct in_addr);
+    case AF_INET6:
+        return nl_addr_get_len(address) == sizeof(struct in6_addr);
+    default:
+        return nl_addr_get_len(address) > 0;
+    }
+}
+
 static void put_address(struct listing *l, struct nl_addr *address)
 {
     char text[LISTING_CELL_MAX];
 
-    listing_text(l, address != NULL && nl_addr_get_len(address) > 0
-                        ? nl_addr2str(address, text, sizeof(text))
-                        : NULL);
+    listing_text(l, address != NULL && is_whole(address) ? nl_addr2str(address, text, sizeof(text))
+                                                         : NULL);
 }
 
 static void put_link(struct listing *l, struct nl_cache *links, int index)
@@ -141,11 +154,6 @@ int net_run_addrs(struct crosh_context *ctx, const struct crosh_args *args, stru
     return show(ctx, args, headers, rtnl_addr_alloc_cache, "the table of addresses", addr_row, err);
 }
 
-static int alloc_routes(struct nl_sock *sock, struct nl_cache **cache)
-{
-    return rtnl_route_alloc_cache(sock, AF_UNSPEC, 0, cache);
-}
-
 /* One row for each next hop; the kernel's own tables (addresses of this host) are left out. */
 static void route_row(struct listing *l, struct nl_object *object, struct nl_cache *links)
 {
@@ -179,7 +187,7 @@ int net_run_routes(struct crosh_context *ctx, const struct crosh_args *args,
     static const char *const headers[] = {"TO",     "VIA",   "LINK",   "SOURCE",
                                           "METRIC", "TABLE", "FAMILY", NULL};
 
-    return show(ctx, args, headers, alloc_routes, "the table of routes", route_row, err);
+    return show(ctx, args, headers, netlink_alloc_routes, "the table of routes", route_row, err);
 }
 
 static void neigh_row(struct listing *l, struct nl_object *object, struct nl_cache *links)
