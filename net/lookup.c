@@ -28,8 +28,10 @@
 #define ANSWER_WAIT_MS 5000
 #define CHILD_SECONDS  15
 /* A bridge that is there takes a connection at once. Whether it is nobody knows who has not heard
-   of a container that runs; those who asked wait 5 seconds, by custom. */
+   of a container that runs, and those who asked wait 5 seconds, by custom; else a slow guest is
+   given time, and the child some to tell that there is none. */
 #define BRIDGE_WAIT_MS   2000
+#define RUNNING_WAIT_MS  8000
 #define CHILDREN_MAX     16
 #define CACHE_SIZE       64
 #define CACHE_KNOWN_MS   5000
@@ -172,7 +174,7 @@ static void look_up(const char *vm, const char *container, const struct plan_pre
     if (answer->state == CONTAINER_NO_LXD || answer->state == CONTAINER_STOPPED)
         return;
     (void)snprintf(name, sizeof(name), "%.63s" DOMAIN, container);
-    deadline = answer->state == CONTAINER_RUNNING ? DEADLINE_NEVER : deadline_in(BRIDGE_WAIT_MS);
+    deadline = deadline_in(answer->state == CONTAINER_RUNNING ? RUNNING_WAIT_MS : BRIDGE_WAIT_MS);
     n = ask_type(vm, server, name, deadline, DNS_TYPE_A, answer->addresses,
                  LOOKUP_ADDRESSES_MAX / 2, &err);
     if (n < 0)
