@@ -81,6 +81,11 @@ static const struct setting table[] = {
         .summary = "Show the running VMs in the prompt",
     },
     {
+        .name = "sftp.automount",
+        FLAG("off"),
+        .summary = "Mount the home of VMs that start, or of their container penguin, in ~/crosh",
+    },
+    {
         .name = "shell",
         FLAG("off"),
         .is_config_only = true,

@@ -98,6 +98,13 @@ static int colour_set(struct crosh_context *ctx)
     return strcmp(value, "never") == 0 ? 0 : -1;
 }
 
+static const char *setting(struct crosh_context *ctx, const char *name)
+{
+    const struct shell *shell = ctx->shell;
+
+    return settings_find(name) != NULL ? settings_get(&shell->settings, name) : NULL;
+}
+
 int shell_init(struct shell *shell, const char *const *module_dirs, struct crosh_error *err)
 {
     const struct crosh_command *const *builtin;
@@ -113,6 +120,7 @@ int shell_init(struct shell *shell, const char *const *module_dirs, struct crosh
         .complete = complete,
         .page = pager_begin,
         .colour = colour_set,
+        .setting = setting,
         .shell = shell,
     };
     for (builtin = builtin_commands(); *builtin != NULL; builtin++) {

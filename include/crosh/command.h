@@ -144,6 +144,11 @@ void crosh_page_output(struct crosh_context *ctx);
 int crosh_is_interactive(struct crosh_context *ctx);
 /* Whether results may carry colour: as the user has set it, else on a terminal unless NO_COLOR. */
 int crosh_use_colour(struct crosh_context *ctx);
+/*
+ * The value that a setting of the shell ("set" lists them) has now, as text: "on" or "off" of a
+ * flag. It is the shell's, until a command changes settings. NULL: this shell has no such setting.
+ */
+const char *crosh_setting(struct crosh_context *ctx, const char *name);
 /* Asks "question (y/N) " on stderr; 1 for yes, 0 for no, end of file, or when not interactive. */
 int crosh_confirm(struct crosh_context *ctx, const char *question);
 /* Prints "warning: ..." to stderr. */

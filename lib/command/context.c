@@ -73,6 +73,11 @@ int crosh_use_colour(struct crosh_context *ctx)
            strcmp(term, "dumb") != 0;
 }
 
+const char *crosh_setting(struct crosh_context *ctx, const char *name)
+{
+    return ctx->setting != NULL ? ctx->setting(ctx, name) : NULL;
+}
+
 int crosh_is_interrupted(struct crosh_context *ctx)
 {
     struct pollfd p = {.fd = ctx->interrupt_fd, .events = POLLIN};

@@ -31,6 +31,8 @@ struct crosh_context {
     /* What the user has set: 1 colour always, 0 never, -1 by the terminal; NULL: by the terminal.
      */
     int (*colour)(struct crosh_context *ctx);
+    /* The value of a setting as text, the shell's; NULL: there is none of that name. */
+    const char *(*setting)(struct crosh_context *ctx, const char *name);
     void *shell; /* for run_words and the built-in commands */
     /* For crosh_page_output(); NULL: nothing is paged. */
     void (*page)(struct crosh_context *ctx);

@@ -20,6 +20,7 @@ modules_sftp_libsftp_la_SOURCES = \
 	modules/sftp/get.c \
 	modules/sftp/pool.c modules/sftp/pool.h \
 	modules/sftp/list-files.c modules/sftp/list-files.h \
+	modules/sftp/list-mounts.c \
 	modules/sftp/mount-command.c \
 	modules/sftp/mounts.c modules/sftp/mounts.h \
 	modules/sftp/put.c \

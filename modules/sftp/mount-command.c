@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* "sftp mount", "umount" and "list". */
+/* "sftp mount" and "umount". */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -12,34 +12,37 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
 #include <crosh/vm.h>
 
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
-#include "lib/base/sanitize.h"
-#include "lib/base/unix-socket.h"
+#include "lib/vm/runtime.h"
 #include "modules/sftp/bookmarks.h"
 #include "modules/sftp/commands.h"
 #include "modules/sftp/mounts.h"
 #include "modules/sftp/where.h"
 
-#define PROGRAM CROSH_LIBEXECDIR "/crosh-sftpfs"
-/* How long a mount may take to tell of itself. */
-#define STATUS_TIMEOUT_MS 2000
-#define END_POLL_MS       50
+#define PROGRAM     CROSH_LIBEXECDIR "/crosh-sftpfs"
+#define END_POLL_MS 50
+/* How long, and how often, a guest that comes up is tried: LXD brings back what ran before. */
+#define AUTO_WAIT_MS      120000
+#define AUTO_PAUSE_MS     500
+#define AUTO_PAUSE_MAX_MS 4000
 
 /* ---- Where a mount goes ---- */
 
 /* ~/crosh/NAME, made when it is not there. */
-static char *default_directory(const struct sftp_where *where, struct crosh_error *err)
+static char *default_directory(const struct sftp_where *where, bool *is_made,
+                               struct crosh_error *err)
 {
     const char *home = getenv("HOME");
+    /* As the network calls them. */
+    bool is_elsewhere = where->container != NULL && strcmp(where->vm, SFTP_DEFAULT_VM) != 0;
     char *path = NULL;
     int r = home != NULL && home[0] == '/'
-                ? asprintf(&path, "%s/crosh/%s", home,
-                           where->container != NULL ? where->container : where->name)
+                ? asprintf(&path, "%s/crosh/%s%s%s", home,
+                           where->container != NULL ? where->container : where->name,
+                           is_elsewhere ? "." : "", is_elsewhere ? where->vm : "")
                 : -1;
 
     if (r < 0) {
@@ -52,7 +55,8 @@ static char *default_directory(const struct sftp_where *where, struct crosh_erro
         (void)mkdir(path, 0777);
         *at = '/';
     }
-    if (mkdir(path, 0700) < 0 && errno != EEXIST) {
+    *is_made = mkdir(path, 0700) == 0;
+    if (!*is_made && errno != EEXIST) {
         (void)crosh_error_errno(err, "cannot make %s", path);
         free(path);
         return NULL;
@@ -61,14 +65,14 @@ static char *default_directory(const struct sftp_where *where, struct crosh_erro
 }
 
 static char *find_directory(const struct crosh_args *args, const struct sftp_where *where,
-                            struct crosh_error *err)
+                            bool *is_made, struct crosh_error *err)
 {
     const char *given = crosh_args_string(args, "directory");
     cleanup_free char *made = NULL;
     char *path;
     struct stat st;
 
-    if (given == NULL && (made = default_directory(where, err)) == NULL)
+    if (given == NULL && (made = default_directory(where, is_made, err)) == NULL)
         return NULL;
     path = realpath(given != NULL ? given : made, NULL);
     if (path == NULL || stat(path, &st) < 0) {
@@ -170,37 +174,51 @@ static int start(struct crosh_context *ctx, const struct crosh_args *args, const
     return await_ready(ctx, ours, err);
 }
 
-int sftp_run_mount(struct crosh_context *ctx, const struct crosh_args *args,
-                   struct crosh_error *err)
+/* 1: it is mounted there already; 0: nothing is; negative: another is. */
+static int find_mounted(const struct mounts *mounts, const char *target, const char *directory,
+                        struct crosh_error *err)
+{
+    for (size_t i = 0; i < mounts->count; i++) {
+        const struct mount *mount = &mounts->mount[i];
+
+        if (!mount->is_mounted || strcmp(mount->directory, directory) != 0)
+            continue;
+        (void)crosh_error_set(err, -EEXIST, "%s is mounted there already: %s", mount->target,
+                              directory);
+        (void)crosh_error_hint(err, "sftp umount %s", directory);
+        return strcmp(mount->target, target) == 0 ? 1 : -EEXIST;
+    }
+    return 0;
+}
+
+static int mount_it(struct crosh_context *ctx, const struct crosh_args *args,
+                    const struct sftp_where *where, struct crosh_error *err)
 {
     const char *target = crosh_args_string(args, "target");
-    cleanup(sftp_where_fini) struct sftp_where where = {0};
+    bool is_auto = crosh_args_has(args, "auto") != 0;
     cleanup(mounts_fini) struct mounts mounts = {0};
     cleanup_free char *directory = NULL;
     cleanup_free char *state = NULL;
     cleanup_close int lock = -1;
-    int r = sftp_where_parse(&where, target, err);
+    bool is_made = false;
+    int r = mounts_read(&mounts, err);
 
-    if (r == 0)
-        r = mounts_read(&mounts, err);
     if (r < 0)
         return r;
-    directory = find_directory(args, &where, err);
+    directory = find_directory(args, where, &is_made, err);
     if (directory == NULL)
         return err->code;
-    for (size_t i = 0; i < mounts.count; i++) {
-        if (!mounts.mount[i].is_mounted || strcmp(mounts.mount[i].directory, directory) != 0)
-            continue;
-        (void)crosh_error_set(err, -EEXIST, "%s is mounted there already: %s",
-                              mounts.mount[i].target, directory);
-        return crosh_error_hint(err, "sftp umount %s", directory);
-    }
-    state = mounts_new(target, directory, &lock, err);
+    r = find_mounted(&mounts, target, directory, err);
+    if (r != 0)
+        return is_auto && r > 0 ? 0 : err->code;
+    state = mounts_new(target, directory, is_auto ? where->vm : NULL, &lock, err);
     if (state == NULL)
         return err->code;
     r = start(ctx, args, directory, state, lock, err);
     if (r < 0) {
         mounts_remove(state);
+        if (is_made)
+            (void)rmdir(directory);
         return r;
     }
     /* Where nobody has said otherwise it is where file managers should show it. */
@@ -208,6 +226,51 @@ int sftp_run_mount(struct crosh_context *ctx, const struct crosh_args *args,
         crosh_warn(ctx, "file managers get no bookmark for it: %s", strerror(-r));
     (void)fprintf(crosh_stdout(ctx), "%s is at %s\n", target, directory);
     return 0;
+}
+
+/* Whether the error is one of a guest that is not up yet, or not yet all of it. */
+static bool may_come(int error)
+{
+    return error == -EREMOTEIO || error == -ECONNREFUSED || error == -ECONNRESET ||
+           error == -ETIMEDOUT || error == CROSH_ELOST;
+}
+
+/* Tries until the guest is there, unless somebody else does. */
+static int mount_when_up(struct crosh_context *ctx, const struct crosh_args *args,
+                         const struct sftp_where *where, struct crosh_error *err)
+{
+    const int64_t deadline = deadline_in(AUTO_WAIT_MS);
+    int pause_ms = AUTO_PAUSE_MS;
+    cleanup_close int lock = -1;
+
+    if (where->vm == NULL)
+        return crosh_error_set(err, CROSH_EUSAGE, "--auto is for guests: VM or VM/CONTAINER");
+    lock = mounts_lock_auto(where->name, err);
+    if (lock < 0)
+        return lock == -EWOULDBLOCK ? 0 : lock;
+    for (;;) {
+        struct pollfd interrupt = {.fd = crosh_interrupt_fd(ctx), .events = POLLIN};
+        int r = mount_it(ctx, args, where, err);
+
+        if (r >= 0 || !may_come(r) || deadline_now() >= deadline ||
+            crosh_priv_vm_probe(where->vm) == CROSH_VM_DEAD)
+            return r;
+        if (poll(&interrupt, 1, pause_ms) > 0)
+            return crosh_error_set(err, -EINTR, "interrupted");
+        pause_ms = pause_ms * 2 < AUTO_PAUSE_MAX_MS ? pause_ms * 2 : AUTO_PAUSE_MAX_MS;
+    }
+}
+
+int sftp_run_mount(struct crosh_context *ctx, const struct crosh_args *args,
+                   struct crosh_error *err)
+{
+    cleanup(sftp_where_fini) struct sftp_where where = {0};
+    int r = sftp_where_parse(&where, crosh_args_string(args, "target"), err);
+
+    if (r < 0)
+        return r;
+    return crosh_args_has(args, "auto") != 0 ? mount_when_up(ctx, args, &where, err)
+                                             : mount_it(ctx, args, &where, err);
 }
 
 /* ---- Ending ---- */
@@ -230,7 +293,8 @@ static const struct mount *find_mount(const struct mounts *mounts, const char *w
 }
 
 /* Until its process has sent what was still to be sent, and is gone. */
-static int await_end(struct crosh_context *ctx, const struct mount *mount)
+static int await_end(struct crosh_context *ctx, const struct mount *mount, int64_t deadline,
+                     struct crosh_error *err)
 {
     for (;;) {
         struct pollfd interrupt = {.fd = crosh_interrupt_fd(ctx), .events = POLLIN};
@@ -243,134 +307,66 @@ static int await_end(struct crosh_context *ctx, const struct mount *mount)
         mounts_fini(&now);
         if (stat(mount->state, &st) < 0)
             return 0;
+        if (deadline_now() >= deadline)
+            return crosh_error_set(err, -ETIMEDOUT,
+                                   "not all that was written to %s has been sent in time",
+                                   mount->directory);
         if (poll(&interrupt, 1, END_POLL_MS) > 0)
-            return -EINTR;
+            return crosh_error_set(err, -EINTR, "interrupted; the rest goes on by itself");
     }
+}
+
+static int umount_one(struct crosh_context *ctx, const struct mount *mount, int64_t deadline,
+                      struct crosh_error *err)
+{
+    int r = mounts_unmount(mount->directory, err);
+
+    if (r == 1) {
+        crosh_warn(ctx, "programs are busy in %s: they keep the files that they have open",
+                   mount->directory);
+        return 0;
+    }
+    return r < 0 ? r : await_end(ctx, mount, deadline, err);
+}
+
+/* Those that end with the VM. The first that cannot be ended does not keep the others. */
+static int umount_with(struct crosh_context *ctx, const struct mounts *mounts, const char *vm,
+                       int64_t deadline, struct crosh_error *err)
+{
+    int first = 0;
+
+    for (size_t i = 0; i < mounts->count; i++) {
+        const struct mount *mount = &mounts->mount[i];
+        struct crosh_error own = {0};
+
+        if (!mount->is_mounted || mount->vm == NULL || strcmp(mount->vm, vm) != 0 ||
+            umount_one(ctx, mount, deadline, &own) >= 0 || first < 0)
+            continue;
+        *err = own;
+        first = own.code;
+    }
+    return first;
 }
 
 int sftp_run_umount(struct crosh_context *ctx, const struct crosh_args *args,
                     struct crosh_error *err)
 {
     const char *word = crosh_args_string(args, "target");
+    const int64_t deadline = crosh_args_has(args, "timeout") != 0
+                                 ? deadline_in(crosh_args_number(args, "timeout", 0) * 1000)
+                                 : INT64_MAX;
     cleanup(mounts_fini) struct mounts mounts = {0};
     const struct mount *mount;
     int r = mounts_read(&mounts, err);
 
     if (r < 0)
         return r;
+    if (crosh_args_has(args, "auto") != 0)
+        return umount_with(ctx, &mounts, word, deadline, err);
     mount = find_mount(&mounts, word);
     if (mount == NULL) {
         (void)crosh_error_set(err, -ENOENT, "%s is not mounted", word);
         return crosh_error_hint(err, "see what is: sftp list");
     }
-    r = mounts_unmount(mount->directory, err);
-    if (r == 1) {
-        crosh_warn(ctx, "programs are busy in %s: they keep the files that they have open",
-                   mount->directory);
-        return 0;
-    }
-    if (r == 0 && await_end(ctx, mount) < 0)
-        r = crosh_error_set(err, -EINTR, "interrupted; the rest goes on by itself");
-    return r;
-}
-
-/* ---- Listing ---- */
-
-/* What the mount tells of itself; an object with the state "silent" when it does not. */
-static json_t *ask_status(const struct mount *mount)
-{
-    cleanup_free char *path = NULL;
-    cleanup_close int fd = -1;
-    char text[2048];
-    ssize_t n = -1;
-    json_t *json = NULL;
-
-    if (asprintf(&path, "%s/status.sock", mount->state) < 0)
-        path = NULL;
-    if (path != NULL)
-        fd = unix_connect(path);
-    if (fd >= 0 && deadline_poll(fd, POLLIN, deadline_in(STATUS_TIMEOUT_MS)) == 0)
-        n = read(fd, text, sizeof(text));
-    if (n > 0)
-        json = json_loadb(text, (size_t)n, 0, NULL);
-    return json != NULL ? json : json_pack("{s:s, s:s}", "state", "silent", "reason", "");
-}
-
-static const char *size_text(json_int_t bytes, char *text, size_t size)
-{
-    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-    double value = (double)bytes;
-    size_t unit = 0;
-
-    while (value >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0])) {
-        value /= 1024;
-        unit++;
-    }
-    (void)snprintf(text, size, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
-    return text;
-}
-
-static json_int_t number(const json_t *json, const char *key)
-{
-    return json_integer_value(json_object_get(json, key));
-}
-
-static int print_list(struct crosh_context *ctx, const json_t *list, struct crosh_error *err)
-{
-    static const char *const headers[] = {"DIRECTORY", "TARGET", "STATE", "READ", "SENT", NULL};
-    struct crosh_table *table = crosh_table_new(headers);
-    size_t i;
-    json_t *entry;
-
-    if (table == NULL)
-        return crosh_error_set(err, -ENOMEM, "out of memory");
-    json_array_foreach(list, i, entry)
-    {
-        const char *reason = json_string_value(json_object_get(entry, "reason"));
-        json_int_t lost = number(entry, "lost_write_bytes");
-        char received[32], sent[32], state[400], why[300] = "";
-        const char *const cells[] = {
-            json_string_value(json_object_get(entry, "directory")),
-            json_string_value(json_object_get(entry, "target")),
-            state,
-            size_text(number(entry, "received_bytes"), received, sizeof(received)),
-            size_text(number(entry, "sent_bytes"), sent, sizeof(sent)),
-        };
-
-        if (reason != NULL && reason[0] != '\0')
-            text_sanitize(why, sizeof(why), reason);
-        (void)snprintf(
-            state, sizeof(state), "%s%s%s%s", json_string_value(json_object_get(entry, "state")),
-            why[0] != '\0' ? ": " : "", why, lost > 0 ? "; some of what was written is lost" : "");
-        crosh_table_row(table, cells);
-    }
-    crosh_table_print(table, ctx);
-    crosh_table_free(table);
-    return 0;
-}
-
-int sftp_run_list(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
-{
-    cleanup(mounts_fini) struct mounts mounts = {0};
-    json_t *list = json_array();
-    int r = mounts_read(&mounts, err);
-
-    for (size_t i = 0; r == 0 && i < mounts.count; i++) {
-        json_t *entry = ask_status(&mounts.mount[i]);
-
-        if (!mounts.mount[i].is_mounted)
-            (void)json_object_set_new(entry, "state", json_string("unmounted, but busy"));
-        if (json_object_set_new(entry, "target", json_string(mounts.mount[i].target)) < 0 ||
-            json_object_set_new(entry, "directory", json_string(mounts.mount[i].directory)) < 0 ||
-            json_array_append_new(list, entry) < 0)
-            r = crosh_error_set(err, -ENOMEM, "out of memory");
-    }
-    if (r == 0 && crosh_args_has(args, "json") != 0) {
-        (void)json_dumpf(list, crosh_stdout(ctx), JSON_INDENT(2));
-        (void)fputc('\n', crosh_stdout(ctx));
-    } else if (r == 0) {
-        r = print_list(ctx, list, err);
-    }
-    json_decref(list);
-    return r;
+    return umount_one(ctx, mount, deadline, err);
 }

@@ -123,7 +123,8 @@ static int read_one(const char *state, struct mount *mount)
     info = json_load_file(info_path, 0, NULL);
     *mount = (struct mount){.state = strdup(state),
                             .target = copy_text(info, "target"),
-                            .directory = copy_text(info, "directory")};
+                            .directory = copy_text(info, "directory"),
+                            .vm = copy_text(info, "vm")};
     json_decref(info);
     lock = open(lock_path, O_RDWR | O_CLOEXEC);
     is_served = lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
@@ -145,6 +146,7 @@ static void mount_fini(struct mount *mount)
     free(mount->state);
     free(mount->target);
     free(mount->directory);
+    free(mount->vm);
 }
 
 void mounts_fini(struct mounts *mounts)
@@ -203,7 +205,8 @@ int mounts_read(struct mounts *mounts, struct crosh_error *err)
     return 0;
 }
 
-char *mounts_new(const char *target, const char *directory, int *lock, struct crosh_error *err)
+char *mounts_new(const char *target, const char *directory, const char *vm, int *lock,
+                 struct crosh_error *err)
 {
     cleanup_free char *path = mounts_dir(err);
     cleanup_free char *lock_path = NULL;
@@ -221,7 +224,7 @@ char *mounts_new(const char *target, const char *directory, int *lock, struct cr
     }
     lock_path = path_of(state, "lock");
     info_path = path_of(state, "info.json");
-    info = json_pack("{s:s, s:s}", "target", target, "directory", directory);
+    info = json_pack("{s:s, s:s, s:s*}", "target", target, "directory", directory, "vm", vm);
     *lock = lock_path != NULL ? open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
     r = *lock >= 0 && flock(*lock, LOCK_EX) == 0 && info != NULL && info_path != NULL
             ? json_dump_file(info, info_path, JSON_COMPACT)
@@ -235,4 +238,29 @@ char *mounts_new(const char *target, const char *directory, int *lock, struct cr
     mounts_remove(state);
     free(state);
     return NULL;
+}
+
+int mounts_lock_auto(const char *name, struct crosh_error *err)
+{
+    cleanup_free char *dir = mounts_dir(err);
+    cleanup_free char *path = NULL;
+    cleanup_close int fd = -1;
+
+    if (dir == NULL || crosh_priv_make_dirs(dir, err) < 0)
+        return err->code;
+    if (asprintf(&path, "%s/.auto-%s", dir, name) < 0) {
+        path = NULL;
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    }
+    /* A container's has its VM's in front. */
+    for (char *at = path + strlen(dir) + 1; *at != '\0'; at++) {
+        if (*at == '/')
+            *at = ':';
+    }
+    fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return crosh_error_errno(err, "cannot make %s", path);
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return -EWOULDBLOCK;
+    return move_fd(fd);
 }

@@ -13,6 +13,7 @@
 struct mount {
     char *state; /* that directory */
     char *target, *directory;
+    char *vm;        /* with whose stop it ends; NULL: with none */
     bool is_mounted; /* false: only programs that were busy in it still have it */
 };
 
@@ -29,10 +30,16 @@ int mounts_read(struct mounts *mounts, struct crosh_error *err);
 void mounts_fini(struct mounts *mounts);
 
 /*
- * Makes the directory of a new mount. *lock is to be held, by inheritance, by who serves it.
- * The path, on the heap, or NULL.
+ * Makes the directory of a new mount; vm as in struct mount. *lock is to be held, by inheritance,
+ * by who serves it. The path, on the heap, or NULL.
  */
-char *mounts_new(const char *target, const char *directory, int *lock, struct crosh_error *err);
+char *mounts_new(const char *target, const char *directory, const char *vm, int *lock,
+                 struct crosh_error *err);
+/*
+ * A descriptor that holds the lock of who mounts the target automatically, by the name that it has
+ * without a path; -EWOULDBLOCK: somebody does already; or negative with err.
+ */
+int mounts_lock_auto(const char *name, struct crosh_error *err);
 /* Removes what mounts_new() made. */
 void mounts_remove(const char *state);
 

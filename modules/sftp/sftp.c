@@ -41,6 +41,9 @@ static const struct crosh_param mount_params[] = {
     {.name = "allow-other",
      .type = CROSH_TYPE_FLAG,
      .summary = "Let other users of this host in (user_allow_other in /etc/fuse.conf)"},
+    {.name = "auto",
+     .type = CROSH_TYPE_FLAG,
+     .summary = "Wait for a guest that comes up; end the mount when \"vmc stop\" ends its VM"},
     TIMEOUT,
     {.name = NULL},
 };
@@ -53,7 +56,15 @@ static const struct crosh_command mount_command = {
     "\n\nThe mount stays when crosh ends. When the connection is lost it is made again; programs "
     "wait for that as long as --timeout says, and then get an error. What was written and could "
     "not be sent is told by close and fsync, and by \"sftp list\". A mount at ~/crosh/NAME has a "
-    "bookmark in GTK's file managers while it is there.",
+    "bookmark in GTK's file managers while it is there. NAME is VM, CONTAINER (of termina) or "
+    "CONTAINER.VM (of others), or USER@HOST.\n\n"
+    "After \"set sftp.automount on\" (in the configuration file: for every shell) each \"vmc "
+    "start\" does this by itself with --auto, in the background: for the VM, or, if its image is "
+    "termina's, for its container penguin, as soon as that runs. \"vmc container\" does it when "
+    "it has started penguin. The VM is started in any case, whatever becomes of the mount; "
+    "\"sftp list\" shows whether it is there, and the same command by hand, such as \"sftp mount "
+    "--auto termina/penguin\", tells why it is not. \"vmc stop\" unmounts what was mounted with "
+    "--auto, and no other mount: those find their VM again when it is back.",
     .examples = "sftp mount termina\tthe VM's files at ~/crosh/termina\n"
                 "sftp mount penguin\tyour home in the container, at ~/crosh/penguin\n"
                 "sftp mount termina/penguin:/etc /mnt\ta container's\n"
@@ -68,6 +79,14 @@ static const struct crosh_param umount_params[] = {
      .type = CROSH_TYPE_PATH,
      .value_name = "DIR|TARGET",
      .summary = "What is mounted"},
+    {.name = "auto",
+     .type = CROSH_TYPE_FLAG,
+     .summary = "All mounts made with --auto of the VM called TARGET; there may be none"},
+    {.name = "timeout",
+     .type = CROSH_TYPE_SECONDS,
+     .min = 1,
+     .max = 3600,
+     .summary = "Wait no longer for what is still to be sent; that goes on"},
     {.name = NULL},
 };
 

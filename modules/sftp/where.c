@@ -13,8 +13,6 @@
 #include "modules/sftp/guest.h"
 #include "modules/sftp/ssh.h"
 
-#define DEFAULT_VM "termina"
-
 static int bad(const char *text, const char *why, struct crosh_error *err)
 {
     (void)crosh_error_set(err, CROSH_EUSAGE, "'%s' names no place: %s", text, why);
@@ -98,10 +96,10 @@ static int parse_host(struct sftp_where *where, const char *text, bool is_url,
  */
 static int find_container(struct sftp_where *where, struct crosh_error *err)
 {
-    if (where->container != NULL || crosh_vm_exists(where->vm) || !crosh_vm_exists(DEFAULT_VM))
+    if (where->container != NULL || crosh_vm_exists(where->vm) || !crosh_vm_exists(SFTP_DEFAULT_VM))
         return 0;
     where->container = where->vm;
-    where->vm = strdup(DEFAULT_VM);
+    where->vm = strdup(SFTP_DEFAULT_VM);
     return where->vm != NULL ? 0 : crosh_error_set(err, -ENOMEM, "out of memory");
 }
 

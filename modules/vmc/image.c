@@ -37,14 +37,14 @@ static int out_of_memory(struct crosh_error *err)
 }
 
 /*
- * What the manifest tells: the image's root, and of the initramfs's modules whether there are
- * none, and one of them.
+ * What the manifest tells: the image's kind and root, and of the initramfs's modules whether there
+ * are none, and one of them.
  */
 static void read_manifest(const char *dir, struct image_files *files)
 {
     cleanup_free char *path = NULL;
     json_t *manifest, *modules, *module;
-    const char *root;
+    const char *root, *kind;
     size_t i;
 
     if (asprintf(&path, "%s/manifest.json", dir) < 0) {
@@ -62,6 +62,8 @@ static void read_manifest(const char *dir, struct image_files *files)
             files->has_mmio = true;
     }
     files->has_layer = json_object_get(json_object_get(manifest, "root"), "layer") != NULL;
+    kind = json_string_value(json_object_get(manifest, "image"));
+    files->has_containers = kind != NULL && strcmp(kind, IMAGE_TERMINA) == 0;
     root = json_string_value(json_object_get(json_object_get(manifest, "root"), "file"));
     if (root != NULL && strchr(root, '/') == NULL && asprintf(&files->root, "%s/%s", dir, root) < 0)
         files->root = NULL;

@@ -13,6 +13,7 @@ struct image_files {
     char *initrd;
     char *root;          /* the image's read-only root disk; NULL: the initramfs is all */
     bool has_layer;      /* what its VMs write lies on an ext4 file system, made on the host */
+    bool has_containers; /* it is made for them, and LXD is in it */
     bool has_mmio;       /* the initramfs holds the driver of virtio over MMIO */
     bool has_no_modules; /* the user's kernel has to do with the drivers built into it */
 };

@@ -14,6 +14,7 @@
 #include "lib/vm/config.h"
 #include "lib/vm/runtime.h"
 #include "lib/vm/store.h"
+#include "modules/vmc/automount.h"
 #include "modules/vmc/cid.h"
 #include "modules/vmc/data-disk.h"
 #include "modules/vmc/image.h"
@@ -495,8 +496,10 @@ int vmc_start(struct crosh_context *ctx, const struct crosh_args *args, struct c
         return rc;
     progress_init(&start.progress, ctx);
     rc = start_vm(&start, err);
-    if (rc >= 0)
+    if (rc >= 0) {
         forward_ports(&start);
+        automount_begin(ctx, start.name, start.files.has_containers ? AUTOMOUNT_CONTAINER : NULL);
+    }
     start_fini(&start);
     if (rc < 0 || crosh_args_has(args, "no-shell"))
         return rc;

@@ -3,6 +3,7 @@
 noinst_LTLIBRARIES += modules/vmc/libvmc.la
 modules_vmc_libvmc_la_SOURCES = \
 	modules/vmc/ask.c modules/vmc/ask.h \
+	modules/vmc/automount.c modules/vmc/automount.h \
 	modules/vmc/balloon.c \
 	modules/vmc/builder.c modules/vmc/builder.h \
 	modules/vmc/cid.c modules/vmc/cid.h \

@@ -14,6 +14,7 @@
 #include "lib/vm/control-client.h"
 #include "lib/vm/runtime.h"
 #include "lib/vm/store.h"
+#include "modules/vmc/automount.h"
 #include "modules/vmc/launch.h"
 #include "modules/vmc/progress.h"
 #include "modules/vmc/text.h"
@@ -180,6 +181,7 @@ static int stop_vm(struct stop *stop, struct crosh_error *err)
     rc = find_launcher(stop, &control, err);
     if (rc < 0)
         return rc;
+    automount_end(stop->ctx, stop->name, stop->force);
     progress_init(&progress, stop->ctx);
     progress_begin(&progress, "stopping");
     rc = end_launcher(stop, control, &progress, err);

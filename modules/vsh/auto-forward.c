@@ -8,8 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +18,7 @@
 #include <crosh/vm.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/detached.h"
 #include "lib/vm/runtime.h"
 
 /* How many ports of the host are tried for one of the guest. */
@@ -27,8 +26,6 @@
 /* Where ports begin that users may not listen on: 80 becomes 8080, as people would choose. */
 #define PRIVILEGED_END    1024
 #define PRIVILEGED_OFFSET 8000
-
-extern char **environ;
 
 struct auto_forward {
     struct crosh_context *ctx;
@@ -166,35 +163,9 @@ int auto_forward_run(struct crosh_context *ctx, const char *vm, int stop_fd,
 
 int auto_forward_start(const char *vm, struct crosh_error *err)
 {
-    char *const argv[] = {"crosh", "vsh", "forward", "--auto", (char *)vm, NULL};
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t none, defaults;
-    pid_t pid;
-    int r;
+    const char *const words[] = {"vsh", "forward", "--auto", vm, NULL};
 
-    (void)sigemptyset(&none);
-    (void)sigfillset(&defaults);
-    if (posix_spawn_file_actions_init(&actions) != 0)
-        return crosh_error_set(err, -ENOMEM, "out of memory");
-    if (posix_spawnattr_init(&attributes) != 0) {
-        (void)posix_spawn_file_actions_destroy(&actions);
-        return crosh_error_set(err, -ENOMEM, "out of memory");
-    }
-    (void)posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDWR, 0);
-    (void)posix_spawn_file_actions_adddup2(&actions, STDIN_FILENO, STDOUT_FILENO);
-    (void)posix_spawn_file_actions_adddup2(&actions, STDIN_FILENO, STDERR_FILENO);
-    (void)posix_spawn_file_actions_addclosefrom_np(&actions, 3);
-    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
-                                                    POSIX_SPAWN_SETSIGDEF);
-    (void)posix_spawnattr_setsigmask(&attributes, &none);
-    (void)posix_spawnattr_setsigdefault(&attributes, &defaults);
-    r = posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, argv, environ);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    (void)posix_spawnattr_destroy(&attributes);
-    if (r != 0)
-        return crosh_error_set(err, -r, "cannot run crosh: %s", strerror(r));
-    return 0;
+    return detached_start(words, err);
 }
 
 size_t auto_forward_recorded(const char *vm, struct auto_port ports[AUTO_FORWARD_MAX])

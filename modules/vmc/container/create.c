@@ -14,6 +14,7 @@
 #include "lib/base/deadline.h"
 #include "lib/lxd/instance.h"
 #include "lib/vm/store.h"
+#include "modules/vmc/automount.h"
 #include "modules/vmc/container/container.h"
 
 #define CERTIFICATE_MAX (64u * 1024u)
@@ -305,6 +306,8 @@ int container_create(struct crosh_context *ctx, const struct crosh_args *args,
         r = start(&creation, &instance, err);
     if (r == 0)
         r = set_up(&creation, object, err);
+    if (r == 0 && strcmp(creation.name, AUTOMOUNT_CONTAINER) == 0)
+        automount_begin(ctx, container_vm_of(instance.location, creation.vm), creation.name);
     if (r == 0 && crosh_args_has(args, "shell"))
         r = open_shell(&creation, &instance, object, err);
     json_decref(object);

@@ -7,6 +7,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
 #include "lib/lxd/instance.h"
+#include "modules/vmc/automount.h"
 #include "modules/vmc/container/container.h"
 
 /* Beside the time that the container itself may take. */
@@ -57,6 +58,8 @@ static int change(struct container_work *work, const struct crosh_args *args,
     json_decref(body);
     if (r == -ETIMEDOUT)
         return container_still_busy(work, name, power->what);
+    if (r == 0 && power != &stop_power && strcmp(name, AUTOMOUNT_CONTAINER) == 0)
+        automount_begin(work->ctx, container_vm_of(instance.location, lxd_vm(work->lxd)), name);
     if (r < 0) {
         (void)crosh_error_wrap(err, "%s", name);
         if (power == &start_power)
