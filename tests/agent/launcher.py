@@ -31,7 +31,8 @@ class Launcher:
         directory.parent.chmod(0o700)
         config = home.data / "crosh" / "vms" / name
         config.mkdir(parents=True, mode=0o700, exist_ok=again)
-        (config / "config.json").write_text("{}")
+        if not (config / "config.json").exists():
+            (config / "config.json").write_text("{}")
         self.lock = open(config / "lock", "w", encoding="ascii")  # pylint: disable=R1732
         fcntl.flock(self.lock, fcntl.LOCK_EX)
         self.agent_dir = tempfile.mkdtemp(prefix="crosh-agent-")
