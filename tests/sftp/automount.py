@@ -49,6 +49,17 @@ while True:
     signal.pause()
 """
 
+# Has a file open, and writes to it when it is told.
+BUSY = """
+import sys
+with open(sys.argv[1], "wb", buffering=0) as file:
+    print("open", flush=True)
+    sys.stdin.readline()
+    file.write(b"x" * 100_000)
+    print("written", flush=True)
+    sys.stdin.readline()
+"""
+
 
 def enter():
     """Starts the script again where what it mounts is its own."""
@@ -199,17 +210,22 @@ def a_stop_goes_on_past_what_cannot_be_sent():
     run(f"sftp mount --auto alpha:{top}")
     stopped = guest_processes()
     equal(len(stopped) > 1, True)
-    with open(home.path / "crosh" / "alpha" / "busy", "wb", buffering=0) as file:
+    with subprocess.Popen([sys.executable, "-c", BUSY, str(home.path / "crosh" / "alpha" / "busy")],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as busy:
+        equal(busy.stdout.readline(), b"open\n")
         for pid in stopped:
             os.kill(pid, signal.SIGSTOP)
         try:
-            file.write(b"x" * 100_000)
+            busy.stdin.write(b"go on\n")
+            busy.stdin.flush()
+            equal(busy.stdout.readline(), b"written\n")
             done = run("vmc stop alpha")
+            contains(done.stderr, "warning: programs are busy in ")
+            contains(done.stderr, "alpha stopped (")
         finally:
+            busy.kill()
             for pid in stopped:
                 os.kill(pid, signal.SIGKILL)
-        contains(done.stderr, "warning: programs are busy in ")
-        contains(done.stderr, "alpha stopped (")
     wait_for(lambda: mounts() == [], 120, "the mount's end")
     run("vmc destroy -y alpha")
 
