@@ -30,6 +30,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
+#include "modules/sftp/rate.h"
 
 #define SLOT_BITS   10
 #define BUFFER_SIZE (2 * (size_t)SFTP_PACKET_MAX)
@@ -70,6 +71,7 @@ struct sftp_client {
     int error; /* 0, or why it is dead */
     int64_t round_trip_us;
     uint64_t sent, received;
+    struct rate sent_rate, received_rate;
 
     /* The thread's alone. */
     uint8_t *buffer;
@@ -151,6 +153,7 @@ static bool write_queue(struct sftp_client *client)
         }
         client->queue_start += (size_t)n;
         client->sent += (uint64_t)n;
+        rate_add(&client->sent_rate, (uint64_t)n, deadline_now());
         pthread_cond_broadcast(&client->room);
     }
     return false;
@@ -284,8 +287,10 @@ static bool read_link(struct sftp_client *client)
     pthread_mutex_lock(&client->lock);
     n = client->link->ops->read(client->link, client->buffer + client->filled,
                                 BUFFER_SIZE - client->filled);
-    if (n > 0)
+    if (n > 0) {
         client->received += (uint64_t)n;
+        rate_add(&client->received_rate, (uint64_t)n, deadline_now());
+    }
     pthread_mutex_unlock(&client->lock);
     if (n == -EAGAIN)
         return false;
@@ -625,11 +630,16 @@ int64_t sftp_client_round_trip_us(struct sftp_client *client)
     return us;
 }
 
-void sftp_client_traffic(struct sftp_client *client, uint64_t *sent, uint64_t *received)
+void sftp_client_add_traffic(struct sftp_client *client, struct sftp_traffic *traffic)
 {
+    int64_t now;
+
     pthread_mutex_lock(&client->lock);
-    *sent = client->sent;
-    *received = client->received;
+    now = deadline_now();
+    traffic->sent += client->sent;
+    traffic->received += client->received;
+    traffic->sent_rate += rate_get(&client->sent_rate, now);
+    traffic->received_rate += rate_get(&client->received_rate, now);
     pthread_mutex_unlock(&client->lock);
 }
 

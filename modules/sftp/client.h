@@ -68,8 +68,14 @@ uint32_t sftp_client_read_max(const struct sftp_client *client);
 uint32_t sftp_client_write_max(const struct sftp_client *client);
 /* The smallest round trip seen so far, in microseconds. */
 int64_t sftp_client_round_trip_us(struct sftp_client *client);
-/* Bytes of packets that went and came so far. */
-void sftp_client_traffic(struct sftp_client *client, uint64_t *sent, uint64_t *received);
+/* Bytes of packets that went and came: so far, and a second (see rate.h). */
+struct sftp_traffic {
+    uint64_t sent, received;
+    uint64_t sent_rate, received_rate;
+};
+
+/* Adds the client's to what is there. */
+void sftp_client_add_traffic(struct sftp_client *client, struct sftp_traffic *traffic);
 
 /*
  * Queues a request and frees the packet. data (may be NULL) goes behind it and is copied. done

@@ -89,6 +89,7 @@ static void fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
     pthread_mutex_lock(&fs->nodes.lock);
     is_fresh = deadline_now() < node->attrs_until_ms;
     pthread_mutex_unlock(&fs->nodes.lock);
+    fs_count_asked(fs, is_fresh);
     if (!is_fresh) {
         struct file *file = file_find(fs, node, 0);
 

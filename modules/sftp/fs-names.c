@@ -92,6 +92,7 @@ static void fs_lookup(fuse_req_t req, fuse_ino_t ino, const char *name)
             r = -EAGAIN;
     }
     pthread_mutex_unlock(&fs->nodes.lock);
+    fs_count_asked(fs, r >= 0);
     if (r == 0) {
         /* No such name, which the kernel may believe as long as we do. */
         struct fuse_entry_param none = {.entry_timeout =
@@ -170,6 +171,7 @@ static void fs_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
         (void)fuse_reply_err(req, fs_errno(r));
         return;
     }
+    fs_count_asked(fs, was_there);
     fi->fh = (uint64_t)(uintptr_t)listing;
     fi->cache_readdir = 1;
     fi->keep_cache = was_there;

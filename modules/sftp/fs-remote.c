@@ -49,7 +49,7 @@ struct remote {
     bool is_given_up; /* somebody has waited in vain */
     uint64_t count;
     char reason[256];
-    uint64_t sent, received; /* of the connections that are over */
+    struct sftp_traffic past; /* of the connections that are over */
 };
 
 bool remote_is_lost(int error)
@@ -78,15 +78,15 @@ static void free_over(struct remote *remote)
     remote->over = NULL;
     pthread_mutex_unlock(&remote->lock);
     for (; over != NULL; over = next) {
-        uint64_t sent, received;
+        struct sftp_traffic traffic = {0};
 
         next = over->next;
-        sftp_client_traffic(over->client, &sent, &received);
+        sftp_client_add_traffic(over->client, &traffic);
         sftp_client_free(over->client);
         free(over);
         pthread_mutex_lock(&remote->lock);
-        remote->sent += sent;
-        remote->received += received;
+        remote->past.sent += traffic.sent;
+        remote->past.received += traffic.received;
         pthread_mutex_unlock(&remote->lock);
     }
 }
@@ -344,25 +344,16 @@ void remote_hold(struct remote *remote, struct connection *connection)
 
 void remote_get_status(struct remote *remote, struct remote_status *status)
 {
-    uint64_t sent = 0, received = 0;
-
     pthread_mutex_lock(&remote->lock);
-    *status = (struct remote_status){.connections = remote->count,
-                                     .state = REMOTE_LOST,
-                                     .sent = remote->sent,
-                                     .received = remote->received};
+    *status = (struct remote_status){
+        .connections = remote->count, .state = REMOTE_LOST, .traffic = remote->past};
     if (remote->connection != NULL) {
-        sftp_client_traffic(remote->connection->client, &sent, &received);
+        sftp_client_add_traffic(remote->connection->client, &status->traffic);
         if (sftp_client_state(remote->connection->client) == 0)
             status->state = REMOTE_CONNECTED;
-        status->sent += sent;
-        status->received += received;
     }
-    if (remote->second != NULL) {
-        sftp_client_traffic(remote->second->client, &sent, &received);
-        status->sent += sent;
-        status->received += received;
-    }
+    if (remote->second != NULL)
+        sftp_client_add_traffic(remote->second->client, &status->traffic);
     (void)snprintf(status->reason, sizeof(status->reason), "%s", remote->reason);
     pthread_mutex_unlock(&remote->lock);
 }

@@ -24,9 +24,9 @@ enum remote_state { REMOTE_CONNECTED, REMOTE_LOST };
 
 struct remote_status {
     enum remote_state state;
-    uint64_t connections;    /* how many there have been */
-    char reason[256];        /* why there is none; empty otherwise */
-    uint64_t sent, received; /* bytes over all connections */
+    uint64_t connections;        /* how many there have been */
+    char reason[256];            /* why there is none; empty otherwise */
+    struct sftp_traffic traffic; /* of all connections; the rates of those that there are */
 };
 
 /*

@@ -36,7 +36,7 @@ struct fs_status {
 static void tell(struct fs *fs, int fd)
 {
     struct remote_status remote;
-    size_t names, listings;
+    size_t names, listings, ahead;
     json_t *json;
     char *text;
 
@@ -44,13 +44,19 @@ static void tell(struct fs *fs, int fd)
     pthread_mutex_lock(&fs->nodes.lock);
     names = fs->nodes.count;
     listings = fs->dirs.count;
+    ahead = fs->aheads.count;
     pthread_mutex_unlock(&fs->nodes.lock);
-    json = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "state",
+    json = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "state",
                      remote.state == REMOTE_CONNECTED ? "connected" : "lost", "reason",
                      remote.reason, "connections", (json_int_t)remote.connections, "sent_bytes",
-                     (json_int_t)remote.sent, "received_bytes", (json_int_t)remote.received,
-                     "cached_names", (json_int_t)names, "cached_listings", (json_int_t)listings,
-                     "lost_write_bytes", (json_int_t)atomic_load(&fs->lost_writes));
+                     (json_int_t)remote.traffic.sent, "received_bytes",
+                     (json_int_t)remote.traffic.received, "sent_bytes_per_second",
+                     (json_int_t)remote.traffic.sent_rate, "received_bytes_per_second",
+                     (json_int_t)remote.traffic.received_rate, "cached_names", (json_int_t)names,
+                     "cached_listings", (json_int_t)listings, "cached_files", (json_int_t)ahead,
+                     "cache_asked", (json_int_t)atomic_load(&fs->cache_asked), "cache_known",
+                     (json_int_t)atomic_load(&fs->cache_known), "lost_write_bytes",
+                     (json_int_t)atomic_load(&fs->lost_writes));
     text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
     /* As much as fits at once, which is all of it: nobody is waited for. */
     if (text != NULL)

@@ -10,9 +10,12 @@ struct fs_status;
 
 /*
  * The mount is at directory, and not served yet. Listens at path; each who connects gets one JSON
- * object: state ("connected" or "lost"), reason, connections, sent_bytes, received_bytes,
- * cached_names, cached_listings, lost_write_bytes. Sends the process SIGTERM when the mount is gone
- * from its namespace, though not from all, and no file is open. NULL with err.
+ * object: state ("connected" or "lost"), reason, connections, sent_bytes and received_bytes, both
+ * also _per_second (see rate.h), cached_names, cached_listings, cached_files (small ones, read
+ * before they are opened), cache_asked (names, attributes and listings that the kernel asked for,
+ * beyond what it knew) and cache_known (those that were answered without the server),
+ * lost_write_bytes. Sends the process SIGTERM when the mount is gone from its namespace, though
+ * not from all, and no file is open. NULL with err.
  */
 struct fs_status *fs_status_start(struct fs *fs, const char *directory, const char *path,
                                   struct crosh_error *err);

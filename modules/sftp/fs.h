@@ -31,7 +31,17 @@ struct fs {
     uid_t uid;
     gid_t gid;
     atomic_uint open_files;
+    /* Names, attributes and listings that the kernel asked for, and how many of them were known. */
+    atomic_uint_fast64_t cache_asked, cache_known;
     atomic_uint_fast64_t lost_writes; /* bytes that a program wrote and the server never took */
 };
+
+/* Notes that the kernel asked, and whether the server had to be. */
+static inline void fs_count_asked(struct fs *fs, bool is_known)
+{
+    atomic_fetch_add_explicit(&fs->cache_asked, 1, memory_order_relaxed);
+    if (is_known)
+        atomic_fetch_add_explicit(&fs->cache_known, 1, memory_order_relaxed);
+}
 
 #endif

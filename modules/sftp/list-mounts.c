@@ -57,35 +57,67 @@ static json_int_t number(const json_t *json, const char *key)
     return json_integer_value(json_object_get(json, key));
 }
 
-static int print_list(struct crosh_context *ctx, const json_t *list, struct crosh_error *err)
+static void describe_state(const json_t *entry, char *text, size_t size)
 {
-    static const char *const headers[] = {"DIRECTORY", "TARGET", "STATE", "READ", "SENT", NULL};
-    struct crosh_table *table = crosh_table_new(headers);
+    const char *reason = json_string_value(json_object_get(entry, "reason"));
+    char why[300] = "";
+
+    if (reason != NULL && reason[0] != '\0')
+        text_sanitize(why, sizeof(why), reason);
+    (void)snprintf(text, size, "%s%s%s%s", json_string_value(json_object_get(entry, "state")),
+                   why[0] != '\0' ? ": " : "", why,
+                   number(entry, "lost_write_bytes") > 0 ? "; some of what was written is lost"
+                                                         : "");
+}
+
+/* All that there is; a table takes as much as it has columns. */
+static void add_row(struct crosh_table *table, const json_t *entry)
+{
+    json_int_t asked = number(entry, "cache_asked");
+    char state[400], received[32], sent[32], received_rate[32], sent_rate[32];
+    char connections[24], names[24], listings[24], files[24], known[32] = "-";
+    const char *const cells[] = {
+        json_string_value(json_object_get(entry, "directory")),
+        json_string_value(json_object_get(entry, "target")),
+        state,
+        size_text(number(entry, "received_bytes"), received, sizeof(received)),
+        size_text(number(entry, "received_bytes_per_second"), received_rate, sizeof(received_rate)),
+        size_text(number(entry, "sent_bytes"), sent, sizeof(sent)),
+        size_text(number(entry, "sent_bytes_per_second"), sent_rate, sizeof(sent_rate)),
+        connections,
+        names,
+        listings,
+        files,
+        known,
+    };
+
+    describe_state(entry, state, sizeof(state));
+    (void)snprintf(connections, sizeof(connections), "%lld",
+                   (long long)number(entry, "connections"));
+    (void)snprintf(names, sizeof(names), "%lld", (long long)number(entry, "cached_names"));
+    (void)snprintf(listings, sizeof(listings), "%lld", (long long)number(entry, "cached_listings"));
+    (void)snprintf(files, sizeof(files), "%lld", (long long)number(entry, "cached_files"));
+    if (asked > 0)
+        (void)snprintf(known, sizeof(known), "%lld%%",
+                       (long long)(number(entry, "cache_known") * 100 / asked));
+    crosh_table_row(table, cells);
+}
+
+static int print_list(struct crosh_context *ctx, const json_t *list, bool all_figures,
+                      struct crosh_error *err)
+{
+    static const char *const few[] = {"DIRECTORY", "TARGET", "STATE",  "READ",
+                                      "READ/S",    "SENT",   "SENT/S", NULL};
+    static const char *const all[] = {"DIRECTORY", "TARGET", "STATE",       "READ",  "READ/S",
+                                      "SENT",      "SENT/S", "CONNECTIONS", "NAMES", "LISTINGS",
+                                      "FILES",     "KNOWN",  NULL};
+    struct crosh_table *table = crosh_table_new(all_figures ? all : few);
     size_t i;
     json_t *entry;
 
     if (table == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");
-    json_array_foreach(list, i, entry)
-    {
-        const char *reason = json_string_value(json_object_get(entry, "reason"));
-        json_int_t lost = number(entry, "lost_write_bytes");
-        char received[32], sent[32], state[400], why[300] = "";
-        const char *const cells[] = {
-            json_string_value(json_object_get(entry, "directory")),
-            json_string_value(json_object_get(entry, "target")),
-            state,
-            size_text(number(entry, "received_bytes"), received, sizeof(received)),
-            size_text(number(entry, "sent_bytes"), sent, sizeof(sent)),
-        };
-
-        if (reason != NULL && reason[0] != '\0')
-            text_sanitize(why, sizeof(why), reason);
-        (void)snprintf(
-            state, sizeof(state), "%s%s%s%s", json_string_value(json_object_get(entry, "state")),
-            why[0] != '\0' ? ": " : "", why, lost > 0 ? "; some of what was written is lost" : "");
-        crosh_table_row(table, cells);
-    }
+    json_array_foreach(list, i, entry) add_row(table, entry);
     crosh_table_print(table, ctx);
     crosh_table_free(table);
     return 0;
@@ -111,7 +143,7 @@ int sftp_run_list(struct crosh_context *ctx, const struct crosh_args *args, stru
         (void)json_dumpf(list, crosh_stdout(ctx), JSON_INDENT(2));
         (void)fputc('\n', crosh_stdout(ctx));
     } else if (r == 0) {
-        r = print_list(ctx, list, err);
+        r = print_list(ctx, list, crosh_args_has(args, "verbose") != 0, err);
     }
     json_decref(list);
     return r;

@@ -101,13 +101,28 @@ static const struct crosh_command umount_command = {
 };
 
 static const struct crosh_param list_params[] = {
+    {.name = "verbose",
+     .short_name = 'v',
+     .type = CROSH_TYPE_FLAG,
+     .summary = "Show the figures of the caches, too"},
     {.name = "json", .type = CROSH_TYPE_FLAG, .summary = "Print JSON, for programs"},
     {.name = NULL},
 };
 
 static const struct crosh_command list_command = {
-    CROSH_COMMAND_HEADER,  .name = "list",       .summary = "List the mounts, and how they are",
-    .params = list_params, .run = sftp_run_list,
+    CROSH_COMMAND_HEADER,
+    .name = "list",
+    .summary = "List the mounts, and how they are",
+    .help = "READ and SENT are bytes from and to the server since the mount was made, READ/S and "
+            "SENT/S those a second, over the last five. With --verbose: how often it was "
+            "connected; the names, directory listings and (before they are opened) small files "
+            "that it knows; and KNOWN, how many of the names, attributes and listings that the "
+            "kernel asked for were known without asking the server. A mount whose process does "
+            "not answer is \"silent\".",
+    .examples = "sftp list --verbose\tall figures\n"
+                "sftp list --json\tthe same for programs\n",
+    .params = list_params,
+    .run = sftp_run_list,
 };
 
 static const struct crosh_param ls_params[] = {

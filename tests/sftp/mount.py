@@ -87,6 +87,39 @@ def files_go_both_ways():
 
 
 @case
+def figures_are_listed():
+    data = random.randbytes(2_000_000)
+    (there / "figures").write_bytes(data)
+    equal((here / "figures").read_bytes() == data, True)
+    entry = json.loads(home.run("-c", "sftp list --json").stdout)[0]
+    equal(entry["received_bytes"] > 2_000_000, True)
+
+    def is_moving():
+        (here / "figures").write_bytes(data)
+        moving = json.loads(home.run("-c", "sftp list --json").stdout)[0]
+        return 0 < moving["sent_bytes_per_second"] < moving["sent_bytes"]
+
+    wait_for(is_moving, 60, "a rate")
+    equal(entry["cached_names"] >= 1, True)
+    equal(entry["cache_asked"] >= entry["cache_known"] >= 0, True)
+    asked = entry["cache_asked"]
+    os.listdir(here)
+    (here / "no such name").exists()
+    entry = json.loads(home.run("-c", "sftp list --json").stdout)[0]
+    equal(entry["cache_asked"] > asked, True)
+    wait_for(lambda: json.loads(home.run("-c", "sftp list --json").stdout)[0]
+             ["sent_bytes_per_second"] == 0, 60, "the rate's end")
+    lines = home.run("-c", "sftp list --verbose").stdout.splitlines()
+    equal(lines[0].split(), ["DIRECTORY", "TARGET", "STATE", "READ", "READ/S", "SENT", "SENT/S",
+                             "CONNECTIONS", "NAMES", "LISTINGS", "FILES", "KNOWN"])
+    equal(len(lines), 2)
+    contains(lines[1], "  0 B  ")
+    equal(lines[1].split()[-1].endswith("%"), True)
+    equal(home.run("-c", "sftp list").stdout.splitlines()[0].split()[-1], "SENT/S")
+    (here / "figures").unlink()
+
+
+@case
 def a_tree_stays_what_it_is():
     source = home.path / "source"
     for i in range(40):

@@ -36,6 +36,11 @@ CROSH_MODULE(%(name)s) = {
 };
 """
 
+# Prints what settings are, and what one is that is none.
+ASK = """"%%s %%s %%s\\n", crosh_setting(ctx, "pager"),
+                  crosh_setting(ctx, "sftp.automount"),
+                  crosh_setting(ctx, "no.such") == NULL ? "none" : "?\""""
+
 # Says that code of the module has run, and then takes the process down.
 CRASHES = """__attribute__((constructor)) static void crash(void)
 {
@@ -120,6 +125,15 @@ def every_function_is_documented():
     equal(len(names) > 30, True)
     declared = "".join(path.read_text() for path in (PREFIX / "include" / "crosh").glob("*.h"))
     equal([name for name in names if not re.search(rf"\b{name}\b", declared)], [])
+
+
+@case
+def settings_are_read():
+    with Shell() as home:
+        module(home, "ask", source=MODULE.replace('"%(name)s ran\\n"', ASK) % {
+            "name": "ask", "command": "ask", "before": "", "size": "sizeof(struct crosh_module)"})
+        equal(home.crosh("-c", "ask; set pager off; ask; ask | cat"),
+              (0, "auto off none\noff off none\noff off none\n", ""))
 
 
 @case

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "modules/sftp/calls.h"
+#include "modules/sftp/rate.h"
 #include "modules/sftp/where.h"
 
 static void a_request_is_laid_out_by_the_draft(void **state)
@@ -199,6 +200,27 @@ static void answers_to_nothing_end_it(void **state)
     assert_int_equal(close(server), 0);
 }
 
+static void a_rate_is_of_the_last_seconds(void **state)
+{
+    struct rate rate = {0};
+
+    (void)state;
+    assert_int_equal(rate_get(&rate, 1000000), 0);
+    rate_add(&rate, 5000, 1000999);
+    /* Four seconds before, and this one. */
+    assert_int_equal(rate_get(&rate, 1000999), 1000);
+    rate_add(&rate, 5000, 1002000);
+    rate_add(&rate, 5000, 1002999);
+    assert_int_equal(rate_get(&rate, 1002999), 3000);
+    assert_int_equal(rate_get(&rate, 1004999), 3000);
+    assert_int_equal(rate_get(&rate, 1005999), 2000);
+    assert_int_equal(rate_get(&rate, 1006999), 2000);
+    assert_int_equal(rate_get(&rate, 1007999), 0);
+    /* Nothing of before comes back after a rest. */
+    rate_add(&rate, 50, 1012999);
+    assert_int_equal(rate_get(&rate, 1012999), 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,6 +230,7 @@ int main(void)
         cmocka_unit_test(places_are_read),
         cmocka_unit_test(what_is_no_server_is_said),
         cmocka_unit_test(answers_to_nothing_end_it),
+        cmocka_unit_test(a_rate_is_of_the_last_seconds),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
