@@ -142,7 +142,8 @@ static const struct crosh_command start_command = {
             "that exists the options hold for this start alone; kernel parameters and disks come "
             "in addition to its own.\n\n"
             "The VM runs until it is stopped or powers itself off, also when crosh ends. Ctrl-C "
-            "while it starts ends it.\n\n"
+            "while it starts ends it. After \"set sftp.automount on\" its files are at ~/crosh/NAME "
+            "while it runs, see \"help sftp mount\".\n\n"
             "The VM gets a network where there can be one: root's is in the host's network, behind its "
             "address; other users' is in a namespace of their own, with slirp4netns or pasta as the way "
             "out. What \"auto\" means can be set in $CROSH_NETWORK and, for a whole host, in "
@@ -161,7 +162,8 @@ static const struct crosh_command stop_command = {
     .name = "stop",
     .summary = "Stop running VMs",
     .help = "Asks the guest to power off, then presses its power button, then ends it by force; "
-            "each when the one before it did not help in time.",
+            "each when the one before it did not help in time. What \"sftp mount --auto\" mounted is "
+            "unmounted first.",
     .examples = "vmc stop termina\tshut it down\n"
                 "vmc stop --force termina\tend one that hangs\n",
     .params = stop_params,
