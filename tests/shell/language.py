@@ -204,7 +204,7 @@ def settings():
         rows = home.crosh("-c", "set")[1].split("\n")
         equal(rows[0].split(), ["NAME", "VALUE", "MEANING"])
         equal([row.split()[0] for row in rows[1:-1]], sorted(found))
-        contains(rows, 'prompt        "crosh> "  The text in front of the line typed')
+        contains(rows, 'prompt          "crosh> "  The text in front of the line typed')
 
 
 @case
