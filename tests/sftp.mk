@@ -1,6 +1,14 @@
 # SPDX-License-Identifier: MIT
 # The sftp module, with a real sshd on the loopback.
-sftp_tests = tests/sftp/automount.py tests/sftp/copies.py tests/sftp/guest.py tests/sftp/hostile.py tests/sftp/mount.py tests/sftp/shell.py tests/sftp/ways.py
+sftp_tests = \
+	tests/sftp/automount.py \
+	tests/sftp/copies.py \
+	tests/sftp/foreign.py \
+	tests/sftp/guest.py \
+	tests/sftp/hostile.py \
+	tests/sftp/mount.py \
+	tests/sftp/shell.py \
+	tests/sftp/ways.py
 TESTS += $(sftp_tests)
 EXTRA_DIST += $(sftp_tests) tests/sftp/hostile-server.py tests/sftp/server.py
 

@@ -4,7 +4,7 @@
 # what its page cache held is lost. The journal repairs the guest's file system, and every record that
 # was told to be durable is there. CROSH_DISK_KILLS is how often (50).
 # shellcheck disable=SC2034
-lab_timeout=900
+lab_timeout=2400
 lab_built='lab/take-snapshot lab/flush-log'
 lab_arguments=${CROSH_DISK_KILLS-}
 # shellcheck source=tests/lab/inside.sh
