@@ -111,7 +111,7 @@ is_stale() {
 
 # configured DIR [CONFIGURE-ARGS]: configures a build in build/DIR unless that is done already.
 configured() {
-    dir=$top/build/$1
+    local dir=$top/build/$1
     shift
     if [ ! -e "$top/configure" ] || [ "$top/configure.ac" -nt "$top/configure" ]; then
         say "preparing configure"
@@ -132,7 +132,7 @@ configured() {
 
 # made DIR [MAKE-ARGS]: builds in build/DIR; output is shown only when it fails.
 made() {
-    dir=$top/build/$1
+    local dir=$top/build/$1
     shift
     make -C "$dir" -s -j"$(nproc)" "$@" >"$dir/make.log" 2>&1 || {
         tail -n 40 "$dir/make.log" >&2
