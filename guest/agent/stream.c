@@ -294,6 +294,9 @@ static void finish_inside(struct stream *stream)
     if (fd < 0) {
         refuse(stream, &err);
     } else if (stream->is_watch) {
+        /* Nobody listens for a watch, whatever it says. */
+        if (at != NULL)
+            streams__place__free_unpacked(at, NULL);
         stream->far = fd;
         begin_watch(stream);
     } else if (at == NULL) {
