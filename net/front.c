@@ -51,26 +51,6 @@ struct front {
 
 /* ---- Sockets ---- */
 
-static socklen_t to_sockaddr(const struct plan_prefix *to, unsigned int port,
-                             struct sockaddr_storage *address)
-{
-    memset(address, 0, sizeof(*address));
-    address->ss_family = (sa_family_t)to->family;
-    if (to->family == AF_INET6) {
-        struct sockaddr_in6 *ipv6 = (struct sockaddr_in6 *)address;
-
-        ipv6->sin6_addr = to->ipv6;
-        ipv6->sin6_port = htons((uint16_t)port);
-        return sizeof(*ipv6);
-    } else {
-        struct sockaddr_in *ipv4 = (struct sockaddr_in *)address;
-
-        ipv4->sin_addr = to->ipv4;
-        ipv4->sin_port = htons((uint16_t)port);
-        return sizeof(*ipv4);
-    }
-}
-
 static bool set_option(int fd, int level, int option, int value)
 {
     return setsockopt(fd, level, option, &value, sizeof(value)) == 0;
@@ -81,7 +61,7 @@ static int open_socket(const struct plan_prefix *at, int type, unsigned int port
 {
     cleanup_close int fd = socket(at->family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     struct sockaddr_storage address;
-    socklen_t size = to_sockaddr(at, port, &address);
+    socklen_t size = plan_to_sockaddr(at, port, &address);
 
     if (fd < 0 ||
         ((type == SOCK_STREAM || link != NULL) && !set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1)) ||
@@ -197,7 +177,7 @@ static void answer_dial(struct front *front, const struct front_message *questio
     for (; fd < 0 && answer.number < count; answer.number++) {
         struct outside_socket spec = {.family = servers[answer.number].family, .type = type};
 
-        spec.connect_size = to_sockaddr(&servers[answer.number], DNS_PORT, &spec.connect);
+        spec.connect_size = plan_to_sockaddr(&servers[answer.number], DNS_PORT, &spec.connect);
         fd = outside_socket(front->keeper->place.outside, &spec, NULL);
         if (fd >= 0)
             break;

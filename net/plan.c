@@ -201,3 +201,23 @@ const char *plan_network_text(const struct plan_prefix *prefix, char *buf)
         bytes[i] &= i == prefix->bits / 8 ? (uint8_t)(0xff00u >> prefix->bits % 8) : 0;
     return plan_text(&network, true, buf);
 }
+
+socklen_t plan_to_sockaddr(const struct plan_prefix *to, unsigned int port,
+                           struct sockaddr_storage *address)
+{
+    memset(address, 0, sizeof(*address));
+    address->ss_family = (sa_family_t)to->family;
+    if (to->family == AF_INET6) {
+        struct sockaddr_in6 *ipv6 = (struct sockaddr_in6 *)address;
+
+        ipv6->sin6_addr = to->ipv6;
+        ipv6->sin6_port = htons((uint16_t)port);
+        return sizeof(*ipv6);
+    } else {
+        struct sockaddr_in *ipv4 = (struct sockaddr_in *)address;
+
+        ipv4->sin_addr = to->ipv4;
+        ipv4->sin_port = htons((uint16_t)port);
+        return sizeof(*ipv4);
+    }
+}

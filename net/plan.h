@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include <crosh/error.h>
 
@@ -86,5 +87,9 @@ unsigned int plan_choose_uplink(const struct plan_prefix *used, size_t count);
 const char *plan_text(const struct plan_prefix *prefix, bool with_bits, char *buf);
 /* The same of the network that the prefix describes, host bits cleared. */
 const char *plan_network_text(const struct plan_prefix *prefix, char *buf);
+
+/* The prefix's address with a port, as the kernel's calls take it. Its size. */
+socklen_t plan_to_sockaddr(const struct plan_prefix *to, unsigned int port,
+                           struct sockaddr_storage *address);
 
 #endif

@@ -96,33 +96,13 @@ static void on_relay_end(void *opaque)
     stream_end(stream);
 }
 
-static socklen_t to_sockaddr(const struct plan_prefix *to, unsigned int port,
-                             struct sockaddr_storage *address)
-{
-    memset(address, 0, sizeof(*address));
-    address->ss_family = (sa_family_t)to->family;
-    if (to->family == AF_INET6) {
-        struct sockaddr_in6 *ipv6 = (struct sockaddr_in6 *)address;
-
-        ipv6->sin6_addr = to->ipv6;
-        ipv6->sin6_port = htons((uint16_t)port);
-        return sizeof(*ipv6);
-    } else {
-        struct sockaddr_in *ipv4 = (struct sockaddr_in *)address;
-
-        ipv4->sin_addr = to->ipv4;
-        ipv4->sin_port = htons((uint16_t)port);
-        return sizeof(*ipv4);
-    }
-}
-
 /* A socket on its way to the target, in the VMs' network; negative errno. */
 static int dial(const struct publish *publish, const struct plan_prefix *target)
 {
     int type = publish->what.udp ? SOCK_DGRAM : SOCK_STREAM;
     cleanup_close int fd = socket(target->family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     struct sockaddr_storage address;
-    socklen_t size = to_sockaddr(target, publish->what.guest_port, &address);
+    socklen_t size = plan_to_sockaddr(target, publish->what.guest_port, &address);
 
     if (fd < 0 ||
         (connect(fd, (const struct sockaddr *)&address, size) < 0 && errno != EINPROGRESS))
@@ -325,7 +305,7 @@ static int open_port(struct publish *publish, struct outside *outside, struct cr
             return crosh_error_set(err, CROSH_EUSAGE, "'%s' is no address to listen at", text);
     }
     spec.family = bind.family;
-    spec.bind_size = to_sockaddr(&bind, publish->what.host_port, &spec.bind);
+    spec.bind_size = plan_to_sockaddr(&bind, publish->what.host_port, &spec.bind);
     publish->fd = outside_socket(outside, &spec, err);
     if (publish->fd < 0) {
         (void)crosh_error_wrap(err, "cannot listen on port %u of %s", publish->what.host_port,
