@@ -456,6 +456,19 @@ int sftp_close(struct sftp_client *client, const struct sftp_handle *handle)
     return call_status(client, &packet);
 }
 
+static void on_closed(void *opaque, const struct sftp_reply *reply)
+{
+    (void)opaque, (void)reply;
+}
+
+void sftp_close_unheard(struct sftp_client *client, const struct sftp_handle *handle)
+{
+    struct sftp_packet packet;
+
+    begin_handle(&packet, SFTP_CLOSE, handle);
+    sftp_client_send(client, &packet, NULL, 0, on_closed, NULL);
+}
+
 int sftp_list(struct sftp_client *client, const char *path, struct sftp_entries *entries)
 {
     struct sftp_packet packet;

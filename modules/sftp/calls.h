@@ -77,6 +77,8 @@ int sftp_fsetstat(struct sftp_client *client, const struct sftp_handle *handle,
 /* -EOPNOTSUPP where the server cannot (SFTP_CAN_FSYNC). */
 int sftp_fsync(struct sftp_client *client, const struct sftp_handle *handle);
 int sftp_close(struct sftp_client *client, const struct sftp_handle *handle);
+/* The same without waiting; sent with the next flush. What the server says of it is not heard. */
+void sftp_close_unheard(struct sftp_client *client, const struct sftp_handle *handle);
 
 /*
  * All entries of a directory but "." and ".."; those whose names cannot be names here are

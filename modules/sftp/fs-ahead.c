@@ -150,11 +150,6 @@ static void on_read(void *opaque, const struct sftp_reply *reply)
     finish(ahead, error, data, size);
 }
 
-static void on_closed(void *opaque, const struct sftp_reply *reply)
-{
-    (void)opaque, (void)reply;
-}
-
 static void on_opened(void *opaque, const struct sftp_reply *reply)
 {
     struct ahead *ahead = opaque;
@@ -172,9 +167,7 @@ static void on_opened(void *opaque, const struct sftp_reply *reply)
     sftp_packet_u64(&packet, 0);
     sftp_packet_u32(&packet, ahead->wanted + 1);
     sftp_client_send(client, &packet, NULL, 0, on_read, ahead);
-    sftp_packet_begin(&packet, SFTP_CLOSE);
-    sftp_packet_string(&packet, handle.bytes, handle.size);
-    sftp_client_send(client, &packet, NULL, 0, on_closed, NULL);
+    sftp_close_unheard(client, &handle);
 }
 
 /* Without the nodes' lock. All in one go. */

@@ -67,21 +67,12 @@ struct file *file_new_whole(struct fs *fs, struct node *node, uint8_t *whole, si
     return file;
 }
 
-static void on_closed(void *opaque, const struct sftp_reply *reply)
-{
-    (void)opaque, (void)reply;
-}
-
 void file_give_back(struct fs *fs, struct connection *connection, const struct sftp_handle *handle)
 {
-    struct sftp_packet packet;
-
     if (connection == NULL)
         return;
     if (sftp_client_state(connection->client) == 0) {
-        sftp_packet_begin(&packet, SFTP_CLOSE);
-        sftp_packet_string(&packet, handle->bytes, handle->size);
-        sftp_client_send(connection->client, &packet, NULL, 0, on_closed, NULL);
+        sftp_close_unheard(connection->client, handle);
         sftp_client_flush(connection->client);
     }
     remote_put(fs->remote, connection);
