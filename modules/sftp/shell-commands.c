@@ -342,22 +342,34 @@ static int run_rm(struct crosh_context *ctx, const struct crosh_args *args, stru
 
 /* ---- Names and attributes ---- */
 
+/* The session, and where the words "old" and "new" lead to. NULL with err. */
+static struct sftp_shell *two_paths(const struct crosh_args *args, char **old_path, char **new_path,
+                                    struct crosh_error *err)
+{
+    struct sftp_shell *shell = sftp_shell_session(err);
+
+    if (shell == NULL)
+        return NULL;
+    *old_path = sftp_shell_path(shell, crosh_args_string(args, "old"));
+    *new_path = sftp_shell_path(shell, crosh_args_string(args, "new"));
+    if (*old_path != NULL && *new_path != NULL)
+        return shell;
+    (void)crosh_error_set(err, -ENOMEM, "out of memory");
+    return NULL;
+}
+
 static int run_rename(struct crosh_context *ctx, const struct crosh_args *args,
                       struct crosh_error *err)
 {
-    struct sftp_shell *shell = sftp_shell_session(err);
-    const char *old_word = crosh_args_string(args, "old");
-    const char *new_word = crosh_args_string(args, "new");
-    cleanup_free char *old_path = shell != NULL ? sftp_shell_path(shell, old_word) : NULL;
-    cleanup_free char *new_path = shell != NULL ? sftp_shell_path(shell, new_word) : NULL;
+    cleanup_free char *old_path = NULL;
+    cleanup_free char *new_path = NULL;
+    struct sftp_shell *shell = two_paths(args, &old_path, &new_path, err);
     struct sftp_attrs attrs;
     int r;
 
     (void)ctx;
     if (shell == NULL)
         return err->code;
-    if (old_path == NULL || new_path == NULL)
-        return crosh_error_set(err, -ENOMEM, "out of memory");
     /* Into a directory that is there, as mv(1) does. */
     if (sftp_stat(shell->client, new_path, &attrs) == 0 && S_ISDIR(attrs.mode)) {
         char *within = NULL;
@@ -368,28 +380,24 @@ static int run_rename(struct crosh_context *ctx, const struct crosh_args *args,
         new_path = within;
     }
     r = sftp_rename(shell->client, old_path, new_path);
-    return r < 0 ? fail(old_word, r, err) : 0;
+    return r < 0 ? fail(crosh_args_string(args, "old"), r, err) : 0;
 }
 
 static int run_ln(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
 {
-    struct sftp_shell *shell = sftp_shell_session(err);
-    const char *old_word = crosh_args_string(args, "old");
-    const char *new_word = crosh_args_string(args, "new");
-    cleanup_free char *old_path = shell != NULL ? sftp_shell_path(shell, old_word) : NULL;
-    cleanup_free char *new_path = shell != NULL ? sftp_shell_path(shell, new_word) : NULL;
+    cleanup_free char *old_path = NULL;
+    cleanup_free char *new_path = NULL;
+    struct sftp_shell *shell = two_paths(args, &old_path, &new_path, err);
     struct sftp_attrs attrs;
     int r;
 
     (void)ctx;
     if (shell == NULL)
         return err->code;
-    if (old_path == NULL || new_path == NULL)
-        return crosh_error_set(err, -ENOMEM, "out of memory");
     r = crosh_args_has(args, "symbolic") != 0
-            ? sftp_symlink(shell->client, old_word, new_path, &attrs)
+            ? sftp_symlink(shell->client, crosh_args_string(args, "old"), new_path, &attrs)
             : sftp_link(shell->client, old_path, new_path, &attrs);
-    return r < 0 ? fail(new_word, r, err) : 0;
+    return r < 0 ? fail(crosh_args_string(args, "new"), r, err) : 0;
 }
 
 static int change_mode(struct sftp_shell *shell, const char *path, int64_t value)
