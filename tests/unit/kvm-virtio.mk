@@ -13,6 +13,7 @@ virtio_tests = \
 	tests/unit/test-virtio-devices \
 	tests/unit/test-virtio-state \
 	tests/unit/test-virtqueue \
+	tests/unit/test-virtqueue-adopt \
 	tests/unit/test-vsock-data \
 	tests/unit/test-vsock-ends \
 	tests/unit/test-vsock-interrupts \
@@ -44,6 +45,9 @@ tests_unit_test_virtio_state_SOURCES = tests/unit/test-virtio-state.c tests/unit
 tests_unit_test_virtio_state_LDADD = $(virtio_test_ldadd)
 tests_unit_test_virtqueue_SOURCES = tests/unit/test-virtqueue.c tests/unit/fake-queue.h
 tests_unit_test_virtqueue_LDADD = $(virtio_test_ldadd)
+tests_unit_test_virtqueue_adopt_SOURCES = tests/unit/test-virtqueue-adopt.c \
+	tests/unit/fake-queue.h
+tests_unit_test_virtqueue_adopt_LDADD = $(virtio_test_ldadd)
 vsock_fixture = tests/unit/vsock-fixture.c tests/unit/vsock-fixture.h tests/unit/fake-queue.h \
 	tests/unit/fake-vsock-driver.c tests/unit/fake-vsock-driver.h
 tests_unit_test_vsock_data_SOURCES = tests/unit/test-vsock-data.c $(vsock_fixture)

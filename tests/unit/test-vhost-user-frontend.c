@@ -18,7 +18,6 @@
 #include "kvm/virtio/rng.h"
 #include "kvm/virtio/vhost-user-frontend.h"
 #include "kvm/virtio/vhost-user.h"
-#include "kvm/virtio/virtqueue-adopt.h"
 #include "tests/unit/fake-queue.h"
 
 enum {
@@ -27,8 +26,7 @@ enum {
     HIGH_BYTES = 0x40000,
     QUEUE_GPA = 0x4000,
     DATA_GPA = HIGH_GPA + 0x1000,
-    SIZE = 8,  /* what our virtio-rng takes */
-    DEEP = 64, /* a queue that goes round several times */
+    SIZE = 8, /* what our virtio-rng takes */
 };
 
 #define VERSION_1 (UINT64_C(1) << VIRTIO_F_VERSION_1)
@@ -594,92 +592,6 @@ static void test_private_memory(void **state)
     tear_down(&f);
 }
 
-/* ---- What a lost backend owes ---- */
-
-static uint32_t seed;
-
-static uint32_t chance(uint32_t below)
-{
-    seed = seed * 1664525 + 1013904223;
-    return (seed >> 8) % below;
-}
-
-/*
- * Plays a driver, which takes the descriptors freed last first, and a server that
- * answers one of the skew oldest requests; and stops somewhere.
- */
-static void play_rounds(struct fake_queue *q, struct virtqueue *vq, unsigned int rounds,
-                        unsigned int depth, unsigned int skew, bool *owed)
-{
-    uint16_t waiting[DEEP], idle[DEEP];
-    unsigned int count = 0, idle_count = DEEP, target = depth;
-    uint32_t id, length;
-
-    for (uint16_t i = 0; i < DEEP; i++)
-        idle[i] = i;
-    for (unsigned int i = 0; i < rounds; i++) {
-        if (chance(20) == 0)
-            target = 1 + chance(depth); /* the load varies */
-        if (count == 0 || (count < target && chance(5) < 3)) {
-            uint16_t head = idle[--idle_count];
-
-            owed[head] = true;
-            waiting[count++] = head;
-            fake_queue_offer(q, head);
-        } else {
-            unsigned int at = chance(skew < count ? skew : count);
-
-            virtqueue_push(vq, waiting[at], 0);
-            assert_true(fake_queue_used(q, &id, &length));
-            owed[waiting[at]] = false;
-            idle[idle_count++] = waiting[at];
-            memmove(waiting + at, waiting + at + 1, (--count - at) * sizeof(waiting[0]));
-        }
-    }
-}
-
-/* Of 1,000 random histories, in how many it is found out exactly what is owed. */
-static unsigned int adopt_histories(unsigned int skew)
-{
-    struct guest_memory memory = {.count = 0};
-    uint8_t *ram = test_calloc(1, 1 << 16);
-    unsigned int right = 0;
-
-    assert_int_equal(guest_memory_add(&memory, 0, 1 << 16, ram, 0), 0);
-    for (unsigned int i = 1; i <= 1000; i++) {
-        struct virtqueue vq = {.size_max = DEEP};
-        bool owed[DEEP] = {false};
-        uint16_t head[VIRTQUEUE_MAX_SIZE];
-        struct fake_queue q;
-        unsigned int expected = 0, found = 0;
-        int count;
-
-        seed = i;
-        fake_queue_init(&q, &vq, ram, 0x1000, DEEP);
-        assert_int_equal(virtqueue_start(&vq, &memory), 0);
-        virtqueue_prepare_adopt(&vq);
-        play_rounds(&q, &vq, chance(8 * DEEP), 1 + chance(8), skew, owed);
-        for (unsigned int j = 0; j < DEEP; j++)
-            expected += owed[j];
-        count = virtqueue_adopt(&vq, head);
-        fake_queue_fini(&q);
-        assert_int_equal(count, expected);
-        assert_false(virtqueue_has_available(&vq));
-        for (int j = 0; j < count; j++)
-            found += owed[head[j]];
-        right += found == expected;
-    }
-    test_free(ram);
-    return right;
-}
-
-static void test_adoption(void **state)
-{
-    (void)state;
-    assert_int_equal(adopt_histories(1), 1000);
-    assert_in_range(adopt_histories(4), 990, 1000);
-}
-
 /* ---- virtio-fs ---- */
 
 static void test_share_options(void **state)
@@ -849,7 +761,6 @@ int main(void)
         cmocka_unit_test(test_needs_reset),
         cmocka_unit_test(test_stuck_backend),
         cmocka_unit_test(test_private_memory),
-        cmocka_unit_test(test_adoption),
         cmocka_unit_test(test_hold_at_the_turn),
         cmocka_unit_test(test_save_and_restore),
         cmocka_unit_test(test_share_options),
