@@ -17,7 +17,7 @@
 #include "lib/base/deadline.h"
 #include "lib/wire/ports.h"
 
-#define NAME_MAX_LENGTH 63
+#define NAME_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-"
 #define ANSWER_MAX      (1024u * 1024u)
 #define TIMEOUT_MS      30000
 #define READY_PAUSE_MS  50
@@ -80,7 +80,7 @@ static int ask(const char *name, const char *method, const char *path, int timeo
                struct crosh_error *err)
 {
     cleanup_close int fd = connect_to_lxd(name, err);
-    char request[NAME_MAX_LENGTH + 96];
+    char request[LXD_NAME_MAX + 96];
     int length;
 
     if (fd < 0)
@@ -92,11 +92,11 @@ static int ask(const char *name, const char *method, const char *path, int timeo
     return read_answer(fd, timeout_ms, answer, err);
 }
 
-static bool is_success(const char *answer)
+static bool has_status(const char *answer, int number)
 {
-    const char *status = strchr(answer, ' ');
+    int status;
 
-    return strncmp(answer, "HTTP/1.", 7) == 0 && status != NULL && strncmp(status, " 200 ", 5) == 0;
+    return sscanf(answer, "HTTP/1.%*d %d ", &status) == 1 && status == number;
 }
 
 /*
@@ -105,15 +105,13 @@ static bool is_success(const char *answer)
  */
 pid_t lxd_parse_state(const char *name, const char *answer, struct crosh_error *err)
 {
-    const char *status = strchr(answer, ' ');
     const char *pid = strstr(answer, "\"pid\":");
     char *end;
     long value;
 
-    if (strncmp(answer, "HTTP/1.", 7) == 0 && status != NULL && strncmp(status, " 404 ", 5) == 0)
+    if (has_status(answer, 404))
         return no_container(name, err);
-    if (strncmp(answer, "HTTP/1.", 7) != 0 || status == NULL || strncmp(status, " 200 ", 5) != 0 ||
-        pid == NULL)
+    if (!has_status(answer, 200) || pid == NULL)
         return crosh_error_set(err, -EBADMSG, "LXD gave an answer that makes no sense");
     errno = 0;
     value = strtol(pid + strlen("\"pid\":"), &end, 10);
@@ -127,12 +125,10 @@ pid_t lxd_parse_state(const char *name, const char *answer, struct crosh_error *
 pid_t lxd_container_init(const char *name, struct crosh_error *err)
 {
     cleanup_free char *answer = NULL;
-    char path[NAME_MAX_LENGTH + 32];
+    char path[LXD_NAME_MAX + 32];
     int r;
 
-    if (strlen(name) > NAME_MAX_LENGTH ||
-        strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-") !=
-            strlen(name))
+    if (strlen(name) > LXD_NAME_MAX || strspn(name, NAME_CHARACTERS) != strlen(name))
         return no_container(name, err);
     answer = malloc(ANSWER_MAX + 1);
     if (answer == NULL)
@@ -153,13 +149,86 @@ int lxd_wait_ready(int timeout_ms, struct crosh_error *err)
         return crosh_error_set(err, -ENOMEM, "out of memory");
     for (;;) {
         if (ask("", "GET", "/internal/ready", TIMEOUT_MS, answer, &ignored) == 0 &&
-            is_success(answer))
+            has_status(answer, 200))
             return 0;
         if (deadline_now() >= deadline)
             return crosh_error_set(err, -ETIMEDOUT, "LXD is not ready after %d s",
                                    timeout_ms / 1000);
         (void)nanosleep(&pause, NULL);
     }
+}
+
+/* As with the state: what is looked for has a quote before it. */
+bool lxd_next_unfinished(const char **at, char name[LXD_NAME_MAX + 1])
+{
+    static const char path[] = "\"/1.0/instances/";
+    const char *found;
+
+    while ((found = strstr(*at, path)) != NULL) {
+        size_t length;
+
+        found += strlen(path);
+        length = strspn(found, NAME_CHARACTERS);
+        *at = found + length;
+        if (found[length] != '"' || length > LXD_NAME_MAX ||
+            strncmp(found, LXD_MAKING_PREFIX, strlen(LXD_MAKING_PREFIX)) != 0)
+            continue;
+        (void)snprintf(name, LXD_NAME_MAX + 1, "%.*s", (int)length, found);
+        return true;
+    }
+    return false;
+}
+
+/* Deletes a container and waits until that is done. The answer's room is there for use. */
+static int delete_container(const char *name, int timeout_ms, char *answer, struct crosh_error *err)
+{
+    static const char member[] = "\"operation\":\"/1.0/operations/";
+    char path[LXD_NAME_MAX + 48];
+    const char *id;
+    int r;
+
+    (void)snprintf(path, sizeof(path), "/1.0/instances/%s", name);
+    r = ask("", "DELETE", path, timeout_ms, answer, err);
+    if (r < 0)
+        return r;
+    id = strstr(answer, member);
+    if (!has_status(answer, 202) || id == NULL)
+        return crosh_error_set(err, -EIO, "LXD does not delete %s", name);
+    id += strlen(member);
+    (void)snprintf(path, sizeof(path), "/1.0/operations/%.*s/wait",
+                   (int)strspn(id, "0123456789abcdef-"), id);
+    r = ask("", "GET", path, timeout_ms, answer, err);
+    /* The answer is a success, and in it is the operation with a status of its own. */
+    if (r == 0 && (!has_status(answer, 200) || strstr(answer, "\"status\":\"Failure\"") != NULL))
+        r = crosh_error_set(err, -EIO, "LXD cannot delete %s", name);
+    return r;
+}
+
+int lxd_remove_unfinished(int timeout_ms, struct crosh_error *err)
+{
+    cleanup_free char *list = malloc(ANSWER_MAX + 1);
+    cleanup_free char *answer = malloc(ANSWER_MAX + 1);
+    char name[LXD_NAME_MAX + 1];
+    const char *at = list;
+    struct crosh_error own;
+    int first = 0;
+    int r;
+
+    if (list == NULL || answer == NULL)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
+    r = ask("", "GET", "/1.0/instances", TIMEOUT_MS, list, err);
+    if (r < 0)
+        return r;
+    if (!has_status(list, 200))
+        return crosh_error_set(err, -EIO, "LXD does not say what containers there are");
+    while (lxd_next_unfinished(&at, name)) {
+        r = delete_container(name, timeout_ms, answer, &own);
+        if (r < 0 && first == 0) {
+            first = r;
+            *err = own;
+        }
+    }
+    return first;
 }
 
 int lxd_shut_down(int timeout_ms, struct crosh_error *err)
@@ -171,11 +240,11 @@ int lxd_shut_down(int timeout_ms, struct crosh_error *err)
         return crosh_error_set(err, -ENOMEM, "out of memory");
     /* One that is still at its own start would not listen until that is over. */
     r = ask("", "GET", "/internal/ready", TIMEOUT_MS, answer, err);
-    if (r == 0 && !is_success(answer))
+    if (r == 0 && !has_status(answer, 200))
         r = crosh_error_set(err, -ENOTCONN, "LXD is not ready yet");
     if (r == 0)
         r = ask("", "PUT", "/internal/shutdown", timeout_ms, answer, err);
     if (r < 0)
         return r;
-    return is_success(answer) ? 0 : crosh_error_set(err, -EIO, "LXD cannot shut down");
+    return has_status(answer, 200) ? 0 : crosh_error_set(err, -EIO, "LXD cannot shut down");
 }

@@ -28,7 +28,7 @@
 static const char usage[] =
     "usage: crosh-agent [--listen ADDRESS]... [--files ADDRESS]...\n"
     "                   [--system ADDRESS]... [--streams ADDRESS] [--max-sessions N]\n"
-    "       crosh-agent --wait-for-lxd SECONDS | --shut-lxd-down SECONDS\n"
+    "       crosh-agent --wait-for-lxd SECONDS | --clear-lxd SECONDS | --shut-lxd-down SECONDS\n"
     "ADDRESS is vsock:PORT or unix:PATH.\n"
     "Serves terminals and commands, files and streams to the host. As process 1 it is the system's "
     "init.\n";
@@ -192,6 +192,7 @@ int main(int argc, char **argv)
         {"system", required_argument, NULL, 'y'},
         {"max-sessions", required_argument, NULL, 'm'},
         {"wait-for-lxd", required_argument, NULL, 'w'},
+        {"clear-lxd", required_argument, NULL, 'c'},
         {"shut-lxd-down", required_argument, NULL, 'd'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
@@ -240,6 +241,8 @@ int main(int argc, char **argv)
             break;
         case 'w':
             return use_lxd(lxd_wait_ready, optarg);
+        case 'c':
+            return use_lxd(lxd_remove_unfinished, optarg);
         case 'd':
             return use_lxd(lxd_shut_down, optarg);
         case 'h':

@@ -10,6 +10,9 @@
 /* LXD's rule for instances: they are host names. */
 #define LXD_NAME_MAX 63
 
+/* What a container's name begins with while it is made, so that none is ever seen half-made. */
+#define LXD_MAKING_PREFIX "crosh-new-"
+
 /* Whether LXD can have given that name: letters, digits and dashes, a letter first. */
 bool lxd_name_is_valid(const char *name);
 

@@ -653,7 +653,8 @@ def test_command_line(agent_path):
     for args in (["--listen", "tcp:1"], ["--listen", "vsock:"], ["--listen", "vsock:1:2:3"],
                  ["--listen", "vsock:99999999999"], ["--listen", "unix:"],
                  ["--listen", "unix:" + "x" * 200], ["--max-sessions", "0"], ["--nonsense"],
-                 ["--wait-for-lxd", "0"], ["--shut-lxd-down", "soon"], ["word"]):
+                 ["--wait-for-lxd", "0"], ["--clear-lxd", "-1"], ["--shut-lxd-down", "soon"],
+                 ["word"]):
         expect(status(*args), 2)
 
 

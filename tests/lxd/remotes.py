@@ -140,10 +140,17 @@ def the_vm_is_killed_meanwhile():
     crosh("vmc", "container", "alpha", "whole", *map(str, files["one"]))
     crosh("vsh", "alpha", "whole", "--", "sh", "-c", "echo kept >/root/kept && sync")
     equal(create("c5", "tiny/slow", "--timeout", "1").returncode, 124)
+    lxd.run("lxc", "init", "--empty", "crosh-new-c7")
+    lxd.run("lxc", "init", "--empty", "crosh-news")
     launcher.close()
     lxd.kill()
     lxd.start()
     launcher = Launcher(home, "alpha", around=lxd.around, again=True)
+    # What a VM's start does last clears up, and says nothing of it.
+    equal(lxd.run("/usr/lib/crosh/lxd-ready"), "")
+    equal(sorted(name.rsplit("/", 1)[1] for name in json.loads(lxd.run("lxc", "query", "/1.0/instances"))
+                 if "crosh-new" in name), ["crosh-news"])
+    lxd.run("lxc", "delete", "crosh-news")
     # LXD starts again what ran.
     wait_for(lambda: {name: state for name, state in states().items() if name in ("whole", "c5")} ==
              {"whole": "running"}, 120, "what was whole, alone and running")
@@ -170,6 +177,9 @@ def killed_at_every_moment():
         command.communicate(timeout=120)
         lxd.start()
         launcher = Launcher(home, "alpha", around=lxd.around, again=True)
+        # Whether or not the remains are cleared up at the start.
+        if round_number % 2 == 0:
+            equal(lxd.run("/usr/lib/crosh/lxd-ready"), "")
         crosh("vmc", "container", "alpha", "c6", *map(str, files["two"]))
         equal(release_in("c6"), "two\n")
         contains(crosh("vsh", "alpha", "c6", "--", "cat", "/etc/passwd"), ":1000:1000:")

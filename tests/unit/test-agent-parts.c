@@ -236,6 +236,28 @@ static void container_states(void **state)
         assert_int_equal(lxd_parse_state("c1", cases[i].answer, NULL), cases[i].pid);
 }
 
+static void containers_whose_making_ended(void **state)
+{
+    static const char answer[] =
+        "HTTP/1.0 200 OK\r\n\r\n{\"metadata\":[\"/1.0/instances/c1\","
+        "\"/1.0/instances/crosh-new-c2\",\"/1.0/instances/crosh-new\","
+        "\"/1.0/instances/crosh-new-../c3\",\"/1.0/instances/crosh-new-c4?x\","
+        "\"/1.0/instances/crosh-new-c5-12345678901234567890123456789012345678901234567890\","
+        "\"/1.0/instances/crosh-new-c6-123456789012345678901234567890123456789012345678901\","
+        "\"\\\"/1.0/instances/crosh-new-c7\\\"\",\"/1.0/instances/crosh-new-c8";
+    const char *at = answer;
+    char name[LXD_NAME_MAX + 1];
+
+    (void)state;
+    assert_true(lxd_next_unfinished(&at, name));
+    assert_string_equal(name, "crosh-new-c2");
+    assert_true(lxd_next_unfinished(&at, name));
+    assert_string_equal(name, "crosh-new-c5-12345678901234567890123456789012345678901234567890");
+    assert_int_equal(strlen(name), LXD_NAME_MAX);
+    assert_false(lxd_next_unfinished(&at, name));
+    assert_false(lxd_next_unfinished(&at, name));
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -243,6 +265,7 @@ int main(void)
         cmocka_unit_test(kernel_parameters_that_are_too_long),
         cmocka_unit_test(addresses),
         cmocka_unit_test(container_states),
+        cmocka_unit_test(containers_whose_making_ended),
         cmocka_unit_test(users),
         cmocka_unit_test(networks),
         cmocka_unit_test(networks_that_make_no_sense),

@@ -30,8 +30,7 @@ static void complete(struct crosh_context *ctx, const struct crosh_args *args, b
     if (lxd_get(lxd, &list, NULL, "/1.0/instances?recursion=1") == 0)
         (void)lxd_instances_parse(&instances, &count, list, NULL);
     for (size_t i = 0; i < count; i++) {
-        if (strncmp(instances[i].name, CONTAINER_MAKING_PREFIX, strlen(CONTAINER_MAKING_PREFIX)) !=
-                0 &&
+        if (strncmp(instances[i].name, LXD_MAKING_PREFIX, strlen(LXD_MAKING_PREFIX)) != 0 &&
             (instances[i].is_running ? running : stopped))
             crosh_match_add(matches, instances[i].name, instances[i].status);
     }

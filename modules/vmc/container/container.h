@@ -36,8 +36,6 @@ bool container_may_ask(const char *vm);
  */
 const char *container_vm_of(const char *location, const char *vm);
 
-/* What a container is called while it is made, so that none is ever seen half-made. */
-#define CONTAINER_MAKING_PREFIX "crosh-new-"
 /* Keys of its configuration: its name to be, and whether its user was set up ("pending", "done").
  */
 #define CONTAINER_KEY_NAME  "user.crosh.name"

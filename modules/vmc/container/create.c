@@ -122,9 +122,9 @@ static int judge_arguments(struct creation *creation, struct crosh_error *err)
     if (again != NULL && strcmp(again, creation->name) != 0)
         return crosh_error_set(err, CROSH_EUSAGE, "--container_name: another name than %s",
                                creation->name);
-    if (strncmp(creation->name, CONTAINER_MAKING_PREFIX, strlen(CONTAINER_MAKING_PREFIX)) == 0)
+    if (strncmp(creation->name, LXD_MAKING_PREFIX, strlen(LXD_MAKING_PREFIX)) == 0)
         return crosh_error_set(err, CROSH_EUSAGE,
-                               "names that begin with " CONTAINER_MAKING_PREFIX
+                               "names that begin with " LXD_MAKING_PREFIX
                                " are for containers that are being made");
     if (target != NULL && !lxd_name_is_valid(target))
         return crosh_error_set(err, CROSH_EUSAGE,

@@ -14,7 +14,7 @@
 /* "making", or the state in the words of "vmc list". */
 static void state_name(const struct lxd_instance *instance, char *state, size_t size)
 {
-    if (strncmp(instance->name, CONTAINER_MAKING_PREFIX, strlen(CONTAINER_MAKING_PREFIX)) == 0) {
+    if (strncmp(instance->name, LXD_MAKING_PREFIX, strlen(LXD_MAKING_PREFIX)) == 0) {
         (void)snprintf(state, size, "making");
         return;
     }
@@ -26,10 +26,10 @@ static void state_name(const struct lxd_instance *instance, char *state, size_t 
 /* What it is or will be called. */
 static const char *shown_name(const struct lxd_instance *instance)
 {
-    size_t prefix = strlen(CONTAINER_MAKING_PREFIX);
+    size_t prefix = strlen(LXD_MAKING_PREFIX);
 
-    return strncmp(instance->name, CONTAINER_MAKING_PREFIX, prefix) == 0 ? instance->name + prefix
-                                                                         : instance->name;
+    return strncmp(instance->name, LXD_MAKING_PREFIX, prefix) == 0 ? instance->name + prefix
+                                                                   : instance->name;
 }
 
 static json_t *snapshots_to_json(const json_t *snapshots)

@@ -12,14 +12,15 @@
  * takes, and renamed when it is whole. So whoever comes after an interruption sees where
  * things stand: an operation of LXD's on that name is waited for; without one, what has that
  * name is the remains of a making that ended with its VM, and goes; a container of the right
- * name is whole.
+ * name is whole. The VM's next start removes remains as well, for makings that nobody asks for
+ * again.
  */
 
 void container_making_name(const char *name, char making[LXD_NAME_MAX + 1])
 {
     size_t used;
 
-    (void)snprintf(making, LXD_NAME_MAX + 1, CONTAINER_MAKING_PREFIX "%s", name);
+    (void)snprintf(making, LXD_NAME_MAX + 1, LXD_MAKING_PREFIX "%s", name);
     /* Cut at the length, where a dash may have come to stand last. */
     for (used = strlen(making); making[used - 1] == '-'; used--)
         making[used - 1] = 'x';
