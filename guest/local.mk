@@ -21,6 +21,7 @@ agent_sources = \
 	guest/agent/modules.c guest/agent/modules.h \
 	guest/agent/network.c guest/agent/network.h \
 	guest/agent/mounts.c guest/agent/mounts.h \
+	guest/agent/online.c guest/agent/online.h \
 	guest/agent/pid1.c guest/agent/pid1.h \
 	guest/agent/pid1-handover.c guest/agent/pid1-internal.h \
 	guest/agent/power-button.c guest/agent/power-button.h \

@@ -17,6 +17,7 @@
 #include "guest/agent/handover.h"
 #include "guest/agent/log.h"
 #include "guest/agent/lxd.h"
+#include "guest/agent/online.h"
 #include "guest/agent/pid1.h"
 #include "guest/agent/server.h"
 #include "guest/agent/session.h"
@@ -29,6 +30,7 @@ static const char usage[] =
     "usage: crosh-agent [--listen ADDRESS]... [--files ADDRESS]...\n"
     "                   [--system ADDRESS]... [--streams ADDRESS] [--max-sessions N]\n"
     "       crosh-agent --wait-for-lxd SECONDS | --clear-lxd SECONDS | --shut-lxd-down SECONDS\n"
+    "       crosh-agent --wait-for-network SECONDS\n"
     "ADDRESS is vsock:PORT or unix:PATH.\n"
     "Serves terminals and commands, files and streams to the host. As process 1 it is the system's "
     "init.\n";
@@ -167,8 +169,9 @@ static int serve(struct services *services, unsigned int sessions_max)
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* What an image's start-up asks of LXD, in less time than LXD's own client needs to start. */
-static int use_lxd(int (*work)(int timeout_ms, struct crosh_error *err), const char *text)
+/* Work of so many seconds at most: what an image's start-up asks of LXD, in less time than LXD's
+   own client needs to start, and the wait for a network. */
+static int wait_for(int (*work)(int timeout_ms, struct crosh_error *err), const char *text)
 {
     struct crosh_error err;
     unsigned int seconds;
@@ -194,6 +197,7 @@ int main(int argc, char **argv)
         {"wait-for-lxd", required_argument, NULL, 'w'},
         {"clear-lxd", required_argument, NULL, 'c'},
         {"shut-lxd-down", required_argument, NULL, 'd'},
+        {"wait-for-network", required_argument, NULL, 'n'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {0},
@@ -240,11 +244,13 @@ int main(int argc, char **argv)
             }
             break;
         case 'w':
-            return use_lxd(lxd_wait_ready, optarg);
+            return wait_for(lxd_wait_ready, optarg);
         case 'c':
-            return use_lxd(lxd_remove_unfinished, optarg);
+            return wait_for(lxd_remove_unfinished, optarg);
         case 'd':
-            return use_lxd(lxd_shut_down, optarg);
+            return wait_for(lxd_shut_down, optarg);
+        case 'n':
+            return wait_for(online_wait, optarg);
         case 'h':
             (void)fputs(usage, stdout);
             return EXIT_SUCCESS;

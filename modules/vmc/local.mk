@@ -27,6 +27,7 @@ modules_vmc_libvmc_la_SOURCES = \
 	modules/vmc/container/list.c \
 	modules/vmc/container/logs.c \
 	modules/vmc/container/make.c \
+	modules/vmc/container/online.c \
 	modules/vmc/container/power.c \
 	modules/vmc/container/setup.c \
 	modules/vmc/container/top.c \

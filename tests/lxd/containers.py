@@ -107,7 +107,11 @@ def made_from_files():
     done = home.run("--", "vmc", "container", "alpha", "c1", rootfs, metadata, "--user", "jdoe")
     equal((done.returncode, done.stdout), (0, ""), done.stderr)
     equal(re.findall(r"^  (\w+) +\d+\.\d\d s$", done.stderr, re.M),
-          ["image", "container", "start", "user"])
+          ["image", "container", "start", "user", "network"])
+    # Its network is there at once.
+    contains(crosh("vsh", "alpha", "c1", "--", "ip", "-4", "addr", "show", "dev", "eth0"),
+             "inet 100.115.93.")
+    contains(crosh("vsh", "alpha", "c1", "--", "nslookup", "c1.lxd"), "Address: 100.115.93.")
     equal(containers(), {"c1": "running"})
     equal(crosh("vsh", "--user", "jdoe", "alpha", "c1", "--", "sh", "-c", "id; pwd; hostname"),
           "uid=1000(jdoe) gid=1000(jdoe) groups=29(audio),1000(jdoe)\n/home/jdoe\nc1\n")
@@ -130,6 +134,35 @@ def again():
     contains(done.stderr, "container c1 is there already: nothing is taken from " + rootfs)
     equal(containers(), {"c1": "running"})
     equal(crosh("vsh", "alpha", "c1", "--", "grep", "-c", "jdoe", "/etc/passwd"), "1\n")
+
+
+@case
+def without_a_network():
+    """What has no address, or no name server, in time is told so, and that is no failure."""
+    def restart(seconds):
+        done = home.run("--", "vmc", "container", "restart", "--force", "--network-timeout", seconds,
+                        "alpha", "c1")
+        equal((done.returncode, done.stdout), (0, ""), done.stderr)
+        return done.stderr, re.findall(r"^  (\w+) +\d+\.\d\d s$", done.stderr, re.M)
+
+    def lacks(text):
+        refused("vsh", "alpha", "c1", "--", "/opt/crosh/agent", "--wait-for-network", "1", status=1,
+                text=text)
+
+    crosh("vsh", "alpha", "c1", "--", "mv", "/etc/lease", "/etc/no-lease")
+    contains(restart("1")[0],
+             "container c1 runs, its network may not be ready: it has no address yet\n")
+    equal(containers(), {"c1": "running"})
+    equal(restart("0")[1], ["restart"])
+    # An address comes, and is enough no more than a name server that does not answer.
+    crosh("vsh", "alpha", "c1", "--", "mv", "/etc/no-lease", "/etc/lease")
+    equal(restart("60")[1], ["restart", "network"])
+    crosh("vsh", "alpha", "c1", "--", "sh", "-c", ": >/etc/resolv.conf")
+    lacks("it has an address, but no name server in /etc/resolv.conf\n")
+    crosh("vsh", "alpha", "c1", "--", "sh", "-c", "echo nameserver 100.115.93.77 >/etc/resolv.conf")
+    lacks("it has an address, but no answer from its name server 100.115.93.77\n")
+    equal(restart("60")[1], ["restart", "network"])
+    contains(crosh("vsh", "alpha", "c1", "--", "nslookup", "c1.lxd"), "Address: 100.115.93.")
 
 
 @case

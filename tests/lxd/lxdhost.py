@@ -72,6 +72,7 @@ ip addr flush dev eth0
 ip addr add "$ip/24" dev eth0
 ip link set lo up
 ip route add default via "$router"
+for server in $dns; do echo "nameserver $server"; done >/etc/resolv.conf
 """
 
 

@@ -164,9 +164,11 @@ def address_of(name):
 @debian_note
 def the_default_container():
     """vmc container termina penguin: made, started, with a user of one's own."""
-    done = home.run("--", "vmc", "container", "termina", "penguin", timeout=900,
-                    env={"LANG": "en_GB.UTF-8"})
+    done = home.run("--", "vmc", "container", "--network-timeout", "600", "termina", "penguin",
+                    timeout=900, env={"LANG": "en_GB.UTF-8"})
     equal((done.returncode, done.stdout), (0, ""), done.stderr)
+    # Its network is there at once.
+    equal(inside("penguin", "getent ahostsv4 penguin.lxd")[:8], "100.115.")
     equal(states(), {"penguin": "running"})
     text = crosh("vsh", "--user", "user", "termina", "penguin", "--", "sh", "-c",
                  "id -un; id -u; pwd; hostname; sudo -n id -u; cat /etc/default/locale;"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Tests of the agent's parsers: kernel parameters, addresses, users. */
+/* Tests of the agent's parsers: kernel parameters, addresses, users; its questions to name servers.
+ */
 #include "tests/unit/cmocka-prelude.h"
 
 #include <errno.h>
@@ -12,6 +13,7 @@
 #include "guest/agent/kernel-params.h"
 #include "guest/agent/lxd.h"
 #include "guest/agent/network.h"
+#include "guest/agent/online.h"
 #include "guest/agent/users.h"
 #include "lib/base/cleanup.h"
 
@@ -258,6 +260,45 @@ static void containers_whose_making_ended(void **state)
     assert_false(lxd_next_unfinished(&at, name));
 }
 
+static void questions_to_name_servers(void **state)
+{
+    static const uint8_t wanted[] = {0x12, 0x34, 1,   0, 0,   1,   0,   0, 0, 0, 0, 0,
+                                     2,    'c',  '1', 3, 'l', 'x', 'd', 0, 0, 1, 0, 1};
+    char longest[65];
+    uint8_t query[ONLINE_QUERY_MAX];
+
+    (void)state;
+    assert_int_equal(online_query(query, 0x1234, "c1"), sizeof(wanted));
+    assert_memory_equal(query, wanted, sizeof(wanted));
+    /* Only the host's own part; and what cannot be a name is left out. */
+    assert_int_equal(online_query(query, 0x1234, "c1.example.net"), sizeof(wanted));
+    assert_memory_equal(query, wanted, sizeof(wanted));
+    assert_int_equal(online_query(query, 0x1234, ""), sizeof(wanted) - 3);
+    memset(longest, 'a', 64);
+    longest[64] = '\0';
+    assert_int_equal(online_query(query, 1, longest), sizeof(wanted) - 3);
+    assert_int_equal(online_query(query, 1, longest + 1), sizeof(wanted) - 3 + 64);
+}
+
+static void answers_of_name_servers(void **state)
+{
+    uint8_t answer[] = {0x12, 0x34, 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0};
+
+    (void)state;
+    assert_int_equal(online_answer(answer, sizeof(answer), 0x1234), 0);
+    answer[3] = 0x83;
+    assert_int_equal(online_answer(answer, sizeof(answer), 0x1234), 3);
+    answer[3] = 0x02;
+    assert_int_equal(online_answer(answer, sizeof(answer), 0x1234), 2);
+    /* Cut short, another's, and a question. */
+    assert_int_equal(online_answer(answer, sizeof(answer) - 1, 0x1234), -1);
+    assert_int_equal(online_answer(answer, 0, 0x1234), -1);
+    assert_int_equal(online_answer(answer, sizeof(answer), 0x1235), -1);
+    assert_int_equal(online_answer(answer, sizeof(answer), 0x1334), -1);
+    answer[2] = 0x01;
+    assert_int_equal(online_answer(answer, sizeof(answer), 0x1234), -1);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -270,6 +311,8 @@ int main(void)
         cmocka_unit_test(networks),
         cmocka_unit_test(networks_that_make_no_sense),
         cmocka_unit_test(root_is_known_without_files),
+        cmocka_unit_test(questions_to_name_servers),
+        cmocka_unit_test(answers_of_name_servers),
     };
 
     return cmocka_run_group_tests_name("agent-parts", tests, NULL, NULL);

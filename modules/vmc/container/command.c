@@ -25,6 +25,10 @@
 #define TIMEOUT_PARAM(seconds, text)                                                               \
     {.name = "timeout", .type = CROSH_TYPE_SECONDS, .min = 1, .max = 86400,                        \
      .default_value = (seconds), .value_name = "SECONDS", .summary = (text)}
+#define NETWORK_TIMEOUT_PARAM                                                                      \
+    {.name = "network-timeout", .type = CROSH_TYPE_SECONDS, .min = 0, .max = 3600,                 \
+     .default_value = "60", .value_name = "SECONDS",                                               \
+     .summary = "Wait so long for its network, then go on without (0: do not wait)"}
 
 static const char *const booleans[] = {"true", "false", NULL};
 
@@ -33,6 +37,7 @@ static const struct crosh_param create_params[] = {
      .value_name = "true|false",
      .summary = "Let its root be the VM's root (false; only when it is made)"},
     TIMEOUT_PARAM("900", "Stop waiting then; what is under way goes on"),
+    NETWORK_TIMEOUT_PARAM,
     {.name = "user", .type = CROSH_TYPE_STRING, .value_name = "USER",
      .summary = "Have this user in it instead of one named as you are"},
     {.name = "shell", .type = CROSH_TYPE_FLAG, .summary = "Open a shell in it as that user"},
@@ -55,12 +60,18 @@ static const struct crosh_param list_params[] = {JSON_PARAM, VM_PARAM, {.name = 
 static const struct crosh_param info_params[] = {
     JSON_PARAM, VM_PARAM, CONTAINER_PARAM, {.name = NULL}};
 static const struct crosh_param start_params[] = {
-    TIMEOUT_PARAM("300", "Stop waiting then; what is under way goes on"), VM_PARAM,
+    TIMEOUT_PARAM("300", "Stop waiting then; what is under way goes on"), NETWORK_TIMEOUT_PARAM,
+    VM_PARAM,
     CONTAINERS_PARAM(container_complete_stopped), {.name = NULL}};
 static const struct crosh_param stop_params[] = {
     {.name = "force", .short_name = 'f', .type = CROSH_TYPE_FLAG,
      .summary = "End its processes at once"},
     TIMEOUT_PARAM("60", "How long the container may take"), VM_PARAM,
+    CONTAINERS_PARAM(container_complete_running), {.name = NULL}};
+static const struct crosh_param restart_params[] = {
+    {.name = "force", .short_name = 'f', .type = CROSH_TYPE_FLAG,
+     .summary = "End its processes at once"},
+    TIMEOUT_PARAM("60", "How long the container may take"), NETWORK_TIMEOUT_PARAM, VM_PARAM,
     CONTAINERS_PARAM(container_complete_running), {.name = NULL}};
 static const struct crosh_param delete_params[] = {
     {.name = "yes", .short_name = 'y', .type = CROSH_TYPE_FLAG, .summary = "Do not ask"},
@@ -175,6 +186,7 @@ static const struct crosh_command start_command = {
     CROSH_COMMAND_HEADER,
     .name = "start",
     .summary = "Start containers",
+    .help = "Waits until each of them has an address and its name server answers.",
     .params = start_params,
     .run = container_start,
 };
@@ -194,7 +206,8 @@ static const struct crosh_command restart_command = {
     CROSH_COMMAND_HEADER,
     .name = "restart",
     .summary = "Stop containers and start them again",
-    .params = stop_params,
+    .help = "Waits as \"start\" does.",
+    .params = restart_params,
     .run = container_restart,
 };
 
@@ -335,7 +348,9 @@ const struct crosh_command vmc_container_command = {
     .name = "container",
     .summary = "Make, start and look after containers in a VM",
     .help = "Makes the container if it is not there, starts it if it does not run, and gives it a "
-            "user named as you are, with sudo. The VM is started when it does not run.\n\n"
+            "user named as you are, with sudo. The VM is started when it does not run. What was "
+            "started has its network, an address and a name server that answers, when the command "
+            "is over; one that has none in time is told, and is no failure.\n\n"
             "Without a source, a new container is made from the default image, Debian, which is "
             "built on this host the first time. A server is one of the simplestreams kind, such as "
             "https://images.lxd.canonical.com, and gives its images by name; it is the VM that "

@@ -113,6 +113,14 @@ int container_run_in(struct container_work *work, const char *stage, const char 
                      const char *const *argv, const json_t *environment, char *told, size_t size,
                      struct crosh_error *err);
 
+/*
+ * online.c: waits until the running container has an address and can resolve names, for so many
+ * seconds (0: does not), and says what it lacks after that, which is no failure. 0,
+ * CROSH_EXIT_TIMEOUT at the work's deadline, or negative.
+ */
+int container_wait_online(struct container_work *work, const char *name, int64_t seconds,
+                          struct crosh_error *err);
+
 /* setup.c: whom to make a user of the container. */
 struct container_user {
     char name[33];

@@ -260,6 +260,16 @@ static int set_up(struct creation *creation, const json_t *object, struct crosh_
     return r;
 }
 
+/* One that has an address was started before, and is up. */
+static int wait_online(struct creation *creation, const struct lxd_instance *instance,
+                       struct crosh_error *err)
+{
+    if (instance->is_running && instance->address_count > 0)
+        return 0;
+    return container_wait_online(&creation->work, creation->name,
+                                 crosh_args_number(creation->args, "network-timeout", 0), err);
+}
+
 static int open_shell(struct creation *creation, const struct lxd_instance *instance,
                       const json_t *object, struct crosh_error *err)
 {
@@ -306,6 +316,8 @@ int container_create(struct crosh_context *ctx, const struct crosh_args *args,
         r = start(&creation, &instance, err);
     if (r == 0)
         r = set_up(&creation, object, err);
+    if (r == 0)
+        r = wait_online(&creation, &instance, err);
     if (r == 0 && strcmp(creation.name, AUTOMOUNT_CONTAINER) == 0)
         automount_begin(ctx, container_vm_of(instance.location, creation.vm), creation.name);
     if (r == 0 && crosh_args_has(args, "shell"))

@@ -2,6 +2,7 @@
 /* "vmc container start", "stop" and "restart". */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/cleanup.h"
@@ -25,8 +26,10 @@ static const struct power start_power = {"start", "start", "starting", "Running"
 static const struct power stop_power = {"stop", "stop", "stopping", "Stopped"};
 static const struct power restart_power = {"restart", "restart", "restarting", NULL};
 
+/* started: set when it now runs and did not before. */
 static int change(struct container_work *work, const struct crosh_args *args,
-                  const struct power *power, const char *name, struct crosh_error *err)
+                  const struct power *power, const char *name, bool *started,
+                  struct crosh_error *err)
 {
     bool is_stop = power != &start_power;
     int64_t seconds = crosh_args_number(args, "timeout", 60);
@@ -58,7 +61,8 @@ static int change(struct container_work *work, const struct crosh_args *args,
     json_decref(body);
     if (r == -ETIMEDOUT)
         return container_still_busy(work, name, power->what);
-    if (r == 0 && power != &stop_power && strcmp(name, AUTOMOUNT_CONTAINER) == 0)
+    *started = r == 0 && power != &stop_power;
+    if (*started && strcmp(name, AUTOMOUNT_CONTAINER) == 0)
         automount_begin(work->ctx, container_vm_of(instance.location, lxd_vm(work->lxd)), name);
     if (r < 0) {
         (void)crosh_error_wrap(err, "%s", name);
@@ -76,10 +80,15 @@ static int change_all(struct crosh_context *ctx, const struct crosh_args *args,
                       const struct power *power, struct crosh_error *err)
 {
     const char *const *names = crosh_args_all(args, "container");
+    cleanup_free bool *started = calloc(crosh_args_count(args, "container") + 1, sizeof(*started));
+    int64_t network_seconds =
+        power != &stop_power ? crosh_args_number(args, "network-timeout", 0) : 0;
     struct container_work work;
     struct lxd *lxd;
     int r = 0;
 
+    if (started == NULL)
+        return crosh_error_set(err, -ENOMEM, "out of memory");
     for (size_t i = 0; names[i] != NULL; i++) {
         if (lxd_name_check(names[i], err) < 0)
             return err->code;
@@ -93,7 +102,16 @@ static int change_all(struct crosh_context *ctx, const struct crosh_args *args,
         container_work_init(&work, ctx, lxd,
                             deadline_in(crosh_args_number(args, "timeout", 60) * 1000 +
                                         (power == &start_power ? 0 : SLACK_MS)));
-        status = change(&work, args, power, names[i], err);
+        status = change(&work, args, power, names[i], &started[i], err);
+        r = status != 0 ? status : r;
+    }
+    /* Only then, so that they come up beside each other. */
+    for (size_t i = 0; names[i] != NULL && r >= 0; i++) {
+        int status = 0;
+
+        container_work_init(&work, ctx, lxd, deadline_in(network_seconds * 1000 + SLACK_MS));
+        if (started[i])
+            status = container_wait_online(&work, names[i], network_seconds, err);
         r = status != 0 ? status : r;
     }
     lxd_close(lxd);
