@@ -48,6 +48,7 @@ agent_sources = \
 	lib/base/build-id.c lib/base/build-id.h \
 	lib/base/deadline.h \
 	lib/base/error.c \
+	lib/base/fd-pass.c lib/base/fd-pass.h \
 	lib/base/sha256.c lib/base/sha256.h \
 	lib/wire/frame-queue.c lib/wire/frame.c
 nodist_guest_agent_crosh_agent_SOURCES = $(agent_generated)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/fd-pass.h"
 
 #define WORDS_MAX 16
 #define TEXT_MAX  512
@@ -89,23 +90,9 @@ static bool is_running(pid_t pid)
 
 static void answer(int fd, int value, int passed)
 {
-    struct answer message = {.value = value};
-    struct iovec iov = {.iov_base = &message, .iov_len = sizeof(message)};
-    char control[CMSG_SPACE(sizeof(int))] = {0};
-    struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
+    const struct answer message = {.value = value};
 
-    if (passed >= 0) {
-        struct cmsghdr *c;
-
-        header.msg_control = control;
-        header.msg_controllen = sizeof(control);
-        c = CMSG_FIRSTHDR(&header);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(c), &passed, sizeof(int));
-    }
-    (void)!sendmsg(fd, &header, MSG_NOSIGNAL);
+    (void)fd_pass_send(fd, &message, sizeof(message), &passed, passed >= 0, 0);
 }
 
 static _Noreturn void serve(int ours)
@@ -188,21 +175,17 @@ void outside_free(struct outside *outside)
 static int ask(struct outside *outside, const struct request *request, int *passed)
 {
     struct answer message = {.value = -EIO};
-    struct iovec iov = {.iov_base = &message, .iov_len = sizeof(message)};
-    char control[CMSG_SPACE(sizeof(int))];
-    struct msghdr header = {.msg_iov = &iov,
-                            .msg_iovlen = 1,
-                            .msg_control = control,
-                            .msg_controllen = sizeof(control)};
-    const struct cmsghdr *c;
+    size_t count = 0;
 
     *passed = -1;
     if (send(outside->fd, request, sizeof(*request), MSG_NOSIGNAL) < 0 ||
-        recvmsg(outside->fd, &header, MSG_CMSG_CLOEXEC) != (ssize_t)sizeof(message))
+        fd_pass_receive(outside->fd, &message, sizeof(message), passed, 1, &count, 0) !=
+            (ssize_t)sizeof(message)) {
+        if (count > 0)
+            (void)close(*passed);
+        *passed = -1;
         return -EPIPE;
-    c = CMSG_FIRSTHDR(&header);
-    if (c != NULL && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
-        memcpy(passed, CMSG_DATA(c), sizeof(int));
+    }
     return message.value;
 }
 

@@ -19,6 +19,7 @@
 #include "guest/agent/users.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
+#include "lib/base/fd-pass.h"
 #include "lib/wire/ports.h"
 
 #define CONNECT_TIMEOUT_MS 30000
@@ -145,21 +146,7 @@ static int make(const Streams__Request *request, struct report *report)
 
 static void tell(int to, const struct report *report, int fd)
 {
-    struct iovec data = {.iov_base = (void *)report, .iov_len = sizeof(*report)};
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control = {.header = {.cmsg_level = SOL_SOCKET,
-                            .cmsg_type = SCM_RIGHTS,
-                            .cmsg_len = CMSG_LEN(sizeof(int))}};
-    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
-
-    if (fd >= 0) {
-        memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-        message.msg_control = &control;
-        message.msg_controllen = sizeof(control);
-    }
-    (void)!sendmsg(to, &message, MSG_NOSIGNAL);
+    (void)fd_pass_send(to, report, sizeof(*report), &fd, fd >= 0, 0);
 }
 
 static _Noreturn void run(const Streams__Request *request, int to)
@@ -202,25 +189,14 @@ int inside_begin(const Streams__Request *request, struct crosh_error *err)
 int inside_take(int fd, Streams__Place **at, struct crosh_error *err)
 {
     struct report report;
-    struct iovec data = {.iov_base = &report, .iov_len = sizeof(report)};
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct msghdr message = {.msg_iov = &data,
-                             .msg_iovlen = 1,
-                             .msg_control = &control,
-                             .msg_controllen = sizeof(control)};
-    const struct cmsghdr *header;
     cleanup_close int made = -1;
+    size_t count = 0;
 
     *at = NULL;
     /* What comes is our own process's word. */
-    if (recvmsg(fd, &message, MSG_CMSG_CLOEXEC) != (ssize_t)sizeof(report))
+    if (fd_pass_receive(fd, &report, sizeof(report), &made, 1, &count, 0) !=
+        (ssize_t)sizeof(report))
         return crosh_error_set(err, -EIO, "the container could not be entered");
-    header = CMSG_FIRSTHDR(&message);
-    if (header != NULL && header->cmsg_type == SCM_RIGHTS)
-        memcpy(&made, CMSG_DATA(header), sizeof(made));
     if (made < 0 || report.err.code < 0) {
         *err = report.err;
         return err->code < 0 ? err->code

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/base/fd-pass.h"
+
 /* Greeting and events are a few hundred bytes; QEMU is trusted less than that it would matter. */
 #define LINE_MAX_BYTES 65536
 
@@ -134,23 +136,9 @@ void qmp_free(struct qmp *qmp)
 }
 
 /* All at once, or not. fd -1: none goes along. */
-static bool send_text(int socket_fd, char *text, size_t size, int fd)
+static bool send_text(int socket_fd, const char *text, size_t size, int fd)
 {
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct iovec iov = {.iov_base = text, .iov_len = size};
-    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-
-    if (fd >= 0) {
-        message.msg_control = control.space;
-        message.msg_controllen = sizeof(control.space);
-        control.header = (struct cmsghdr){
-            .cmsg_len = CMSG_LEN(sizeof(fd)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-        memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-    }
-    return sendmsg(socket_fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)size;
+    return fd_pass_send(socket_fd, text, size, &fd, fd >= 0, MSG_DONTWAIT) == (ssize_t)size;
 }
 
 bool qmp_query_fd(struct qmp *qmp, const char *command, json_t *arguments, int fd,

@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/base/fd-pass.h"
+
 #define HEADER_BYTES sizeof(struct vhost_user_header)
 
 void vhost_user_reader_init(struct vhost_user_reader *reader)
@@ -18,7 +20,7 @@ void vhost_user_reader_init(struct vhost_user_reader *reader)
 
 void vhost_user_reader_clear(struct vhost_user_reader *reader)
 {
-    for (unsigned int i = 0; i < reader->fd_count; i++)
+    for (size_t i = 0; i < reader->fd_count; i++)
         if (reader->fd[i] >= 0)
             (void)close(reader->fd[i]);
     vhost_user_reader_init(reader);
@@ -35,52 +37,14 @@ int vhost_user_take_fd(struct vhost_user_reader *reader, unsigned int i)
     return fd;
 }
 
-/* Keeps the descriptors that came along. False: more than any message has. */
-static bool keep_fds(struct vhost_user_reader *reader, struct msghdr *msg)
-{
-    bool fits = (msg->msg_flags & MSG_CTRUNC) == 0;
-
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
-        size_t count;
-
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < count; i++) {
-            int fd;
-
-            memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-            if (reader->fd_count < VHOST_USER_MAX_FDS) {
-                reader->fd[reader->fd_count++] = fd;
-            } else {
-                (void)close(fd);
-                fits = false;
-            }
-        }
-    }
-    return fits;
-}
-
 /* Reads up to want bytes to at. The number read, 0: none there now, or negative. */
 static ssize_t read_some(struct vhost_user_reader *reader, int fd, void *at, size_t want)
 {
-    union {
-        struct cmsghdr align;
-        uint8_t space[CMSG_SPACE(sizeof(int) * VHOST_USER_MAX_FDS)];
-    } control;
-    struct iovec iov = {.iov_base = at, .iov_len = want};
-    struct msghdr msg = {
-        .msg_iov = &iov,
-        .msg_iovlen = 1,
-        .msg_control = &control,
-        .msg_controllen = sizeof(control),
-    };
-    ssize_t n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    ssize_t n = fd_pass_receive(fd, at, want, reader->fd, VHOST_USER_MAX_FDS, &reader->fd_count,
+                                MSG_DONTWAIT);
 
     if (n < 0)
-        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-    if (!keep_fds(reader, &msg))
-        return -EPROTO;
+        return n == -EAGAIN ? 0 : n;
     return n > 0 ? n : -ECONNRESET;
 }
 
@@ -114,36 +78,17 @@ int vhost_user_read(struct vhost_user_reader *reader, int fd)
 }
 
 int vhost_user_send(int fd, uint32_t request, uint32_t flags, const void *payload, uint32_t size,
-                    const int *fds, unsigned int fd_count)
+                    const int *fds, size_t fd_count)
 {
-    struct vhost_user_header header = {.request = request, .flags = flags, .size = size};
-    struct iovec iov[2] = {
-        {.iov_base = &header, .iov_len = sizeof(header)},
+    const struct vhost_user_header header = {.request = request, .flags = flags, .size = size};
+    const struct iovec iov[2] = {
+        {.iov_base = (void *)(uintptr_t)&header, .iov_len = sizeof(header)},
         {.iov_base = (void *)(uintptr_t)payload, .iov_len = size},
     };
-    union {
-        struct cmsghdr align;
-        uint8_t space[CMSG_SPACE(sizeof(int) * VHOST_USER_MAX_FDS)];
-    } control = {.space = {0}};
-    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-    ssize_t n;
+    ssize_t n = fd_pass_sendv(fd, iov, 2, fds, fd_count, MSG_DONTWAIT);
 
-    if (fd_count > VHOST_USER_MAX_FDS)
-        return -EINVAL;
-    if (fd_count > 0) {
-        struct cmsghdr *c;
-
-        msg.msg_control = &control;
-        msg.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
-        c = CMSG_FIRSTHDR(&msg);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
-        memcpy(CMSG_DATA(c), fds, sizeof(int) * fd_count);
-    }
-    n = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0)
-        return -errno;
+        return (int)n;
     /* Either end waits for answers, so the socket is never full unless the other plays games. */
     return (size_t)n == sizeof(header) + size ? 0 : -EPROTO;
 }

@@ -90,7 +90,7 @@ struct vhost_user_reader {
     struct vhost_user_header header;
     union vhost_user_payload payload;
     size_t used; /* bytes of header and payload that have come */
-    unsigned int fd_count;
+    size_t fd_count;
     int fd[VHOST_USER_MAX_FDS]; /* -1 once taken by vhost_user_take_fd() */
 };
 
@@ -110,7 +110,7 @@ int vhost_user_take_fd(struct vhost_user_reader *reader, unsigned int i);
  * waiting. 0 or negative errno.
  */
 int vhost_user_send(int fd, uint32_t request, uint32_t flags, const void *payload, uint32_t size,
-                    const int *fds, unsigned int fd_count);
+                    const int *fds, size_t fd_count);
 /* Sends a reply. 0 or negative errno. */
 int vhost_user_reply(int fd, uint32_t request, const void *payload, uint32_t size);
 

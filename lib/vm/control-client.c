@@ -10,8 +10,9 @@
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
-#include "lib/base/unix-socket.h"
 #include "lib/base/deadline.h"
+#include "lib/base/fd-pass.h"
+#include "lib/base/unix-socket.h"
 #include "lib/vm/runtime.h"
 #include "lib/wire/frame.h"
 
@@ -82,48 +83,25 @@ int crosh_priv_control_peer(const struct crosh_control *control)
     return peer.pid;
 }
 
-/* Sends what the socket takes at once, with descriptors if there are any. */
-static ssize_t send_some(int fd, const uint8_t *data, size_t size, const int *fds, size_t fd_count)
-{
-    union {
-        struct cmsghdr align;
-        char space[CMSG_SPACE(sizeof(int) * FRAME_FDS_MAX)];
-    } control = {0};
-    struct iovec part = {.iov_base = (uint8_t *)(uintptr_t)data, .iov_len = size};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    struct cmsghdr *header;
-
-    if (fd_count > 0) {
-        message.msg_control = &control;
-        message.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
-        header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
-        memcpy(CMSG_DATA(header), fds, sizeof(int) * fd_count);
-    }
-    return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
 /* The descriptors go with the first byte. */
 static int send_all(int fd, const uint8_t *data, size_t size, const int *fds, size_t fd_count)
 {
     const int64_t deadline = deadline_in(SEND_TIMEOUT_MS);
 
     while (size > 0) {
-        ssize_t n = send_some(fd, data, size, fds, fd_count);
+        ssize_t n = fd_pass_send(fd, data, size, fds, fd_count, MSG_DONTWAIT);
 
         if (n >= 0) {
             data += n;
             size -= (size_t)n;
             fd_count = 0;
-        } else if (errno == EAGAIN) {
+        } else if (n == -EAGAIN) {
             int rc = deadline_poll(fd, POLLOUT, deadline);
 
             if (rc < 0)
                 return rc;
-        } else if (errno != EINTR) {
-            return -errno;
+        } else if (n != -EINTR) {
+            return (int)n;
         }
     }
     return 0;

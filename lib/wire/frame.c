@@ -12,6 +12,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
+#include "lib/base/fd-pass.h"
 
 #define HEADER_SIZE 4u
 
@@ -80,15 +81,6 @@ static int make_room(struct frame_reader *reader)
     return reader->used < reader->allocated ? 0 : -ENOBUFS;
 }
 
-/* Accounts for what a read brought; errno is still its. */
-static int filled(struct frame_reader *reader, ssize_t n)
-{
-    if (n < 0)
-        return errno == EWOULDBLOCK ? -EAGAIN : -errno;
-    reader->used += (size_t)n;
-    return n > 0;
-}
-
 int frame_reader_fill(struct frame_reader *reader, int fd)
 {
     int r = make_room(reader);
@@ -99,56 +91,28 @@ int frame_reader_fill(struct frame_reader *reader, int fd)
     do {
         n = read(fd, reader->buffer + reader->used, reader->allocated - reader->used);
     } while (n < 0 && errno == EINTR);
-    return filled(reader, n);
-}
-
-/* Takes the descriptors out of a received message. */
-static void collect_fds(struct msghdr *message, struct frame_fds *fds)
-{
-    struct cmsghdr *control;
-
-    fds->count = 0;
-    for (control = CMSG_FIRSTHDR(message); control != NULL;
-         control = CMSG_NXTHDR(message, control)) {
-        size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-        if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)
-            continue;
-        if (count > FRAME_FDS_MAX - fds->count)
-            count = FRAME_FDS_MAX - fds->count; /* the buffer below holds no more */
-        memcpy(fds->fd + fds->count, CMSG_DATA(control), count * sizeof(int));
-        fds->count += count;
-    }
+    if (n < 0)
+        return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+    reader->used += (size_t)n;
+    return n > 0;
 }
 
 int frame_reader_fill_fds(struct frame_reader *reader, int fd, struct frame_fds *fds)
 {
-    union {
-        struct cmsghdr align;
-        char space[CMSG_SPACE(sizeof(int) * FRAME_FDS_MAX)];
-    } control;
-    struct iovec data;
-    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
     int r = make_room(reader);
     ssize_t n;
 
     fds->count = 0;
     if (r < 0)
         return r;
-    data = (struct iovec){.iov_base = reader->buffer + reader->used,
-                          .iov_len = reader->allocated - reader->used};
-    do {
-        message.msg_control = &control;
-        message.msg_controllen = sizeof(control);
-        n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    } while (n < 0 && errno == EINTR);
-    if (n >= 0)
-        collect_fds(&message, fds);
-    if (n >= 0 && (message.msg_flags & MSG_CTRUNC) != 0) {
+    n = fd_pass_receive(fd, reader->buffer + reader->used, reader->allocated - reader->used,
+                        fds->fd, FRAME_FDS_MAX, &fds->count, MSG_DONTWAIT);
+    if (n < 0) {
         frame_fds_close(fds);
-        return -EPROTO;
+        return (int)n;
     }
-    return filled(reader, n);
+    reader->used += (size_t)n;
+    return n > 0;
 }
 
 void frame_fds_close(struct frame_fds *fds)

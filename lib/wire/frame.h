@@ -12,6 +12,8 @@
 
 #include <crosh/error.h>
 
+#include "lib/base/fd-pass.h"
+
 /* What ChromeOS's ends send and accept at most; what ours accepts at most. */
 #define FRAME_COMPAT_MAX 4096u
 #define FRAME_DATA_MAX   4000u /* payload of one DataMessage within FRAME_COMPAT_MAX */
@@ -41,7 +43,7 @@ void frame_reader_fini(struct frame_reader *reader);
 int frame_reader_fill(struct frame_reader *reader, int fd);
 
 /* Descriptors that came along with bytes of a unix socket; who has them closes them. */
-#define FRAME_FDS_MAX 8u
+#define FRAME_FDS_MAX FD_PASS_MAX
 
 struct frame_fds {
     size_t count;

@@ -4,6 +4,7 @@
 if HAVE_CMOCKA
 launcher_tests = \
 	tests/unit/test-size \
+	tests/unit/test-fd-pass \
 	tests/unit/test-disk-spec \
 	tests/unit/test-guest-memory \
 	tests/unit/test-event-loop \
@@ -18,6 +19,8 @@ launcher_test_ldadd = kvm/libkvm.la lib/libwire.la lib/libbase.la $(CMOCKA_LIBS)
 	$(PROTOBUF_C_LIBS) $(JANSSON_LIBS)
 tests_unit_test_disk_spec_SOURCES = tests/unit/test-disk-spec.c
 tests_unit_test_disk_spec_LDADD = $(launcher_test_ldadd)
+tests_unit_test_fd_pass_SOURCES = tests/unit/test-fd-pass.c
+tests_unit_test_fd_pass_LDADD = lib/libbase.la $(CMOCKA_LIBS)
 tests_unit_test_size_SOURCES = tests/unit/test-size.c
 tests_unit_test_size_LDADD = $(launcher_test_ldadd)
 tests_unit_test_guest_memory_SOURCES = tests/unit/test-guest-memory.c
