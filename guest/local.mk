@@ -32,6 +32,8 @@ agent_sources = \
 	guest/agent/root.c guest/agent/root.h \
 	guest/agent/server.c guest/agent/server.h \
 	guest/agent/session.c guest/agent/session.h \
+	guest/agent/sftp-server.c guest/agent/sftp-server.h guest/agent/sftp-internal.h \
+	guest/agent/sftp-handles.c guest/agent/sftp-paths.c \
 	guest/agent/startup.c guest/agent/startup.h \
 	guest/agent/system.c guest/agent/system.h \
 	guest/agent/target.c guest/agent/target.h \
@@ -50,7 +52,7 @@ agent_sources = \
 	lib/base/error.c \
 	lib/base/fd-pass.c lib/base/fd-pass.h \
 	lib/base/sha256.c lib/base/sha256.h \
-	lib/wire/frame-queue.c lib/wire/frame.c
+	lib/wire/frame-queue.c lib/wire/frame.c lib/wire/sftp-packet.c
 nodist_guest_agent_crosh_agent_SOURCES = $(agent_generated)
 agent_generated = \
 	lib/wire/handover.pb-c.c lib/wire/handover.pb-c.h \

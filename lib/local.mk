@@ -37,7 +37,8 @@ wire_protos = lib/wire/vsh.proto lib/wire/guest.proto lib/wire/control.proto \
 lib_libwire_la_SOURCES = \
 	lib/wire/frame.c lib/wire/frame.h \
 	lib/wire/frame-queue.c lib/wire/frame-queue.h \
-	lib/wire/ports.h
+	lib/wire/ports.h \
+	lib/wire/sftp-packet.c lib/wire/sftp-packet.h
 nodist_lib_libwire_la_SOURCES = $(wire_generated)
 lib_libwire_la_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
 lib_libwire_la_LIBADD = $(PROTOBUF_C_LIBS)

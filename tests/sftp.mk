@@ -7,6 +7,7 @@ sftp_tests = \
 	tests/sftp/guest.py \
 	tests/sftp/hostile.py \
 	tests/sftp/mount.py \
+	tests/sftp/own-server.py \
 	tests/sftp/shell.py \
 	tests/sftp/ways.py
 TESTS += $(sftp_tests)

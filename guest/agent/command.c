@@ -123,6 +123,26 @@ static int exec_words(const Vsh__SetupConnectionRequest *request, struct crosh_e
     return crosh_error_errno(err, "cannot run '%s'", argv[0]);
 }
 
+/*
+ * The server that the target has is taken care of by its distribution; without one, this program
+ * is it: self, which is nowhere among the target's files.
+ */
+static int exec_sftp_server(int self, struct crosh_error *err)
+{
+    static const char *const servers[] = {
+        "/usr/lib/openssh/sftp-server",
+        "/usr/lib/ssh/sftp-server",
+        "/usr/libexec/openssh/sftp-server",
+        "/usr/libexec/sftp-server",
+    };
+
+    for (size_t i = 0; i < sizeof(servers) / sizeof(*servers); i++)
+        (void)execl(servers[i], servers[i], (char *)NULL);
+    (void)execveat(self, "", (char *[]){(char *)"crosh-agent", (char *)"--sftp-server", NULL},
+                   environ, AT_EMPTY_PATH);
+    return crosh_error_errno(err, "cannot run an SFTP server");
+}
+
 /* A plain command's stream is its own from now on. */
 static int say_ready(struct crosh_error *err)
 {
@@ -139,6 +159,8 @@ static int say_ready(struct crosh_error *err)
 int command_exec(const Vsh__SetupConnectionRequest *request, const struct target *target,
                  int terminal, int *failure_status, struct crosh_error *err)
 {
+    cleanup_close int self =
+        request->sftp_server ? open("/proc/self/exe", O_RDONLY | O_CLOEXEC) : -1;
     struct user user;
     int r = target != NULL ? target_enter(target, err) : 0;
 
@@ -163,6 +185,8 @@ int command_exec(const Vsh__SetupConnectionRequest *request, const struct target
             r = say_ready(err);
         if (r < 0)
             ;
+        else if (request->plain && request->sftp_server)
+            r = exec_sftp_server(self, err);
         else if (request->n_argv > 0)
             r = exec_words(request, err);
         else if (*request->command != '\0') {

@@ -21,6 +21,7 @@
 #include "guest/agent/pid1.h"
 #include "guest/agent/server.h"
 #include "guest/agent/session.h"
+#include "guest/agent/sftp-server.h"
 #include "guest/agent/streams.h"
 #include "guest/agent/system.h"
 #include "guest/agent/version.h"
@@ -31,9 +32,10 @@ static const char usage[] =
     "                   [--system ADDRESS]... [--streams ADDRESS] [--max-sessions N]\n"
     "       crosh-agent --wait-for-lxd SECONDS | --clear-lxd SECONDS | --shut-lxd-down SECONDS\n"
     "       crosh-agent --wait-for-network SECONDS\n"
+    "       crosh-agent --sftp-server\n"
     "ADDRESS is vsock:PORT or unix:PATH.\n"
     "Serves terminals and commands, files and streams to the host. As process 1 it is the system's "
-    "init.\n";
+    "init. With --sftp-server it is an SFTP server on its standard input and output.\n";
 
 /* Descriptors 0 to 2 must be taken, or a socket becomes somebody's standard output. */
 static void open_standard_descriptors(void)
@@ -215,6 +217,8 @@ int main(int argc, char **argv)
         run_as_init(argc, argv);
     if (argc == 3 && strcmp(argv[1], "--try-handover") == 0)
         return handover_try(atoi(argv[2]));
+    if (argc == 2 && strcmp(argv[1], "--sftp-server") == 0)
+        return sftp_server_run(STDIN_FILENO, STDOUT_FILENO) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
     open_standard_descriptors();
     while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
         switch (option) {

@@ -9,7 +9,7 @@
 #include <crosh/error.h>
 
 #include "modules/sftp/link.h"
-#include "modules/sftp/packet.h"
+#include "lib/wire/sftp-packet.h"
 
 /* Requests under way at most; a sender waits for room beyond that. */
 #define SFTP_REQUESTS_MAX 1024

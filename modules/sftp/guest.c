@@ -19,7 +19,7 @@
 /* The guest may have to start the shell from a cold disk, under emulation. */
 #define ANSWER_TIMEOUT_MS 60000
 
-/* Where distributions put OpenSSH's server. */
+/* What an agent from before it had a server of its own is asked for: OpenSSH's. */
 static const char start_server[] = "for f in /usr/lib/openssh/sftp-server /usr/lib/ssh/sftp-server "
                                    "/usr/libexec/openssh/sftp-server /usr/libexec/sftp-server; do "
                                    "[ -x $f ] && exec $f; done; exit 127";
@@ -66,6 +66,7 @@ static int start(const char *vm, const char *container, const char *user, const 
     request.n_argv = sizeof(argv) / sizeof(argv[0]);
     request.nopty = 1;
     request.plain = 1;
+    request.sftp_server = command == start_server;
     r = frame_send(fd, &request.base);
     if (r < 0 && r != -EPIPE)
         (void)crosh_error_set(err, r, "cannot send the request: %s", strerror(-r));

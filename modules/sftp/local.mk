@@ -6,7 +6,6 @@ modules_sftp_libsftpio_la_SOURCES = \
 	modules/sftp/client.c modules/sftp/client.h \
 	modules/sftp/guest.c modules/sftp/guest.h \
 	modules/sftp/link.c modules/sftp/link.h \
-	modules/sftp/packet.c modules/sftp/packet.h \
 	modules/sftp/rate.c modules/sftp/rate.h \
 	modules/sftp/ssh.c modules/sftp/ssh.h \
 	modules/sftp/where.c modules/sftp/where.h

@@ -194,15 +194,11 @@ struct sftp_client *sftp_where_open(const struct sftp_where *where,
 
     if (link != NULL)
         client = sftp_client_new(link, options->timeout_ms, err);
-    /* A guest of ours starts the server at once or, without a word, not at all. */
+    /* An agent from before it had a server of its own ends without a word where there is none. */
     if (link != NULL && client == NULL && where->vm != NULL && err != NULL &&
         err->code == -ECONNRESET) {
-        (void)crosh_error_set(err, -EOPNOTSUPP, "it has no sftp-server");
-        (void)crosh_error_hint(err,
-                               "install OpenSSH's there; Debian, Ubuntu: vsh %s%s%s -- "
-                               "apt-get install openssh-sftp-server",
-                               where->vm, where->container != NULL ? " " : "",
-                               where->container != NULL ? where->container : "");
+        (void)crosh_error_set(err, -EOPNOTSUPP, "it has no sftp-server, and its agent is too old");
+        (void)crosh_error_hint(err, "stop the VM and start it again");
     }
     if (client == NULL)
         (void)crosh_error_wrap(err, "%s", where->name);

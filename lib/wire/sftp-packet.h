@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SFTP's packets, version 3 (draft-ietf-secsh-filexfer-02), made and read; OpenSSH's extensions. */
-#ifndef SFTP_PACKET_H
-#define SFTP_PACKET_H
+#ifndef CROSH_WIRE_SFTP_PACKET_H
+#define CROSH_WIRE_SFTP_PACKET_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -85,6 +85,8 @@ struct sftp_packet {
 
 /* Begins a request; its length and its id are filled in later. */
 void sftp_packet_begin(struct sftp_packet *packet, enum sftp_type type);
+/* Room for so many more bytes, for the caller to fill: until the next call. NULL: no memory. */
+uint8_t *sftp_packet_space(struct sftp_packet *packet, size_t size);
 void sftp_packet_u32(struct sftp_packet *packet, uint32_t value);
 void sftp_packet_u64(struct sftp_packet *packet, uint64_t value);
 void sftp_packet_bytes(struct sftp_packet *packet, const void *data, size_t size);

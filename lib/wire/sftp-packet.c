@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Makes and reads SFTP's packets. */
-#include "modules/sftp/packet.h"
+#include "lib/wire/sftp-packet.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -14,7 +14,7 @@
 
 /* ---- Making ---- */
 
-static uint8_t *grow(struct sftp_packet *packet, size_t size)
+uint8_t *sftp_packet_space(struct sftp_packet *packet, size_t size)
 {
     if (packet->failed)
         return NULL;
@@ -39,7 +39,7 @@ void sftp_packet_begin(struct sftp_packet *packet, enum sftp_type type)
     uint8_t *header;
 
     *packet = (struct sftp_packet){0};
-    header = grow(packet, HEADER_SIZE);
+    header = sftp_packet_space(packet, HEADER_SIZE);
     if (header != NULL) {
         memset(header, 0, HEADER_SIZE);
         header[4] = (uint8_t)type;
@@ -48,7 +48,7 @@ void sftp_packet_begin(struct sftp_packet *packet, enum sftp_type type)
 
 void sftp_packet_bytes(struct sftp_packet *packet, const void *data, size_t size)
 {
-    uint8_t *at = grow(packet, size);
+    uint8_t *at = sftp_packet_space(packet, size);
 
     if (at != NULL && size > 0)
         memcpy(at, data, size);
