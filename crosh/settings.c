@@ -86,6 +86,13 @@ static const struct setting table[] = {
         .summary = "Mount the home of VMs that start, or of their container penguin, in ~/crosh",
     },
     {
+        .name = "sftp.transport",
+        .type = CROSH_TYPE_CHOICE,
+        .default_value = "plain",
+        .choices = (const char *const[]){"plain", "ssh", NULL},
+        .summary = "How sftp reaches guests: without encryption, or by an sshd of theirs",
+    },
+    {
         .name = "shell",
         FLAG("off"),
         .is_config_only = true,

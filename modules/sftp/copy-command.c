@@ -59,7 +59,7 @@ static int session_begin(struct session *session, struct crosh_context *ctx, con
         .timeout_ms = (int)crosh_args_number(args, "timeout", 0) * 1000,
         .may_ask = crosh_is_interactive(ctx) != 0,
     };
-    int r = sftp_where_parse(&session->where, target, err);
+    int r = sftp_where_find(&session->where, ctx, args, target, err);
 
     if (r < 0)
         return r;

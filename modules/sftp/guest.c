@@ -75,11 +75,10 @@ static int start(const char *vm, const char *container, const char *user, const 
     return r < 0 ? r : move_fd(fd);
 }
 
-struct sftp_link *sftp_guest_open(const char *vm, const char *container, const char *user,
-                                  const char *command, struct crosh_error *err)
+int sftp_guest_start(const char *vm, const char *container, const char *user, const char *command,
+                     struct crosh_error *err)
 {
     const struct passwd *own = user == NULL && container != NULL ? getpwuid(geteuid()) : NULL;
-    struct sftp_link *link;
     int fd = -EREMOTEIO;
 
     if (command == NULL)
@@ -89,6 +88,15 @@ struct sftp_link *sftp_guest_open(const char *vm, const char *container, const c
         fd = start(vm, container, own->pw_name, command, err);
     if (fd == -EREMOTEIO)
         fd = start(vm, container, user != NULL ? user : "", command, err);
+    return fd;
+}
+
+struct sftp_link *sftp_guest_open(const char *vm, const char *container, const char *user,
+                                  const char *command, struct crosh_error *err)
+{
+    struct sftp_link *link;
+    int fd = sftp_guest_start(vm, container, user, command, err);
+
     if (fd < 0)
         return NULL;
     link = sftp_link_fd(fd);

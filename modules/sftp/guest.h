@@ -17,4 +17,11 @@
 struct sftp_link *sftp_guest_open(const char *vm, const char *container, const char *user,
                                   const char *command, struct crosh_error *err);
 
+/*
+ * The same command as a plain session of the terminal protocol, which it does not begin to talk on:
+ * a blocking stream, or negative with err. NULL: an SFTP server.
+ */
+int sftp_guest_start(const char *vm, const char *container, const char *user, const char *command,
+                     struct crosh_error *err);
+
 #endif

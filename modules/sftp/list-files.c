@@ -154,7 +154,7 @@ int sftp_run_ls(struct crosh_context *ctx, const struct crosh_args *args, struct
     struct sftp_entries entries = {0};
     struct sftp_client *client;
     const char *path;
-    int r = sftp_where_parse(&where, crosh_args_string(args, "target"), err);
+    int r = sftp_where_find(&where, ctx, args, crosh_args_string(args, "target"), err);
 
     if (r < 0)
         return r;

@@ -5,6 +5,7 @@ modules_sftp_libsftpio_la_SOURCES = \
 	modules/sftp/calls.c modules/sftp/calls.h \
 	modules/sftp/client.c modules/sftp/client.h \
 	modules/sftp/guest.c modules/sftp/guest.h \
+	modules/sftp/guest-ssh.c modules/sftp/guest-ssh.h \
 	modules/sftp/link.c modules/sftp/link.h \
 	modules/sftp/rate.c modules/sftp/rate.h \
 	modules/sftp/ssh.c modules/sftp/ssh.h \

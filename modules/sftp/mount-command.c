@@ -91,8 +91,8 @@ static char *find_directory(const struct crosh_args *args, const struct sftp_whe
 /* ---- Starting ---- */
 
 /* The process that serves the mount: nobody's child, so that nobody has to wait for it. */
-static _Noreturn void become_server(const struct crosh_args *args, const char *directory,
-                                    const char *state, int lock, int ready)
+static _Noreturn void become_server(const struct crosh_args *args, const struct sftp_where *where,
+                                    const char *directory, const char *state, int lock, int ready)
 {
     char ready_text[16], timeout[16], cache[16];
     const char *argv[] = {PROGRAM,       "--target",   crosh_args_string(args, "target"),
@@ -100,7 +100,7 @@ static _Noreturn void become_server(const struct crosh_args *args, const char *d
                           state,         "--ready-fd", ready_text,
                           "--timeout",   timeout,      "--cache",
                           cache,         NULL,         NULL,
-                          NULL};
+                          NULL,          NULL};
     size_t count = 13;
     sigset_t none;
     pid_t pid = fork();
@@ -115,6 +115,8 @@ static _Noreturn void become_server(const struct crosh_args *args, const char *d
         argv[count++] = "--read-only";
     if (crosh_args_has(args, "allow-other") != 0)
         argv[count++] = "--allow-other";
+    if (where->is_by_ssh)
+        argv[count++] = "--ssh";
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)signal(SIGINT, SIG_DFL);
@@ -149,8 +151,9 @@ static int await_ready(struct crosh_context *ctx, int ready, struct crosh_error 
     return told.code;
 }
 
-static int start(struct crosh_context *ctx, const struct crosh_args *args, const char *directory,
-                 const char *state, int lock, struct crosh_error *err)
+static int start(struct crosh_context *ctx, const struct crosh_args *args,
+                 const struct sftp_where *where, const char *directory, const char *state, int lock,
+                 struct crosh_error *err)
 {
     cleanup_close int ours = -1;
     cleanup_close int theirs = -1;
@@ -167,7 +170,7 @@ static int start(struct crosh_context *ctx, const struct crosh_args *args, const
     if (pid < 0)
         return crosh_error_errno(err, "cannot start a process");
     if (pid == 0)
-        become_server(args, directory, state, lock, theirs);
+        become_server(args, where, directory, state, lock, theirs);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
     (void)close(move_fd(theirs));
@@ -214,7 +217,7 @@ static int mount_it(struct crosh_context *ctx, const struct crosh_args *args,
     state = mounts_new(target, directory, is_auto ? where->vm : NULL, &lock, err);
     if (state == NULL)
         return err->code;
-    r = start(ctx, args, directory, state, lock, err);
+    r = start(ctx, args, where, directory, state, lock, err);
     if (r < 0) {
         mounts_remove(state);
         if (is_made)
@@ -265,7 +268,7 @@ int sftp_run_mount(struct crosh_context *ctx, const struct crosh_args *args,
                    struct crosh_error *err)
 {
     cleanup(sftp_where_fini) struct sftp_where where = {0};
-    int r = sftp_where_parse(&where, crosh_args_string(args, "target"), err);
+    int r = sftp_where_find(&where, ctx, args, crosh_args_string(args, "target"), err);
 
     if (r < 0)
         return r;

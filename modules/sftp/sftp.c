@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The sftp module: its descriptor and its table of commands. */
+#include <string.h>
+
 #include <crosh/module.h>
 #include <crosh/vm.h>
 
@@ -10,7 +12,12 @@
     "TARGET is VM, VM/CONTAINER, or CONTAINER of the VM termina, reached without a network (in a " \
     "container as the user called as you are, if there is one), or USER@HOST[:PORT] or a "         \
     "host of sftp://[USER@]HOST[:PORT]/PATH, reached by ssh as ssh_config(5) says. A PATH that "   \
-    "does not begin with \"/\" begins in the home directory."
+    "does not begin with \"/\" begins in the home directory.\n\nA guest is talked to without "     \
+    "encryption, as nothing leaves this machine, and needs nothing to be installed. With --ssh, "  \
+    "or "                                                                                          \
+    "after \"set sftp.transport ssh\", it is an OpenSSH server of its own that is started for "    \
+    "the "                                                                                         \
+    "session, with keys that are made for it."
 
 #define TARGET                                                                                     \
     {                                                                                              \
@@ -23,6 +30,11 @@
     {                                                                                              \
         .name = "timeout", .type = CROSH_TYPE_SECONDS, .default_value = "15", .min = 1,            \
         .max = 3600, .summary = "How long to wait for a server that does not answer",              \
+    }
+
+#define SSH                                                                                        \
+    {                                                                                              \
+        .name = "ssh", .type = CROSH_TYPE_FLAG, .summary = "Reach a guest by SSH, too"             \
     }
 
 static const struct crosh_param mount_params[] = {
@@ -44,6 +56,7 @@ static const struct crosh_param mount_params[] = {
     {.name = "auto",
      .type = CROSH_TYPE_FLAG,
      .summary = "Wait for a guest that comes up; end the mount when \"vmc stop\" ends its VM"},
+    SSH,
     TIMEOUT,
     {.name = NULL},
 };
@@ -132,6 +145,7 @@ static const struct crosh_param ls_params[] = {
      .type = CROSH_TYPE_FLAG,
      .summary = "Show all there is to know"},
     {.name = "json", .type = CROSH_TYPE_FLAG, .summary = "Print JSON, for programs"},
+    SSH,
     TIMEOUT,
     {.name = NULL},
 };
@@ -181,6 +195,7 @@ static const struct crosh_param get_params[] = {
     VERIFY,
     INTO,
     RECURSIVE,
+    SSH,
     TIMEOUT,
     {.name = NULL},
 };
@@ -206,6 +221,7 @@ static const struct crosh_param put_params[] = {
     VERIFY,
     INTO,
     RECURSIVE,
+    SSH,
     TIMEOUT,
     {.name = NULL},
 };
@@ -247,6 +263,7 @@ static const struct crosh_param sync_params[] = {
      .summary = "Tell each thing that is done"},
     VERIFY,
     {.name = "json", .type = CROSH_TYPE_FLAG, .summary = "Print JSON, for programs"},
+    SSH,
     TIMEOUT,
     {.name = NULL},
 };
@@ -271,6 +288,7 @@ static const struct crosh_command sync_command = {
 
 static const struct crosh_param shell_params[] = {
     TARGET,
+    SSH,
     TIMEOUT,
     {.name = NULL},
 };
@@ -292,6 +310,17 @@ static const struct crosh_command shell_command = {
     .params = shell_params,
     .run = sftp_run_shell,
 };
+
+int sftp_where_find(struct sftp_where *where, struct crosh_context *ctx,
+                    const struct crosh_args *args, const char *text, struct crosh_error *err)
+{
+    const char *transport = crosh_setting(ctx, "sftp.transport");
+    int r = sftp_where_parse(where, text, err);
+
+    where->is_by_ssh =
+        crosh_args_has(args, "ssh") != 0 || (transport != NULL && strcmp(transport, "ssh") == 0);
+    return r;
+}
 
 static const struct crosh_command *const subcommands[] = {
     &mount_command, &umount_command, &list_command,  &ls_command, &get_command,

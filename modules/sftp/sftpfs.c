@@ -26,6 +26,7 @@ struct settings {
     const char *target, *directory, *state;
     int ready_fd;
     bool allow_other;
+    bool is_by_ssh;
     struct fs_options fs;
 };
 
@@ -179,6 +180,7 @@ static int run(const struct settings *settings, struct crosh_error *err)
 
     if (r < 0)
         return r;
+    where.is_by_ssh = settings->is_by_ssh;
     if (nodes_init(&fs.nodes) < 0 || dirs_init(&fs.dirs) < 0 || aheads_init(&fs.aheads) < 0)
         return crosh_error_set(err, -ENOMEM, "out of memory");
     client = sftp_where_open(&where, &options, err);
@@ -208,15 +210,11 @@ static int run(const struct settings *settings, struct crosh_error *err)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"target", required_argument, NULL, 't'},
-        {"directory", required_argument, NULL, 'd'},
-        {"state", required_argument, NULL, 's'},
-        {"ready-fd", required_argument, NULL, 'r'},
-        {"timeout", required_argument, NULL, 'w'},
-        {"cache", required_argument, NULL, 'c'},
-        {"read-only", no_argument, NULL, 'o'},
-        {"allow-other", no_argument, NULL, 'a'},
-        {NULL, 0, NULL, 0},
+        {"target", required_argument, NULL, 't'},  {"directory", required_argument, NULL, 'd'},
+        {"state", required_argument, NULL, 's'},   {"ready-fd", required_argument, NULL, 'r'},
+        {"timeout", required_argument, NULL, 'w'}, {"cache", required_argument, NULL, 'c'},
+        {"read-only", no_argument, NULL, 'o'},     {"allow-other", no_argument, NULL, 'a'},
+        {"ssh", no_argument, NULL, 'S'},           {NULL, 0, NULL, 0},
     };
     struct settings settings = {.ready_fd = -1, .fs = {.cache_ms = 10000, .timeout_ms = 15000}};
     struct crosh_error err = {0};
@@ -247,6 +245,9 @@ int main(int argc, char **argv)
             break;
         case 'a':
             settings.allow_other = true;
+            break;
+        case 'S':
+            settings.is_by_ssh = true;
             break;
         default:
             return CROSH_EXIT_USAGE;

@@ -111,7 +111,7 @@ int sftp_run_shell(struct crosh_context *ctx, const struct crosh_args *args,
 
     if (session != NULL)
         return crosh_error_set(err, -EBUSY, "there is one already");
-    r = sftp_where_parse(&shell.where, crosh_args_string(args, "target"), err);
+    r = sftp_where_find(&shell.where, ctx, args, crosh_args_string(args, "target"), err);
     if (r == 0)
         r = connect_session(&shell, err);
     if (r == 0)

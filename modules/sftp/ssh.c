@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <libssh/callbacks.h>
 #include <libssh/libssh.h>
@@ -378,7 +379,7 @@ static int open_channel(struct ssh_link *own, const char *command, struct crosh_
     return 0;
 }
 
-struct sftp_link *sftp_ssh_open(const struct sftp_ssh_options *options, struct crosh_error *err)
+static struct ssh_link *new_link(struct crosh_error *err)
 {
     static const struct sftp_link_ops ops = {
         .read = link_read,
@@ -387,9 +388,7 @@ struct sftp_link *sftp_ssh_open(const struct sftp_ssh_options *options, struct c
         .has_data = link_has_data,
         .free = link_free,
     };
-    static struct ssh_callbacks_struct callbacks = {.auth_function = on_passphrase};
     struct ssh_link *own = calloc(1, sizeof(*own));
-    int r;
 
     if (own == NULL || (own->session = ssh_new()) == NULL) {
         free(own);
@@ -397,6 +396,17 @@ struct sftp_link *sftp_ssh_open(const struct sftp_ssh_options *options, struct c
         return NULL;
     }
     own->link.ops = &ops;
+    return own;
+}
+
+struct sftp_link *sftp_ssh_open(const struct sftp_ssh_options *options, struct crosh_error *err)
+{
+    static struct ssh_callbacks_struct callbacks = {.auth_function = on_passphrase};
+    struct ssh_link *own = new_link(err);
+    int r;
+
+    if (own == NULL)
+        return NULL;
     r = configure(own, options, err);
     if (r == 0 && options->may_ask) {
         ssh_callbacks_init(&callbacks);
@@ -408,6 +418,66 @@ struct sftp_link *sftp_ssh_open(const struct sftp_ssh_options *options, struct c
         r = check_key(own, options, err);
     if (r == 0)
         r = log_in(own, options, err);
+    if (r == 0)
+        r = open_channel(own, options->command, err);
+    if (r == 0)
+        return &own->link;
+    link_free(&own->link);
+    return NULL;
+}
+
+/* ---- A server of our own ---- */
+
+static int configure_own(struct ssh_link *own, const struct sftp_ssh_own *options,
+                         struct crosh_error *err)
+{
+    const long seconds = options->timeout_ms < 1000 ? 1 : options->timeout_ms / 1000;
+    const bool no = false;
+    ssh_session session = own->session;
+
+    /* The name is never looked up: the connection is there already. */
+    if (ssh_options_set(session, SSH_OPTIONS_HOST, "guest") == SSH_OK &&
+        ssh_options_set(session, SSH_OPTIONS_USER, options->user) == SSH_OK &&
+        ssh_options_set(session, SSH_OPTIONS_TIMEOUT, &seconds) == SSH_OK &&
+        ssh_options_set(session, SSH_OPTIONS_CIPHERS_C_S, CIPHERS) == SSH_OK &&
+        ssh_options_set(session, SSH_OPTIONS_CIPHERS_S_C, CIPHERS) == SSH_OK &&
+        ssh_options_set(session, SSH_OPTIONS_PROCESS_CONFIG, &no) == SSH_OK &&
+        ssh_options_set(session, SSH_OPTIONS_FD, &options->fd) == SSH_OK)
+        return 0;
+    (void)close(options->fd);
+    return fail(own, -EINVAL, "cannot set the session up", err);
+}
+
+static int check_own_key(struct ssh_link *own, ssh_key wanted, struct crosh_error *err)
+{
+    ssh_key shown = NULL;
+    int r = ssh_get_server_publickey(own->session, &shown);
+
+    if (r == SSH_OK)
+        r = ssh_key_cmp(shown, wanted, SSH_KEY_CMP_PUBLIC);
+    ssh_key_free(shown);
+    return r == 0 ? 0
+                  : crosh_error_set(err, -EACCES,
+                                    "the server shows another key than the one that it was given");
+}
+
+struct sftp_link *sftp_ssh_open_own(const struct sftp_ssh_own *options, struct crosh_error *err)
+{
+    struct ssh_link *own = new_link(err);
+    int r;
+
+    if (own == NULL) {
+        (void)close(options->fd);
+        return NULL;
+    }
+    r = configure_own(own, options, err);
+    if (r == 0 && ssh_connect(own->session) != SSH_OK)
+        r = fail(own, -EHOSTUNREACH, "cannot begin the session", err);
+    if (r == 0)
+        r = check_own_key(own, options->server_key, err);
+    if (r == 0 &&
+        ssh_userauth_publickey(own->session, NULL, options->client_key) != SSH_AUTH_SUCCESS)
+        r = fail(own, -EACCES, "the server does not let us in", err);
     if (r == 0)
         r = open_channel(own, options->command, err);
     if (r == 0)

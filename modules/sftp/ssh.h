@@ -25,4 +25,17 @@ struct sftp_ssh_options {
  */
 struct sftp_link *sftp_ssh_open(const struct sftp_ssh_options *options, struct crosh_error *err);
 
+/* An SSH server that this process has had started, and what both know of each other. */
+struct sftp_ssh_own {
+    int fd;                            /* connected with it; taken over, also on failure */
+    const char *user;                  /* whose session it is */
+    struct ssh_key_struct *client_key; /* which lets us in */
+    struct ssh_key_struct *server_key; /* the one that it must show */
+    int timeout_ms;
+    const char *command; /* as above */
+};
+
+/* A session there: no settings, files, agents or questions of the user's. NULL with err. */
+struct sftp_link *sftp_ssh_open_own(const struct sftp_ssh_own *options, struct crosh_error *err);
+
 #endif

@@ -11,6 +11,7 @@
 
 #include "lib/base/cleanup.h"
 #include "modules/sftp/guest.h"
+#include "modules/sftp/guest-ssh.h"
 #include "modules/sftp/ssh.h"
 
 static int bad(const char *text, const char *why, struct crosh_error *err)
@@ -174,13 +175,16 @@ static struct sftp_link *reach(const struct sftp_where *where,
         .may_ask = options->may_ask,
     };
 
-    if (where->vm != NULL)
+    if (where->vm != NULL && !where->is_by_ssh)
         return sftp_guest_open(where->vm, where->container, where->user, command, err);
     /* The shell of the user may be any. */
     if (command != NULL && asprintf(&words, "exec /bin/sh -c '%s'", command) < 0) {
         (void)crosh_error_set(err, -ENOMEM, "out of memory");
         return NULL;
     }
+    if (where->vm != NULL)
+        return sftp_guest_ssh_open(where->vm, where->container, where->user, words,
+                                   options->timeout_ms, err);
     ssh.command = words;
     return sftp_ssh_open(&ssh, err);
 }
@@ -195,7 +199,7 @@ struct sftp_client *sftp_where_open(const struct sftp_where *where,
     if (link != NULL)
         client = sftp_client_new(link, options->timeout_ms, err);
     /* An agent from before it had a server of its own ends without a word where there is none. */
-    if (link != NULL && client == NULL && where->vm != NULL && err != NULL &&
+    if (link != NULL && client == NULL && where->vm != NULL && !where->is_by_ssh && err != NULL &&
         err->code == -ECONNRESET) {
         (void)crosh_error_set(err, -EOPNOTSUPP, "it has no sftp-server, and its agent is too old");
         (void)crosh_error_hint(err, "stop the VM and start it again");

@@ -23,6 +23,7 @@ struct sftp_where {
     unsigned int port; /* 0: the default one */
     char *path;        /* "": where a session begins */
     char *name;        /* as messages and the list have it, without the path */
+    bool is_by_ssh;    /* a guest's, too; false after parsing */
 };
 
 /* 0, or CROSH_EUSAGE. To be released with sftp_where_fini() in any case. */

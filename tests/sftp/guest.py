@@ -3,12 +3,14 @@
 
 import json
 import os
+import pwd
 import shutil
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
-from harness import Home, Skip, case, contains, equal, main
+from harness import Home, Skip, case, contains, equal, main, wait_for
 
 sys.path.insert(0, os.path.join(os.environ["top_srcdir"], "tests", "agent"))
 import wire  # noqa: E402 pylint: disable=wrong-import-position
@@ -174,6 +176,96 @@ def a_guest_without_a_server_has_the_agents():
         equal((done.returncode, (top / "copied").read_text()), (0, "abc"))
     finally:
         hidden.close()
+
+
+def need_sshd():
+    if shutil.which("sshd", path="/usr/sbin:/usr/local/sbin") is None:
+        raise Skip("sshd is not installed")
+    if pwd.getpwuid(os.getuid()).pw_shell.endswith(("nologin", "false")):
+        raise Skip("sshd lets nobody in whose account is locked")
+
+
+def left_by_sshd():
+    return [str(path) for place in ("/dev/shm", "/run", "/tmp")
+            for path in Path(place).glob("crosh-sshd.*")]
+
+
+@case
+def a_guest_is_reached_by_ssh_with_keys_of_the_session():
+    need_sshd()
+    data = os.urandom(3_000_000)
+    (home.path / "secret").write_bytes(data)
+    done = home.run("-c", f"sftp put --ssh --verify {home.path}/secret alpha:{top}/secret")
+    equal((done.returncode, (top / "secret").read_bytes() == data), (0, True), done.stderr)
+    done = home.run("-c", f"set sftp.transport ssh; sftp ls alpha:{top}/secret/none")
+    contains(done.stderr, "sftp ls: alpha: ")
+    # Nothing is known to anybody afterwards: neither here nor there.
+    equal((home.path / ".ssh").exists(), False)
+    wait_for(lambda: not left_by_sshd(), 60, "the session's keys to be gone")
+
+
+@case
+def a_mount_by_ssh_comes_back():
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK) or shutil.which("fusermount3") is None:
+        raise Skip("no FUSE here")
+    need_sshd()
+
+    def servers():
+        return len(left_by_sshd())
+
+    done = home.run("-c", f"sftp mount --ssh alpha:{top}")
+    equal((done.stderr, done.returncode), ("", 0))
+    equal(servers() >= 1, True)
+    mounted = home.path / "crosh" / "alpha"
+    data = os.urandom(2_000_000)
+    (mounted / "by-ssh").write_bytes(data)
+    equal((top / "by-ssh").read_bytes() == data, True)
+    launcher.cut()
+    equal((mounted / "by-ssh").read_bytes() == data, True)
+    equal(servers() >= 1, True)
+    equal(home.run("-c", f"sftp umount alpha:{top}").returncode, 0)
+    wait_for(lambda: servers() == 0, 60, "the session's keys to be gone")
+
+
+# In the place of sshd: the real one with another key, or none at all.
+OTHER_KEY = """#!/bin/sh
+n=$#
+while [ $n -gt 0 ]; do
+    case $1 in HostKey=*) set -- "$@" HostKey={key} ;; *) set -- "$@" "$1" ;; esac
+    shift
+    n=$((n - 1))
+done
+exec {real} "$@"
+"""
+
+
+def with_sshd(script, name):
+    """What the listing says of a guest that has the script as its sshd; None: nothing."""
+    fake = home.path / "fake-sshd"
+    fake.write_text(script or "")
+    fake.chmod(0o755 if script else 0o644)
+    guest = Launcher(home, name, around=[
+        "unshare", "-m", "sh", "-c", f"mount --bind {fake} /usr/sbin/sshd && exec \"$@\"", "sh"])
+    try:
+        done = home.run("-c", f"sftp ls --ssh {name}:/")
+        return done.stdout, done.stderr, done.returncode
+    finally:
+        guest.close()
+
+
+@case
+def another_key_than_the_sessions_is_refused():
+    if os.geteuid() != 0 or not Path("/usr/sbin/sshd").exists():
+        raise Skip("only root can change the server")
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home.path / "other")],
+                   check=True)
+    shutil.copy("/usr/sbin/sshd", home.path / "sshd-real")
+    equal(with_sshd(OTHER_KEY.format(key=home.path / "other", real=home.path / "sshd-real"), "liar"),
+          ("", "sftp ls: liar: the server shows another key than the one that it was given\n", 5))
+    equal(with_sshd(None, "none"),
+          ("", "sftp ls: none: it has no sshd\nhint: without SSH none is needed; else install it "
+           "there: apt-get install openssh-server, apk add openssh-server\n", 5))
+    equal(with_sshd("#!/bin/sh\nexit 1\n", "broken")[2], 1)
 
 
 @case
