@@ -332,8 +332,23 @@ static int umount_one(struct crosh_context *ctx, const struct mount *mount, int6
     return r < 0 ? r : await_end(ctx, mount, deadline, err);
 }
 
-/* Those that end with the VM. The first that cannot be ended does not keep the others. */
-static int umount_with(struct crosh_context *ctx, const struct mounts *mounts, const char *vm,
+/* Whether the mount ends with what the word names: its VM, or its container in that. */
+static bool ends_with(const struct mount *mount, const char *word)
+{
+    cleanup(sftp_where_fini) struct sftp_where wanted = {0};
+    cleanup(sftp_where_fini) struct sftp_where where = {0};
+
+    if (!mount->is_mounted || mount->vm == NULL)
+        return false;
+    if (strchr(word, '/') == NULL)
+        return strcmp(mount->vm, word) == 0;
+    return sftp_where_parse(&wanted, word, NULL) == 0 && wanted.container != NULL &&
+           sftp_where_parse(&where, mount->target, NULL) == 0 && where.container != NULL &&
+           strcmp(mount->vm, wanted.vm) == 0 && strcmp(where.container, wanted.container) == 0;
+}
+
+/* Those that end with it. The first that cannot be ended does not keep the others. */
+static int umount_with(struct crosh_context *ctx, const struct mounts *mounts, const char *word,
                        int64_t deadline, struct crosh_error *err)
 {
     int first = 0;
@@ -342,8 +357,7 @@ static int umount_with(struct crosh_context *ctx, const struct mounts *mounts, c
         const struct mount *mount = &mounts->mount[i];
         struct crosh_error own = {0};
 
-        if (!mount->is_mounted || mount->vm == NULL || strcmp(mount->vm, vm) != 0 ||
-            umount_one(ctx, mount, deadline, &own) >= 0 || first < 0)
+        if (!ends_with(mount, word) || umount_one(ctx, mount, deadline, &own) >= 0 || first < 0)
             continue;
         *err = own;
         first = own.code;

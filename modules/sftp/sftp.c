@@ -77,7 +77,9 @@ static const struct crosh_command mount_command = {
     "it has started penguin. The VM is started in any case, whatever becomes of the mount; "
     "\"sftp list\" shows whether it is there, and the same command by hand, such as \"sftp mount "
     "--auto termina/penguin\", tells why it is not. \"vmc stop\" unmounts what was mounted with "
-    "--auto, and no other mount: those find their VM again when it is back.",
+    "--auto, and no other mount: those find their VM again when it is back. So does \"vmc "
+    "container "
+    "stop\" with penguin's.",
     .examples = "sftp mount termina\tthe VM's files at ~/crosh/termina\n"
                 "sftp mount penguin\tyour home in the container, at ~/crosh/penguin\n"
                 "sftp mount termina/penguin:/etc /mnt\ta container's\n"
@@ -94,7 +96,8 @@ static const struct crosh_param umount_params[] = {
      .summary = "What is mounted"},
     {.name = "auto",
      .type = CROSH_TYPE_FLAG,
-     .summary = "All mounts made with --auto of the VM called TARGET; there may be none"},
+     .summary =
+         "All mounts made with --auto of the VM, or VM/CONTAINER, TARGET; there may be none"},
     {.name = "timeout",
      .type = CROSH_TYPE_SECONDS,
      .min = 1,

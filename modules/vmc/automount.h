@@ -17,10 +17,11 @@
 void automount_begin(struct crosh_context *ctx, const char *vm, const char *container);
 
 /*
- * The VM is about to be stopped: unmounts what was mounted so, also by other shells, and waits for
- * what is still to be sent, though not for long, and hardly at all when hurried. Failing is a
- * warning.
+ * The VM, or (not NULL) the container in it, is about to be stopped: unmounts what was mounted so,
+ * also by other shells, and waits for what is still to be sent, though not for long, and hardly at
+ * all when hurried. Failing is a warning.
  */
-void automount_end(struct crosh_context *ctx, const char *vm, bool is_hurried);
+void automount_end(struct crosh_context *ctx, const char *vm, const char *container,
+                   bool is_hurried);
 
 #endif

@@ -181,7 +181,7 @@ static int stop_vm(struct stop *stop, struct crosh_error *err)
     rc = find_launcher(stop, &control, err);
     if (rc < 0)
         return rc;
-    automount_end(stop->ctx, stop->name, stop->force);
+    automount_end(stop->ctx, stop->name, NULL, stop->force);
     progress_init(&progress, stop->ctx);
     progress_begin(&progress, "stopping");
     rc = end_launcher(stop, control, &progress, err);

@@ -6,12 +6,13 @@ import json
 import os
 import pwd
 import re
+import shutil
 import socket
 import stat
 import subprocess
 import time
 
-from harness import CROSH, Home, case, contains, equal, main, wait_for
+from harness import CROSH, Home, Skip, case, contains, equal, main, wait_for
 from launcher import Launcher
 from lxdhost import Lxd, tiny_image
 
@@ -373,6 +374,66 @@ def power():
     crosh("vmc", "container", "restart", "alpha", "c1")
     equal(containers(), {"c1": "running", "c2": "stopped"})
     crosh("vmc", "container", "delete", "-y", "alpha", "c2")
+
+
+def mounts():
+    """Targets and places of those that are there, by sftp list."""
+    return [(item["target"], item["directory"], item["state"])
+            for item in json.loads(crosh("sftp", "list", "--json"))]
+
+
+@case
+def files_without_a_server():
+    """sftp with a container that has nothing but busybox: the agent is its server."""
+    equal(crosh("vsh", "alpha", "c1", "--", "sh", "-c", "ls -d /usr/lib* | wc -l"), "0\n")
+    (home.path / "up").write_bytes(os.urandom(300_000))
+    crosh("sftp", "put", "--verify", str(home.path / "up"), "alpha/c1:/tmp/")
+    crosh("sftp", "get", "alpha/c1:/tmp/up", str(home.path / "down"))
+    equal((home.path / "down").read_bytes() == (home.path / "up").read_bytes(), True)
+    equal(crosh("vsh", "alpha", "c1", "--", "stat", "-c", "%U %s", "/tmp/up"), "root 300000\n")
+    # It is one of the container's processes, as confined as those, and sees its files alone.
+    equal(json.loads(crosh("sftp", "ls", "--json", "alpha/c1:/opt/crosh"))[0]["name"], "agent")
+    refused("sftp", "put", str(home.path / "up"), "alpha/c1:/opt/crosh/agent", status=1, text="")
+    refused("sftp", "ls", "--ssh", "alpha/c1:/", status=5, text="it has no sshd")
+
+
+@case
+def mounted_by_itself():
+    """sftp.automount: the container's home is there as long as it runs."""
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK) or shutil.which("fusermount3") is None:
+        raise Skip("no FUSE here")
+    (home.path / "config" / "crosh").mkdir(parents=True, exist_ok=True)
+    config = home.path / "config" / "crosh" / "config"
+    config.write_text("set sftp.automount on\n")
+    place = home.path / "crosh" / "penguin.alpha"
+    there = [("alpha/penguin", str(place), "connected")]
+    try:
+        crosh("vmc", "container", "alpha", "penguin", rootfs, metadata, "--user", "jdoe")
+        wait_for(lambda: mounts() == there, 120, "the mount")
+        (place / "from-here").write_text("hello\n")
+        equal(crosh("vsh", "alpha", "penguin", "--", "cat", "/root/from-here"), "hello\n")
+        crosh("vmc", "container", "stop", "--force", "alpha", "penguin")
+        equal(mounts(), [])
+        equal(os.listdir(place), [])
+        crosh("vmc", "container", "start", "alpha", "penguin")
+        wait_for(lambda: mounts() == there, 120, "the mount")
+        equal((place / "from-here").read_text(), "hello\n")
+        # Another's end is none of its business.
+        crosh("vmc", "container", "copy", "alpha", "c1", "other")
+        crosh("vmc", "container", "start", "alpha", "other")
+        crosh("vmc", "container", "stop", "--force", "alpha", "other")
+        crosh("sftp", "umount", "--auto", "alpha/other")
+        equal(mounts(), there)
+        # A restart is waited for.
+        crosh("vmc", "container", "restart", "--force", "alpha", "penguin")
+        wait_for(lambda: mounts() == there and (place / "from-here").read_text() == "hello\n", 120,
+                 "the mount")
+        crosh("vmc", "container", "delete", "-y", "-f", "alpha", "penguin", "other")
+        equal(mounts(), [])
+    finally:
+        config.unlink()
+        for _, directory, _ in mounts():
+            home.run("-c", f"sftp umount --timeout 20 {directory}")
 
 
 @case

@@ -8,6 +8,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
 #include "lib/lxd/instance.h"
+#include "modules/vmc/automount.h"
 #include "modules/vmc/container/container.h"
 
 /* For what is quick by itself, on the slowest machine. */
@@ -106,6 +107,8 @@ static int delete_one(struct container_work *work, const char *name, bool force,
         return crosh_error_hint(err, "stop it first: vmc container stop %s %s; or delete --force",
                                 lxd_vm(work->lxd), name);
     }
+    if (is_running && strcmp(name, AUTOMOUNT_CONTAINER) == 0)
+        automount_end(work->ctx, lxd_vm(work->lxd), name, true);
     if (is_running)
         r = set_state(work, "stop", "stop", true, actual, err);
     path = instance_path(actual, "");

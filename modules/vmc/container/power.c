@@ -54,6 +54,9 @@ static int change(struct container_work *work, const struct crosh_args *args,
                      is_stop && power != &start_power && crosh_args_has(args, "force"));
     if (asprintf(&path, "/1.0/instances/%s/state", name) < 0)
         path = NULL;
+    if (power == &stop_power && strcmp(name, AUTOMOUNT_CONTAINER) == 0)
+        automount_end(work->ctx, container_vm_of(instance.location, lxd_vm(work->lxd)), name,
+                      crosh_args_has(args, "force") != 0);
     if (body == NULL || path == NULL)
         r = crosh_error_set(err, -ENOMEM, "out of memory");
     else
