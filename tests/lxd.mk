@@ -8,5 +8,5 @@ lxd_tests = \
 	tests/lxd/notes.py \
 	tests/lxd/remotes.py
 TESTS += $(lxd_tests)
-EXTRA_DIST += $(lxd_tests) tests/lxd/lxdhost.py tests/lxd/places.py \
+EXTRA_DIST += $(lxd_tests) tests/lxd/musl-shell.c tests/lxd/lxdhost.py tests/lxd/places.py \
 	tests/lxd/simplestreams.py

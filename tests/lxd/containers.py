@@ -11,6 +11,7 @@ import socket
 import stat
 import subprocess
 import time
+from pathlib import Path
 
 from harness import CROSH, Home, Skip, case, contains, equal, main, wait_for
 from launcher import Launcher
@@ -225,6 +226,35 @@ def inside():
     equal((terminal[0].startswith("/dev/pts/"), terminal[1:]), (True, ["jdoe", "620"]), terminal)
     equal(crosh("vmc", "container", "exec", "--user", "jdoe", "--env", "A=b c", "--cwd", "/tmp",
                 "alpha", "c1", "--", "sh", "-c", 'id -un; pwd; echo "$A"'), "jdoe\n/tmp\nb c\n")
+
+
+@case
+def of_another_c_library():
+    """A root with musl and nothing of glibc: its programs, its login shell on a terminal."""
+    if shutil.which("musl-gcc") is None:
+        raise Skip("needs musl-gcc")
+    shell = home.path / "musl-shell"
+    subprocess.run(["musl-gcc", "-o", shell, Path(__file__).parent / "musl-shell.c"], check=True)
+    loader = re.search(r"interpreter: (/lib/(ld-musl-\S+?\.so\.1))\]", subprocess.run(
+        ["readelf", "-l", shell], stdout=subprocess.PIPE, text=True, check=True).stdout)
+    (home.path / "musl").mkdir()
+    image = tiny_image(home.path / "musl", files=[("bin/musl-shell", shell),
+                                                  (loader[1][1:], loader[1])])
+    crosh("vmc", "container", "alpha", "musl", *map(str, image), "--user", "jdoe")
+    equal(crosh("vsh", "alpha", "musl", "--", "musl-shell", "one", data="two\nexit 3\n", status=3),
+          "musl-shell of root, by musl: 1, at a terminal: 0\none\ntold: two\n")
+    crosh("vsh", "alpha", "musl", "--", "sed", "-i", "/^jdoe/s,/bin/sh$,/bin/musl-shell,",
+          "/etc/passwd")
+    terminal = home.terminal("vsh", "--user", "jdoe", "alpha", "musl")
+    try:
+        terminal.expect("-musl-shell of jdoe, by musl: 1, at a terminal: 1", 60)
+        terminal.send("three\r")
+        terminal.expect("told: three", 60)
+        terminal.send("exit 4\r")
+        equal(terminal.end(60), 4)
+    finally:
+        terminal.close()
+    crosh("vmc", "container", "delete", "-y", "-f", "alpha", "musl")
 
 
 @case

@@ -85,11 +85,14 @@ def cgroup2_root():
 
 
 class Router:
-    """A namespace that stands for the host's network: each Lxd has a link to it, as a VM has, with
+    """A namespace that stands for a host's network: each Lxd has a link to it, as a VM has, with
     addresses by the same plan.
     """
 
+    LINK = {True: "10.99.0.1", False: "10.99.0.2"}  # from one host to another
+
     def __init__(self):
+        self.is_first = True
         self.process = subprocess.Popen(["unshare", "-n", "sleep", "infinity"])
         wait_for(lambda: os.readlink(f"/proc/{self.process.pid}/ns/net") !=
                  os.readlink("/proc/self/ns/net"), 60, "the router's namespace")
@@ -115,6 +118,22 @@ class Router:
         self.run("ip", "route", "add", containers[:-1].rsplit(".", 1)[0] +
                  f".{number % 4 * 64}/26", "via", address, "dev", f"vm{number}", "onlink")
         return address
+
+    def link(self, other):
+        """A cable to another host, the second. No routes to its VMs yet."""
+        other.is_first = False
+        self.run("ip", "link", "add", "up0", "type", "veth", "peer", "name", "up0", "netns",
+                 str(other.process.pid))
+        for host in (self, other):
+            host.run("ip", "addr", "add", self.LINK[host.is_first] + "/30", "dev", "up0")
+            host.run("ip", "link", "set", "up0", "up")
+
+    def route(self, verb, *numbers):
+        """Adds or deletes the routes to the VMs of these numbers, which are the other host's."""
+        for number in numbers:
+            for network in (f"100.115.92.{4 * number}/30",
+                            f"100.115.{97 + number // 4}.{number % 4 * 64}/26"):
+                self.run("ip", "route", verb, network, "via", self.LINK[not self.is_first])
 
     def close(self):
         """Ends it."""
@@ -220,8 +239,10 @@ class Lxd:
         return True
 
 
-def tiny_image(directory, release="tiny", mark=""):
-    """Builds an image of busybox alone: rootfs.squashfs and metadata.tar.xz in directory."""
+def tiny_image(directory, release="tiny", mark="", files=()):
+    """Builds an image of busybox alone: rootfs.squashfs and metadata.tar.xz in directory. files:
+    what else is in it, as (path there, path here).
+    """
     directory = Path(directory)
     rootfs = directory / "rootfs"
     for name in ("bin", "etc", "proc", "sys", "dev", "tmp", "root", "sbin", "var", "run", "home"):
@@ -235,6 +256,9 @@ def tiny_image(directory, release="tiny", mark=""):
     (rootfs / "etc" / "inittab").write_text(INITTAB)
     (rootfs / "etc" / "lease").write_text(LEASE)
     (rootfs / "etc" / "lease").chmod(0o755)
+    for place, source in files:
+        (rootfs / place).parent.mkdir(exist_ok=True)
+        shutil.copy(source, rootfs / place)
     (rootfs / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
     (rootfs / "etc" / "group").write_text("root:x:0:\naudio:x:29:\n")
     (rootfs / "etc" / "os-release").write_text(f"ID=tiny\nVERSION_ID={release}{mark}\n")
