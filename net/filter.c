@@ -16,6 +16,7 @@
 struct filter {
     struct nft_ctx *nft;
     char table[TABLE_MAX];
+    bool is_host;
 };
 
 /* Runs commands as one transaction. */
@@ -58,6 +59,7 @@ static const char table_text[] = "table inet %1$s\n"
                                  "  set isolated { type ifname; }\n"
                                  "  set inside4 { type ipv4_addr; flags interval; }\n"
                                  "  set inside6 { type ipv6_addr; flags interval; }\n"
+                                 "  set others4 { type ipv4_addr; flags interval; }\n"
                                  /* Nobody sends under an address that its link does not lead to. */
                                  "  chain truth {\n"
                                  "    type filter hook prerouting priority raw; policy accept;\n"
@@ -74,12 +76,15 @@ static const char table_text[] = "table inet %1$s\n"
                                  "  chain out {\n"
                                  "    type nat hook postrouting priority srcnat; policy accept;\n"
                                  "    oifname @links accept\n"
+                                 /* VMs of another host, to which the administrator has made a
+                                    route, are to see who speaks. */
+                                 "    ip daddr @others4 accept\n"
                                  "    ip saddr @inside4 ip daddr != @inside4 masquerade\n"
                                  "    ip6 saddr @inside6 ip6 daddr != @inside6 masquerade\n"
                                  "  }\n"
                                  "}\n";
 
-struct filter *filter_new(const char *table, struct crosh_error *err)
+struct filter *filter_new(const char *table, bool is_host, struct crosh_error *err)
 {
     cleanup_free struct filter *filter = calloc(1, sizeof(*filter));
 
@@ -88,6 +93,7 @@ struct filter *filter_new(const char *table, struct crosh_error *err)
         return NULL;
     }
     (void)snprintf(filter->table, sizeof(filter->table), "%s", table);
+    filter->is_host = is_host;
     if (nft_ctx_buffer_error(filter->nft) != 0 || nft_ctx_buffer_output(filter->nft) != 0 ||
         run_formatted(filter, err, table_text, filter->table) < 0) {
         nft_ctx_free(filter->nft);
@@ -105,12 +111,27 @@ void filter_free(struct filter *filter)
     free(filter);
 }
 
+/* Where the VMs of other hosts are: they plan as we do. Again: nothing. */
+static int add_others(struct filter *filter, unsigned int range, struct crosh_error *err)
+{
+    const struct plan_prefix links = plan_all_links(range);
+    const struct plan_prefix containers = plan_all_containers(range);
+    char links_text[PLAN_TEXT_SIZE], containers_text[PLAN_TEXT_SIZE];
+
+    return run_formatted(filter, err, "add element inet %s others4 { %s, %s }\n", filter->table,
+                         plan_network_text(&links, links_text),
+                         plan_network_text(&containers, containers_text));
+}
+
 int filter_add(struct filter *filter, const char *link, const struct plan_place *place,
                bool is_isolated, struct crosh_error *err)
 {
     char guest[PLAN_TEXT_SIZE], guest6[PLAN_TEXT_SIZE], containers[PLAN_TEXT_SIZE],
         containers6[PLAN_TEXT_SIZE];
+    int r = filter->is_host ? add_others(filter, place->range, err) : 0;
 
+    if (r < 0)
+        return r;
     return run_formatted(filter, err,
                          "add element inet %1$s links { \"%2$s\" }\n"
                          "add element inet %1$s %7$s { \"%2$s\" }\n"

@@ -11,8 +11,11 @@
 
 struct filter;
 
-/* Makes the table (family inet), replacing one of that name. NULL with err filled. */
-struct filter *filter_new(const char *table, struct crosh_error *err);
+/*
+ * Makes the table (family inet), replacing one of that name. is_host: in the host's network, from
+ * which routes may lead to the VMs of other hosts. NULL with err filled.
+ */
+struct filter *filter_new(const char *table, bool is_host, struct crosh_error *err);
 /* Removes the table. Accepts NULL. */
 void filter_free(struct filter *filter);
 

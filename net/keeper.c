@@ -51,7 +51,7 @@ int keeper_init(struct keeper *keeper, struct event_loop *loop, enum place_kind 
         return code;
     keeper->sock = links_open(-1, err);
     if (keeper->sock != NULL)
-        keeper->filter = filter_new(keeper->table, err);
+        keeper->filter = filter_new(keeper->table, !keeper->place.is_own, err);
     if (keeper->filter == NULL) {
         keeper_fini(keeper);
         return err->code;

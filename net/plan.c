@@ -60,6 +60,16 @@ struct plan_prefix plan_uplink(unsigned int range)
     return ipv4_prefix(ranges[range].uplink, PLAN_UPLINK_BITS);
 }
 
+struct plan_prefix plan_all_links(unsigned int range)
+{
+    return ipv4_prefix(ranges[range].links, PLAN_ALL_LINKS_BITS);
+}
+
+struct plan_prefix plan_all_containers(unsigned int range)
+{
+    return ipv4_prefix(ranges[range].containers, PLAN_ALL_CONTAINERS_BITS);
+}
+
 struct plan_place plan_place(unsigned int range, unsigned int number, const uint8_t *site)
 {
     uint32_t link = ranges[range].links + 4 * number;

@@ -19,11 +19,13 @@
 #define PLAN_PLACES 64u
 #define PLAN_FIRST  6u
 
-#define PLAN_LINK_BITS      30u
-#define PLAN_CONTAINER_BITS 26u
-#define PLAN_NET6_BITS      64u
-#define PLAN_UPLINK_BITS    24u
-#define PLAN_SITE_BYTES     6u /* of the IPv6 prefix, a /48 */
+#define PLAN_LINK_BITS           30u
+#define PLAN_CONTAINER_BITS      26u
+#define PLAN_NET6_BITS           64u
+#define PLAN_UPLINK_BITS         24u
+#define PLAN_ALL_LINKS_BITS      24u
+#define PLAN_ALL_CONTAINERS_BITS 20u
+#define PLAN_SITE_BYTES          6u /* of the IPv6 prefix, a /48 */
 
 /* An address with the length of its network's prefix. */
 struct plan_prefix {
@@ -49,6 +51,11 @@ unsigned int plan_range_count(void);
 
 /* The network between the namespace and its uplink, where there is one. */
 struct plan_prefix plan_uplink(unsigned int range);
+
+/* Where the range has its links and its containers' networks: of the VMs of any host that took it.
+ */
+struct plan_prefix plan_all_links(unsigned int range);
+struct plan_prefix plan_all_containers(unsigned int range);
 
 /* The place as it is, whether taken or not. site: PLAN_SITE_BYTES. */
 struct plan_place plan_place(unsigned int range, unsigned int number, const uint8_t *site);

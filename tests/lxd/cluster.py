@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""vmc cluster against three real LXDs, each in namespaces of its own with a link to the others, as
-VMs have: made, joined, one killed and back, left.
+"""vmc cluster against three real LXDs on two hosts, each in namespaces of its own with a link to its
+host, as VMs have: made, joined, one killed and back, left.
 """
 
 import json
@@ -11,20 +11,23 @@ from harness import Home, case, contains, equal, main, wait_for
 from launcher import Launcher
 from lxdhost import Lxd, Router, tiny_image
 
-NAMES = ("alpha", "beta", "gamma")
+NAMES = {"alpha": 0, "beta": 0, "gamma": 1}  # on which host
+NUMBERS = {"alpha": 6, "beta": 7, "gamma": 8}  # by the plan of addresses
 home = Home()
-router = None
+hosts = ()
 vms = {}
 launchers = {}
 image = None
 
 
 def set_up():
-    """Three LXDs that know nothing of each other."""
-    global router, image  # pylint: disable=global-statement
-    router = Router()
-    for number, name in enumerate(NAMES, 6):
-        vms[name] = Lxd((router, number))
+    """Three LXDs that know nothing of each other. The second host knows no way to the first's."""
+    global hosts, image  # pylint: disable=global-statement
+    hosts = (Router(), Router())
+    hosts[0].link(hosts[1])
+    hosts[0].route("add", 8)
+    for name, host in NAMES.items():
+        vms[name] = Lxd((hosts[host], NUMBERS[name]))
         launchers[name] = Launcher(home, name, around=vms[name].around)
     (home.path / "image").mkdir()
     image = tuple(map(str, tiny_image(home.path / "image")))
@@ -34,8 +37,8 @@ def tear_down():
     """Ends all."""
     for each in (*launchers.values(), *vms.values()):
         each.close()
-    if router is not None:
-        router.close()
+    for each in hosts:
+        each.close()
     home.close()
 
 
@@ -153,8 +156,24 @@ def an_interrupted_join_is_undone_or_gone_on_with():
 
 
 @case
+def without_a_way_nothing_is_changed():
+    """A token of a host that cannot be reached is said so before the VM loses anything."""
+    crosh("vmc", "container", "gamma", "own", *image)
+    crosh("vmc", "container", "delete", "-y", "-f", "gamma", "own")
+    images = vms["gamma"].run("lxc", "image", "list", "--format", "csv")
+    contains(images, "Tiny tiny")
+    token = crosh("vmc", "cluster", "token", "alpha", "gamma").strip()
+    refused("vmc", "cluster", "join", "gamma", "--token", token, "--address",
+            vms["gamma"].address, status=1,
+            text=f"VM gamma cannot reach the cluster's member at {vms['alpha'].address}:8443: "
+                 "cannot connect: Network is unreachable\nhint: ")
+    equal(vms["gamma"].run("lxc", "image", "list", "--format", "csv"), images)
+    hosts[1].route("add", 6, 7)
+
+
+@case
 def joined():
-    """Two more: by a VM of this host, and by a token as from another."""
+    """Two more: by a VM of this host, and by a token from another host."""
     crosh("vmc", "container", "gamma", "own", *image)
     refused("vmc", "cluster", "join", "gamma", "alpha", status=4,
             text="VM gamma has containers, which would be lost")

@@ -135,6 +135,39 @@ def vms_reach_each_other_unless_isolated(user):
     gone(user)
 
 
+WHO = """
+import socket
+listener = socket.create_server(("", 7000))
+while True:
+    stream, peer = listener.accept()
+    stream.sendall(peer[0].encode() + b"\\n")
+    stream.close()
+"""
+
+
+@for_both
+def vms_of_another_host_see_who_speaks(user):
+    # The internet is such a host here: it has an address of the plan, and ways there and back.
+    other = "100.115.92.254"
+    run(*world.inside(), "ip", "addr", "add", other, "dev", "lo")
+    run(*world.inside(), "ip", "route", "add", "100.115.92.0/24", "via", "10.77.0.2")
+    run("ip", "route", "add", "100.115.92.252/30", "via", "10.77.0.1")
+    server = world.spawn(*world.inside(), sys.executable, "-c", WHO)
+    user.start("one")
+    wait_for(lambda: user.guest("one", f"nc -w 30 {SERVER} 7000") == "10.77.0.2\n", WAIT,
+             "the host's address")
+    # In a namespace of the user's nothing is routed: all goes out by its uplink.
+    equal(user.guest("one", f"nc -w 30 {other} 7000"),
+          "10.77.0.2\n" if user.is_user else address(user, "one") + "\n")
+    user.stop("one")
+    gone(user)
+    server.kill()
+    server.wait()
+    run("ip", "route", "del", "100.115.92.252/30")
+    run(*world.inside(), "ip", "route", "del", "100.115.92.0/24")
+    run(*world.inside(), "ip", "addr", "del", other, "dev", "lo")
+
+
 def inside(user, source):
     """Runs Python in the network that the VMs are in; what it prints."""
     done = run(*user.inside(), sys.executable, "-c", source, check=False)

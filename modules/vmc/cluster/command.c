@@ -67,9 +67,10 @@ static const struct crosh_command join_command = {
     .summary = "Make a VM's LXD one more member of a cluster",
     .help = "Its LXD must have no containers: what it has would be lost. Its images go.\n\n"
             "A member of the same host is named. For one of another host, a token is made there "
-            "(vmc cluster token) and given here; the addresses of the two VMs must be routed "
-            "between the hosts in both directions, and not translated on the way: every member "
-            "speaks with every other. See README.",
+            "(vmc cluster token) and given here. Every member speaks with every other, so each host "
+            "needs routes to the other's VMs and to their containers: the two networks that \"net "
+            "routes\" shows there for each VM (ip route add NETWORK via OTHER-HOST). README has an "
+            "example.",
     .examples = "vmc cluster join second first\tboth run on this host\n"
                 "vmc cluster join second --token \"$TOKEN\"\tthe other runs elsewhere\n",
     .params = join_params,

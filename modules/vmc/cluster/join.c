@@ -7,12 +7,15 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
+#include "lib/streams/stream-client.h"
 #include "modules/vmc/cluster/cluster.h"
 
 /* Where the image termina has its storage. */
 #define POOL_SOURCE "/data/pool"
 /* Where LXD puts storage by itself; it does not take the place when it is told. */
 #define LXD_PLACE "/var/lib/lxd/"
+/* Between two hosts on the same planet. */
+#define REACH_MS 20000
 
 /* ---- Tokens ---- */
 
@@ -100,6 +103,51 @@ int cluster_token(struct crosh_context *ctx, const struct crosh_args *args, stru
 }
 
 /* ---- Joining ---- */
+
+/* Opens a stream from inside the VM to a member, and says why there is none. */
+static int try_to_connect(const char *vm, const char *address, struct crosh_error *err)
+{
+    const struct stream_peer peer = {.vm = vm, .deadline = deadline_in(REACH_MS)};
+    Streams__Request request = STREAMS__REQUEST__INIT;
+    Streams__Connect connect_to = STREAMS__CONNECT__INIT;
+    Streams__Place place = STREAMS__PLACE__INIT;
+    Streams__Tcp tcp = STREAMS__TCP__INIT;
+    char host[sizeof(((struct lxd_token *)0)->address)];
+    const bool is_bracketed = address[0] == '[';
+    const char *port = strrchr(address, ':');
+    struct frame_reader reader;
+    cleanup_close int fd = -1;
+    int r;
+
+    (void)snprintf(host, sizeof(host), "%.*s", (int)(port - address) - (is_bracketed ? 2 : 0),
+                   address + (is_bracketed ? 1 : 0));
+    tcp.host = host;
+    tcp.port = (uint32_t)strtoul(port + 1, NULL, 10);
+    place.where_case = STREAMS__PLACE__WHERE_TCP;
+    place.tcp = &tcp;
+    connect_to.to = &place;
+    request.op_case = STREAMS__REQUEST__OP_CONNECT;
+    request.connect = &connect_to;
+    fd = stream_open(&peer, &request, err);
+    if (fd < 0)
+        return fd;
+    frame_reader_init(&reader, FRAME_COMPAT_MAX);
+    r = stream_await_answer_until(fd, &reader, peer.deadline, NULL, err);
+    frame_reader_fini(&reader);
+    return r == -ETIMEDOUT ? crosh_error_set(err, r, "no answer in %d s", REACH_MS / 1000) : r;
+}
+
+/* LXD would find out when the VM's storage is gone already, and say less. */
+static int check_reach(const char *vm, const char *address, struct crosh_error *err)
+{
+    int r = try_to_connect(vm, address, err);
+
+    if (r == 0)
+        return 0;
+    (void)crosh_error_wrap(err, "VM %s cannot reach the cluster's member at %s", vm, address);
+    return crosh_error_hint(err, "between hosts it takes routes to the VMs' networks, in both "
+                                 "directions: see \"vmc cluster join --help\"");
+}
 
 /* Where the storage of this VM is, for LXD to make it there anew. */
 static int storage_source(struct lxd *lxd, char *source, size_t size, struct crosh_error *err)
@@ -209,6 +257,8 @@ int cluster_join(struct crosh_context *ctx, const struct crosh_args *args, struc
     r = check(&work, args, address, err);
     if (r == 0)
         r = find_token(ctx, args, &token, err);
+    if (r == 0)
+        r = check_reach(lxd_vm(lxd), token.address, err);
     if (r == 0) {
         r = begin(&work, &token, address, id, err);
         if (r < 0)
