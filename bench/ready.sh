@@ -45,7 +45,7 @@ mkdir -p "$wants"
 for unit in lxd.service lxcfs.service; do
     ln -sf "/lib/systemd/system/$unit" "$wants/$unit"
 done
-printf '%s\n' '/dev/vdb /data btrfs noatime,discard=async 0 0' \
+printf '%s\n' '/dev/vdb /data btrfs noatime,discard=async,notreelog,flushoncommit 0 0' \
     '/data/lxd /var/lib/lxd none bind,x-systemd.requires-mounts-for=/data 0 0' \
     '/data/log /var/log/lxd none bind,x-systemd.requires-mounts-for=/data 0 0' >"$root/etc/fstab"
 mksquashfs "$root" "$images/peer/root.squashfs" -comp zstd -Xcompression-level 9 -b 128K -no-progress \

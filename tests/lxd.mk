@@ -5,6 +5,7 @@ lxd_tests = \
 	tests/lxd/booted.py \
 	tests/lxd/cluster.py \
 	tests/lxd/containers.py \
+	tests/lxd/cuts.py \
 	tests/lxd/notes.py \
 	tests/lxd/remotes.py
 TESTS += $(lxd_tests)

@@ -144,14 +144,19 @@ class Router:
 class Lxd:
     """Started by its constructor, ended with all its containers by close()."""
 
-    def __init__(self, link=None):
-        """link: (Router, number) gives it an address and its containers a network of their own."""
+    def __init__(self, link=None, below=None):
+        """link: (Router, number) gives it an address and its containers a network of their own;
+        below: a btrfs that has all its files, and its storage.
+        """
         if os.geteuid() != 0:
             raise Skip("needs root for LXD")
         for program in ("lxd", "lxc", "unshare", "nsenter", "mksquashfs", "dnsmasq", "nft"):
             if shutil.which(program) is None and not os.path.exists("/usr/sbin/" + program):
                 raise Skip(f"needs {program}")
-        self.path = Path(tempfile.mkdtemp(prefix="crosh-lxd-"))
+        self.path = Path(tempfile.mkdtemp(prefix="crosh-lxd-", dir=below))
+        self.driver = "dir"
+        if below is not None:
+            self.driver = f"btrfs\n  config: {{source: {self.path}/data/pool}}"
         self.cgroup = Path(cgroup2_root()) / self.path.name
         self.cgroup.mkdir()
         self.around = ()
@@ -167,7 +172,8 @@ class Lxd:
         (self.path / "data").mkdir()
         parts = self.path / "parts" / "crosh"
         parts.mkdir(parents=True)
-        (self.path / "preseed.yaml").write_text(PRESEED)
+        (self.path / "preseed.yaml").write_text(PRESEED.replace("driver: dir",
+                                                                "driver: " + self.driver))
         for name in ("lxd-ready", "cluster"):
             text = (TERMINA / name).read_text(encoding="utf-8")
             text = text.replace("/data", str(self.path / "data"))
