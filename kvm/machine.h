@@ -95,6 +95,8 @@ struct machine_config {
     struct fs_share share[MACHINE_MAX_SHARES]; /* on KVM: opened by the launcher, too */
     /* Instead of a boot: the state and the memory that the machine begins with. NULL: boot. */
     const struct snapshot *restore;
+    /* Held open by every process that runs the machine: a lock that is theirs together. 0: none. */
+    int lock_fd;
 };
 
 enum machine_end {

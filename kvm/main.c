@@ -82,6 +82,7 @@ static int run(struct launcher_config *config, uint64_t start_us)
         return print_error(&err);
     }
     config->pid = getpid();
+    config->machine.lock_fd = lock.data_fd >= 0 ? lock.data_fd : lock.runtime_fd;
     if (config->no_sandbox || supervise(config, &status) == SUPERVISOR_LAUNCHER)
         status = launcher_run(config, start_us);
     vm_lock_release(&lock);

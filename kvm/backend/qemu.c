@@ -258,6 +258,10 @@ become_qemu(const char *program, char *const *argv, const struct machine_config 
     for (unsigned int i = 0; i < config->disk_count; i++)
         if (config->disk[i].fd > 0)
             (void)fcntl(config->disk[i].fd, F_SETFD, 0);
+    /* Whoever starts the VM again waits for the lock, and so for us to have let go of the disks:
+       a launcher that is killed may be gone before. */
+    if (config->lock_fd > 0)
+        (void)fcntl(config->lock_fd, F_SETFD, 0);
     (void)execv(program, argv);
     dprintf(STDERR_FILENO, "%s: %s\n", program, strerror(errno));
     _exit(127);

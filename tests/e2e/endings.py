@@ -4,6 +4,7 @@
 import json
 import os
 import signal
+from pathlib import Path
 
 from harness import Home, case, contains, equal, main, wait_for
 
@@ -147,6 +148,27 @@ def a_killed_launcher_leaves_nothing_in_the_way():
     equal(home.run("vsh", "beta", "--", "echo", "back").stdout, "back\n")
     done = home.run("-c", "vmc stop beta", timeout=BOOT)
     equal(done.returncode, 0, done.stderr)
+
+
+def descendants(pid):
+    """The processes below a process."""
+    children = [int(word) for task in os.listdir(f"/proc/{pid}/task")
+                for word in Path(f"/proc/{pid}/task/{task}/children").read_text().split()]
+    return children + [pid for child in children for pid in descendants(child)]
+
+
+@case
+def whatever_runs_the_guest_holds_the_lock():
+    """A launcher that is killed may be gone before its emulator, which still has the disks."""
+    start("beta")
+    lock = str(home.data / "crosh/vms/beta/lock")
+    pids = [int(runtime("beta", "pid").read_text())]
+    pids += descendants(pids[0])
+    equal(len(pids) >= 2, True, pids)
+    for pid in pids:
+        held = [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()]
+        equal(lock in held, True, Path(f"/proc/{pid}/cmdline").read_bytes()[:80])
+    equal(home.run("-c", "vmc stop beta", timeout=BOOT).returncode, 0)
 
 
 @case
