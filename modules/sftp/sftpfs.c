@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,9 @@
 /* What the kernel sends and asks for in one piece, and how many of them at once. */
 #define REQUEST_MAX    (1024u * 1024u)
 #define BACKGROUND_MAX 64u
+/* What the heap keeps rather than give it back to the kernel, and get it again as new pages. */
+#define HEAP_KEPT   (32 * 1024 * 1024)
+#define HEAP_PIECES (4 * 1024 * 1024)
 
 struct settings {
     const char *target, *directory, *state;
@@ -260,6 +264,8 @@ int main(int argc, char **argv)
         return CROSH_EXIT_USAGE;
     }
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
+    (void)mallopt(M_MMAP_THRESHOLD, HEAP_PIECES);
     (void)fcntl(settings.ready_fd, F_SETFD, FD_CLOEXEC);
     if (run(&settings, &err) == 0)
         return CROSH_EXIT_OK;

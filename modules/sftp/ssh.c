@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -27,6 +28,10 @@
  */
 #define WINDOW       (16u * 1024u * 1024u)
 #define PASSWORD_MAX 512
+/* What libssh 0.10 reads of its socket at once. */
+#define LIBSSH_READ 4096
+/* What is taken off the socket before somebody gets to see it. */
+#define TAKE_IN_MAX (128u * 1024u)
 
 struct ssh_link {
     struct sftp_link link;
@@ -87,13 +92,31 @@ static void on_end(ssh_session session, ssh_channel channel, void *opaque)
     ((struct ssh_link *)opaque)->is_over = true;
 }
 
+/*
+ * Takes in what has come, up to so much, through on_data(). A call takes LIBSSH_READ bytes off the
+ * socket, of which it takes several to make a packet: our own poll(2) between them would cost
+ * as much as they do.
+ */
+static int take_in(struct ssh_link *own)
+{
+    int waiting = 0;
+
+    do {
+        if (ssh_channel_poll(own->channel, 0) == SSH_ERROR)
+            return -ECONNRESET;
+        waiting -= LIBSSH_READ;
+        if (waiting <= 0 && ioctl(own->link.fd, FIONREAD, &waiting) < 0)
+            waiting = 0;
+    } while (waiting > 0 && own->end - own->start < TAKE_IN_MAX && !own->is_over);
+    return 0;
+}
+
 static ssize_t link_read(struct sftp_link *link, void *buf, size_t size)
 {
     struct ssh_link *own = (struct ssh_link *)link;
     size_t ready;
 
-    /* The call that looks for packets, which then come through on_data(). */
-    if (own->start == own->end && !own->is_over && ssh_channel_poll(own->channel, 0) == SSH_ERROR)
+    if (own->start == own->end && !own->is_over && take_in(own) < 0)
         return -ECONNRESET;
     if (own->is_out_of_memory)
         return -ENOMEM;
