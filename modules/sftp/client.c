@@ -30,12 +30,18 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
+#include "modules/sftp/outgoing.h"
 #include "modules/sftp/rate.h"
 
 #define SLOT_BITS   10
 #define BUFFER_SIZE (2 * (size_t)SFTP_PACKET_MAX)
 /* What is queued at most before a sender waits. */
 #define QUEUE_MAX (8u * 1024u * 1024u)
+/*
+ * So much of a request is copied into the queue, so that it makes one whole packet of SSH, of
+ * OpenSSH's 32 KiB less what libssh keeps free; what is beyond is sent from where it is.
+ */
+#define COPIED_MAX (32768u - 10u)
 /* What one request carries when the server does not tell: what every server must take. */
 #define PIECE_PLAIN 32768u
 /* OpenSSH's limit on packets, less what is not data. */
@@ -49,6 +55,7 @@ struct slot {
     uint32_t id;
     int64_t sent_us;
     uint32_t next_free;
+    struct outgoing_lent lent; /* what the queue has not copied of it */
 };
 
 struct sftp_client {
@@ -63,8 +70,7 @@ struct sftp_client {
     struct slot slots[SFTP_REQUESTS_MAX];
     uint32_t first_free; /* SFTP_REQUESTS_MAX: none */
     unsigned int under_way;
-    uint8_t *queue;
-    size_t queue_start, queue_end, queue_capacity;
+    struct outgoing queue;
     bool is_thread_writing; /* the thread waits until the link takes more */
     int64_t owed_since_ms;  /* when the first of those under way was sent */
     bool is_closing;
@@ -90,30 +96,6 @@ static int64_t now_us(void)
 }
 
 /* ---- Slots and the queue; all with the lock ---- */
-
-static bool queue_append(struct sftp_client *client, const void *data, size_t size)
-{
-    if (client->queue_start == client->queue_end)
-        client->queue_start = client->queue_end = 0;
-    if (client->queue_capacity - client->queue_end < size && client->queue_start > 0) {
-        memmove(client->queue, client->queue + client->queue_start,
-                client->queue_end - client->queue_start);
-        client->queue_end -= client->queue_start;
-        client->queue_start = 0;
-    }
-    if (client->queue_capacity - client->queue_end < size) {
-        size_t capacity = client->queue_end + size + client->queue_capacity / 2;
-        uint8_t *queue = realloc(client->queue, capacity);
-
-        if (queue == NULL)
-            return false;
-        client->queue = queue;
-        client->queue_capacity = capacity;
-    }
-    memcpy(client->queue + client->queue_end, data, size);
-    client->queue_end += size;
-    return true;
-}
 
 /* Frees the slot and says whose it was. */
 static struct slot slot_take(struct sftp_client *client, uint32_t index)
@@ -141,9 +123,10 @@ static void set_dead(struct sftp_client *client, int error)
 /* Writes what the link takes. Whether some is left. */
 static bool write_queue(struct sftp_client *client)
 {
-    while (client->error == 0 && client->queue_start < client->queue_end) {
-        ssize_t n = client->link->ops->write(client->link, client->queue + client->queue_start,
-                                             client->queue_end - client->queue_start);
+    while (client->error == 0 && client->queue.size > 0) {
+        size_t size;
+        const uint8_t *next = outgoing_next(&client->queue, &size);
+        ssize_t n = client->link->ops->write(client->link, next, size);
 
         if (n == 0 || n == -EAGAIN)
             return true;
@@ -151,7 +134,7 @@ static bool write_queue(struct sftp_client *client)
             set_dead(client, -ECONNRESET);
             break;
         }
-        client->queue_start += (size_t)n;
+        outgoing_pass(&client->queue, (size_t)n);
         client->sent += (uint64_t)n;
         rate_add(&client->sent_rate, (uint64_t)n, deadline_now());
         pthread_cond_broadcast(&client->room);
@@ -160,6 +143,22 @@ static bool write_queue(struct sftp_client *client)
 }
 
 /* ---- Sending ---- */
+
+/* With the lock: queues a request with its data. False: no memory. */
+static bool append(struct sftp_client *client, struct outgoing_lent *lent,
+                   const struct sftp_packet *packet, const uint8_t *data, size_t size)
+{
+    size_t copied = packet->size < COPIED_MAX ? COPIED_MAX - packet->size : 0;
+
+    if (copied > size)
+        copied = size;
+    if (!outgoing_copy(&client->queue, packet->data, packet->size) ||
+        (copied > 0 && !outgoing_copy(&client->queue, data, copied)))
+        return false;
+    if (copied < size)
+        outgoing_lend(&client->queue, lent, data + copied, size - copied);
+    return true;
+}
 
 void sftp_client_send(struct sftp_client *client, struct sftp_packet *packet, const void *data,
                       size_t size, sftp_done_fn *done, void *opaque)
@@ -171,15 +170,13 @@ void sftp_client_send(struct sftp_client *client, struct sftp_packet *packet, co
 
     pthread_mutex_lock(&client->lock);
     /* The thread cannot wait for itself: what it sends may exceed the queue's bound. */
-    while (client->error == 0 &&
-           (client->first_free == SFTP_REQUESTS_MAX ||
-            (!is_thread && client->queue_end - client->queue_start > QUEUE_MAX))) {
+    while (client->error == 0 && (client->first_free == SFTP_REQUESTS_MAX ||
+                                  (!is_thread && client->queue.size > QUEUE_MAX))) {
         if (is_thread)
             break;
         if (write_queue(client))
             (void)eventfd_write(client->wake_fd, 1);
-        if (client->first_free == SFTP_REQUESTS_MAX ||
-            client->queue_end - client->queue_start > QUEUE_MAX)
+        if (client->first_free == SFTP_REQUESTS_MAX || client->queue.size > QUEUE_MAX)
             pthread_cond_wait(&client->room, &client->lock);
     }
     index = client->first_free;
@@ -191,8 +188,7 @@ void sftp_client_send(struct sftp_client *client, struct sftp_packet *packet, co
         slot = &client->slots[index];
         slot->id += SFTP_REQUESTS_MAX;
         none.error = sftp_packet_end(packet, slot->id, size);
-        if (none.error == 0 && !(queue_append(client, packet->data, packet->size) &&
-                                 (size == 0 || queue_append(client, data, size)))) {
+        if (none.error == 0 && !append(client, &slot->lent, packet, data, size)) {
             none.error = -ENOMEM;
             /* Half a packet would make nonsense of all that follow. */
             set_dead(client, -ENOMEM);
@@ -239,7 +235,9 @@ static int take_packet(struct sftp_client *client, const uint8_t *packet, size_t
     reply.body = reader;
     pthread_mutex_lock(&client->lock);
     slot = client->slots[id % SFTP_REQUESTS_MAX];
-    if (slot.done != NULL && slot.id == id) {
+    if (slot.lent.size > 0) {
+        slot.done = NULL; /* the answer to what is not all sent, and so has to stay */
+    } else if (slot.done != NULL && slot.id == id) {
         int64_t took = now_us() - slot.sent_us;
 
         (void)slot_take(client, id % SFTP_REQUESTS_MAX);
@@ -393,7 +391,7 @@ static int exchange_versions(struct sftp_client *client, struct crosh_error *err
 
     sftp_packet_begin(&packet, SFTP_INIT);
     is_queued = sftp_packet_end(&packet, SFTP_VERSION, 0) == 0 &&
-                queue_append(client, packet.data, packet.size);
+                outgoing_copy(&client->queue, packet.data, packet.size);
     sftp_packet_free(&packet);
     if (!is_queued)
         return crosh_error_set(err, -ENOMEM, "out of memory");
@@ -577,7 +575,7 @@ void sftp_client_free(struct sftp_client *client)
     (void)pthread_mutex_destroy(&client->lock);
     (void)pthread_cond_destroy(&client->room);
     free(client->buffer);
-    free(client->queue);
+    outgoing_fini(&client->queue);
     free(client);
 }
 

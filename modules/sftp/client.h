@@ -78,9 +78,9 @@ struct sftp_traffic {
 void sftp_client_add_traffic(struct sftp_client *client, struct sftp_traffic *traffic);
 
 /*
- * Queues a request and frees the packet. data (may be NULL) goes behind it and is copied. done
- * is called in any case, also when there is no memory or no server. The request is sent at
- * the next flush.
+ * Queues a request and frees the packet. data (may be NULL) goes behind it and stays as it is
+ * until done is called, which it is in any case, also when there is no memory or no server. The
+ * request is sent at the next flush.
  */
 void sftp_client_send(struct sftp_client *client, struct sftp_packet *packet, const void *data,
                       size_t size, sftp_done_fn *done, void *opaque);

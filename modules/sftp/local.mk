@@ -7,6 +7,7 @@ modules_sftp_libsftpio_la_SOURCES = \
 	modules/sftp/guest.c modules/sftp/guest.h \
 	modules/sftp/guest-ssh.c modules/sftp/guest-ssh.h \
 	modules/sftp/link.c modules/sftp/link.h \
+	modules/sftp/outgoing.c modules/sftp/outgoing.h \
 	modules/sftp/rate.c modules/sftp/rate.h \
 	modules/sftp/ssh.c modules/sftp/ssh.h \
 	modules/sftp/where.c modules/sftp/where.h

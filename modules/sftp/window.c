@@ -18,7 +18,7 @@ struct piece {
     uint64_t offset;
     uint32_t size; /* asked for, or sent */
     uint32_t got;
-    uint8_t *data; /* read */
+    uint8_t *data; /* read, or being sent */
     int error;
 };
 
@@ -204,36 +204,40 @@ static void on_written(void *opaque, const struct sftp_reply *reply)
     piece_done(piece);
 }
 
-/* Sends the next piece, of which the buffer holds the bytes. */
-static void send_write(struct window *window, uint8_t *buffer, size_t size_max)
+static void send_write(struct window *window, size_t size_max)
 {
-    struct piece *piece = calloc(1, sizeof(*piece));
     uint64_t left = window->end - window->next;
+    size_t size = left < size_max ? (size_t)left : size_max;
+    struct piece *piece = calloc(1, sizeof(*piece));
+    uint8_t *data = malloc(size);
     struct sftp_packet packet;
     ssize_t n;
 
-    if (piece == NULL) {
+    if (piece == NULL || data == NULL) {
+        free(piece);
+        free(data);
         set_broken(window, window->next, -ENOMEM);
         return;
     }
-    n = window->user->give(window->user->opaque, &window->next, buffer,
-                           left < size_max ? (size_t)left : size_max);
+    n = window->user->give(window->user->opaque, &window->next, data, size);
     if (n <= 0) {
         free(piece);
+        free(data);
         if (n < 0)
             set_broken(window, window->next, (int)n);
         else
             window->end = window->next;
         return;
     }
-    *piece = (struct piece){.window = window, .offset = window->next, .size = (uint32_t)n};
+    *piece =
+        (struct piece){.window = window, .offset = window->next, .size = (uint32_t)n, .data = data};
     window->under_way++;
     window->next += (uint64_t)n;
     sftp_packet_begin(&packet, SFTP_WRITE);
     sftp_packet_string(&packet, window->handle->bytes, window->handle->size);
     sftp_packet_u64(&packet, piece->offset);
     sftp_packet_u32(&packet, piece->size);
-    sftp_client_send(window->client, &packet, buffer, piece->size, on_written, piece);
+    sftp_client_send(window->client, &packet, data, piece->size, on_written, piece);
     sftp_client_flush(window->client);
 }
 
@@ -241,17 +245,14 @@ int window_write(struct sftp_client *client, const struct sftp_handle *handle, u
                  uint64_t end, const struct window_user *user)
 {
     const size_t size_max = sftp_client_write_max(client);
-    uint8_t *buffer = malloc(size_max);
     struct window window;
 
-    if (buffer == NULL)
-        return -ENOMEM;
     window_init(&window, client, handle, *at, end, user);
     for (;;) {
         struct piece *done, *next;
 
         while (has_room(&window))
-            send_write(&window, buffer, size_max);
+            send_write(&window, size_max);
         if (window.under_way == 0)
             break;
         for (done = take_done(&window); done != NULL; done = next) {
@@ -262,6 +263,5 @@ int window_write(struct sftp_client *client, const struct sftp_handle *handle, u
             piece_free(done);
         }
     }
-    free(buffer);
     return window_end(&window, at);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "modules/sftp/calls.h"
+#include "modules/sftp/outgoing.h"
 #include "modules/sftp/rate.h"
 #include "modules/sftp/where.h"
 
@@ -200,6 +201,95 @@ static void answers_to_nothing_end_it(void **state)
     assert_int_equal(close(server), 0);
 }
 
+/* All that waits, taken by so many bytes at once, as text. */
+static void take_out(struct outgoing *outgoing, size_t at_once, char *text)
+{
+    while (outgoing->size > 0) {
+        size_t size;
+        const uint8_t *next = outgoing_next(outgoing, &size);
+
+        assert_int_not_equal(size, 0);
+        if (size > at_once)
+            size = at_once;
+        memcpy(text, next, size);
+        text += size;
+        outgoing_pass(outgoing, size);
+    }
+    *text = '\0';
+}
+
+static void what_goes_out_keeps_its_order(void **state)
+{
+    (void)state;
+    for (size_t at_once = 1; at_once <= 8; at_once++) {
+        struct outgoing outgoing = {0};
+        struct outgoing_lent lent[3];
+        char text[64];
+
+        outgoing_lend(&outgoing, &lent[0], "first ", 6);
+        assert_true(outgoing_copy(&outgoing, "a", 1));
+        assert_true(outgoing_copy(&outgoing, "b ", 2));
+        outgoing_lend(&outgoing, &lent[1], "second ", 7);
+        outgoing_lend(&outgoing, &lent[2], "third ", 6);
+        assert_true(outgoing_copy(&outgoing, "end", 3));
+        assert_int_equal(outgoing.size, 25);
+        take_out(&outgoing, at_once, text);
+        assert_string_equal(text, "first ab second third end");
+        assert_int_equal(lent[0].size + lent[1].size + lent[2].size, 0);
+        /* It goes on, from a queue that has begun anew and one that has not. */
+        assert_true(outgoing_copy(&outgoing, "cd", 2));
+        outgoing_pass(&outgoing, 1);
+        outgoing_lend(&outgoing, &lent[0], " fourth", 7);
+        assert_true(outgoing_copy(&outgoing, " and all the rest", 17));
+        take_out(&outgoing, at_once, text);
+        assert_string_equal(text, "d fourth and all the rest");
+        outgoing_fini(&outgoing);
+    }
+}
+
+static void on_early(void *opaque, const struct sftp_reply *reply)
+{
+    int *error = ((void **)opaque)[0];
+
+    *error = reply->error;
+    /* Ours again. */
+    free(((void **)opaque)[1]);
+}
+
+/* A server that has taken only the beginning of what it says it has written. */
+static void an_answer_before_the_request_ends_it(void **state)
+{
+    const size_t size = (size_t)16 * 1024 * 1024;
+    int error = 0, server;
+    void *opaque[] = {&error, calloc(1, size)};
+    struct crosh_error err = {0};
+    struct sftp_client *client = client_of(version_3, sizeof(version_3), &server, &err);
+    uint8_t head[9], status[17] = {0, 0, 0, 13, SFTP_STATUS};
+    struct sftp_packet packet;
+    struct pollfd dead;
+
+    (void)state;
+    assert_non_null(client);
+    assert_non_null(opaque[1]);
+    assert_int_equal(recv(server, head, sizeof(head), MSG_WAITALL), sizeof(head));
+    sftp_packet_begin(&packet, SFTP_WRITE);
+    sftp_packet_string(&packet, "handle", 6);
+    sftp_packet_u64(&packet, 0);
+    sftp_packet_u32(&packet, (uint32_t)size);
+    sftp_client_send(client, &packet, opaque[1], size, on_early, opaque);
+    sftp_client_flush(client);
+    assert_int_equal(recv(server, head, sizeof(head), MSG_WAITALL), sizeof(head));
+    assert_int_equal(head[4], SFTP_WRITE);
+    memcpy(status + 5, head + 5, 4);
+    assert_int_equal(write(server, status, sizeof(status)), sizeof(status));
+    dead = (struct pollfd){.fd = sftp_client_dead_fd(client), .events = POLLIN};
+    assert_int_equal(poll(&dead, 1, 60000), 1);
+    assert_int_equal(sftp_client_state(client), -EBADMSG);
+    sftp_client_free(client);
+    assert_int_equal(error, -EBADMSG);
+    assert_int_equal(close(server), 0);
+}
+
 static void a_rate_is_of_the_last_seconds(void **state)
 {
     struct rate rate = {0};
@@ -230,6 +320,8 @@ int main(void)
         cmocka_unit_test(places_are_read),
         cmocka_unit_test(what_is_no_server_is_said),
         cmocka_unit_test(answers_to_nothing_end_it),
+        cmocka_unit_test(what_goes_out_keeps_its_order),
+        cmocka_unit_test(an_answer_before_the_request_ends_it),
         cmocka_unit_test(a_rate_is_of_the_last_seconds),
     };
 
