@@ -195,9 +195,12 @@ void sftp_read_attrs(struct sftp_reader *reader, struct sftp_attrs *attrs)
 
 int sftp_read_status(struct sftp_reader *reader)
 {
-    /* Section 7. OpenSSH says "failure" for whatever has no code of its own. */
+    /*
+     * Section 7. OpenSSH says "failure" for whatever has no code of its own, and "bad message" for
+     * a parameter that its system refuses: nothing is wrong with the connection then.
+     */
     static const int codes[] = {
-        0, -ENODATA, -ENOENT, -EACCES, -EIO, -EBADMSG, -ENOTCONN, -ECONNRESET, -EOPNOTSUPP,
+        0, -ENODATA, -ENOENT, -EACCES, -EIO, -EINVAL, -ENOTCONN, -ECONNRESET, -EOPNOTSUPP,
     };
     uint32_t code = sftp_read_u32(reader);
 

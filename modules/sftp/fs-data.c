@@ -9,6 +9,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
 #include "modules/sftp/fs-file.h"
+#include "modules/sftp/fs-large.h"
 #include "modules/sftp/fs-ops.h"
 
 int fs_errno(int error)
@@ -283,6 +284,8 @@ static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
         wanted_attrs(fs, &now, st, to_set, &attrs);
         if (attrs.flags != 0)
             r = set_attrs(fs, node, file, &attrs);
+        if ((attrs.flags & SFTP_ATTR_SIZE) != 0)
+            r = large_resize_error(r, now.size, attrs.size);
     }
     /* Only now: what is read ahead until the server has set it may be from before. */
     if ((to_set & FUSE_SET_ATTR_SIZE) != 0)
@@ -529,7 +532,7 @@ static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t siz
 {
     struct fs *fs = fuse_req_userdata(req);
     struct node *node = fs_node(fs, ino);
-    int r = file_write((struct file *)(uintptr_t)fi->fh, (uint64_t)off, buf, size);
+    int r = large_write((struct file *)(uintptr_t)fi->fh, (uint64_t)off, buf, size);
 
     if (r < 0) {
         (void)fuse_reply_err(req, fs_errno(r));

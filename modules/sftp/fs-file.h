@@ -47,9 +47,11 @@ struct file {
         unsigned int under_way; /* writes */
         size_t bytes;           /* of them */
     } second;
-    uint64_t written;   /* bytes, in all */
-    bool has_to_resend; /* the connection was lost under some of them */
-    int write_error;    /* to be told by the next write, flush or fsync */
+    uint64_t written;                 /* bytes, in all */
+    atomic_uint_fast64_t largest_end; /* that the server is known to have taken; fs-large.c's */
+    atomic_bool is_awaited;           /* what is written now has its error told, it is not lost */
+    bool has_to_resend;               /* the connection was lost under some of them */
+    int write_error;                  /* to be told by the next write, flush or fsync */
 };
 
 /*

@@ -56,7 +56,7 @@ static void take_answer(struct file *file, struct chunk *chunk, int error)
     } else {
         if (error != 0 && file->write_error == 0)
             file->write_error = error;
-        if (error != 0 && chunk != NULL)
+        if (error != 0 && chunk != NULL && !atomic_load(&file->is_awaited))
             atomic_fetch_add(&file->fs->lost_writes, chunk->size);
         if (chunk != NULL)
             drop_chunk(file, chunk);

@@ -2,9 +2,7 @@
 """Programs that test any file system, on a mount of a real sshd: fio's verification, stress-ng's
 stressors of file systems.
 
-Left out of the latter is fsize, which wants a write beyond the server's largest file to fail at
-once: it is sent behind the program's back, and the failure told by the next call. Of what SFTP
-has not, xattr and fiemap leave themselves out.
+Of what SFTP has not, xattr and fiemap leave themselves out.
 """
 
 import json
@@ -16,7 +14,7 @@ from harness import Home, Skip, case, equal, main
 from server import Server
 
 STRESSORS = ("access", "chmod", "chown", "copy-file", "dentry", "dir", "dup", "fallocate", "fcntl",
-             "filename", "flock", "fpunch", "fstat", "getdent", "hdd", "io", "iomix", "lease",
+             "filename", "flock", "fpunch", "fsize", "fstat", "getdent", "hdd", "io", "iomix", "lease",
              "link", "locka", "lockf", "lockofd", "mknod", "open", "rename", "symlink", "sync-file",
              "touch", "utime")
 

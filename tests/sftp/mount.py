@@ -217,6 +217,45 @@ def beyond_four_gigabytes():
 
 
 @case
+def beyond_the_largest_file():
+    """Told at once, and as that, where a program leaps there."""
+    probe = there / "probe"
+    with open(probe, "wb") as file:
+        try:
+            os.ftruncate(file.fileno(), 1 << 60)
+        except OSError as problem:
+            equal(problem.errno, errno.EFBIG)
+        else:
+            raise Skip("this file system takes files of any size")
+        finally:
+            probe.unlink()
+
+    def refused(work):
+        try:
+            work()
+        except OSError as problem:
+            return problem.errno
+        return 0
+
+    handle = os.open(here / "large", os.O_RDWR | os.O_CREAT)
+    try:
+        equal(os.pwrite(handle, b"near", 0), 4)
+        equal(os.pwrite(handle, b"x", 5 << 30), 1)
+        equal(refused(lambda: os.pwrite(handle, b"x", 1 << 60)), errno.EFBIG)
+        equal(os.pwrite(handle, b"more", 4), 4)
+        equal(refused(lambda: os.ftruncate(handle, 1 << 60)), errno.EFBIG)
+        equal(refused(lambda: os.truncate(here / "large", 1 << 60)), errno.EFBIG)
+        equal(refused(lambda: os.fsync(handle)), 0)
+        equal(os.fstat(handle).st_size, (5 << 30) + 1)
+    finally:
+        os.close(handle)
+    equal((there / "large").stat().st_size, (5 << 30) + 1)
+    with open(there / "large", "rb") as file:
+        equal(file.read(8), b"nearmore")
+    (here / "large").unlink()
+
+
+@case
 def handles_see_each_other():
     with open(here / "shared", "w+b", buffering=0) as a, open(here / "shared", "r+b",
                                                               buffering=0) as b:
