@@ -37,6 +37,8 @@ read_options() {
         esac
     done
     : "${build:?--build DIR is needed}"
+    # What runs in the lab host knows it by the same path, from another directory.
+    build=$(cd "$build" && pwd)
     prefix=${prefix:-$build/prefix}
     crosh_vm=$prefix/libexec/crosh/crosh-vm
     lab=("$top/tests/lab/lab" run --image "$image" --prefix "$prefix")

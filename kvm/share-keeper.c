@@ -14,7 +14,10 @@
  * given namespaces of its own for processes, mounts, network and System V IPC before it
  * starts; read-only sharing is a read-only mount in there. A user who is not root gets a
  * user namespace as well, in which the user is root, and if the host has subordinate ids
- * for that user, these are the guest's other users. virtiofsd then does the rest itself: it
+ * for that user, these are the guest's other users. For a guest with containers (--own-id) the
+ * user is the one of the same number instead, which is safe to be mapped into a container, as
+ * root is not; the subordinate ids are the guest's root and the containers' other users. virtiofsd
+ * then does the rest itself: it
  * goes into the directory as its root (sandbox), drops capabilities and filters
  * system calls. It ends with this program (its first process dies with us, and takes
  * its namespace of processes along).
@@ -37,6 +40,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <linux/capability.h>
+#include <linux/securebits.h>
+
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
 #include "lib/base/virtiofsd.h"
@@ -47,6 +53,11 @@
 #define SHORT_LIVES_MAX 6
 #define PAUSE_MS        300
 
+/* So many subordinate ids of the host's are of use at most. */
+#define IDS_MAX 65535
+/* The containers' ids in a guest begin there (guest/image/termina/finish). */
+#define CONTAINER_IDS 1000000
+
 /* What the daemon finds there, whatever we have it as. */
 #define DAEMON_LISTEN_FD 3
 
@@ -54,6 +65,7 @@ struct share {
     const char *source, *socket;
     int listen_fd, vm_fd;
     bool read_only;
+    bool own_id;      /* the user is not root in the guest, but has the same number */
     char *program;    /* virtiofsd */
     bool is_root;     /* else in a user namespace */
     unsigned int how; /* which of sandboxes */
@@ -100,22 +112,54 @@ static bool find_range(const char *path, uid_t uid, unsigned long *first, unsign
     return false;
 }
 
-/* newuidmap(1) and newgidmap(1) may map ids that are the user's by /etc/subuid. */
-static int run_mapper(const char *program, pid_t pid, unsigned int own, unsigned long first,
-                      unsigned long count)
+/* Ids of the guest, and the host's that they are. */
+struct extent {
+    unsigned long guest, host, count;
+};
+#define EXTENTS_MAX 3
+
+static unsigned long at_most(unsigned long value, unsigned long limit)
 {
-    char text[5][24];
+    return value < limit ? value : limit;
+}
+
+/*
+ * How users or groups are mapped: own is the user's or their group's id on the host, as_guest what
+ * it is in the guest; then come count subordinate ones, from first on. How many extents.
+ */
+static size_t plan_ids(struct extent extents[EXTENTS_MAX], unsigned long own,
+                       unsigned long as_guest, unsigned long first, unsigned long count)
+{
+    extents[0] = (struct extent){as_guest, own, 1};
+    if (as_guest == 0) {
+        extents[1] = (struct extent){1, first, at_most(count, IDS_MAX)};
+        return 2;
+    }
+    extents[1] = (struct extent){0, first, 1};
+    extents[2] = (struct extent){CONTAINER_IDS, first + 1, at_most(count - 1, IDS_MAX)};
+    return count > 1 ? 3 : 2;
+}
+
+/* newuidmap(1) and newgidmap(1) may map ids that are the user's by /etc/subuid. */
+static int run_mapper(const char *program, pid_t pid, const struct extent *extents, size_t count)
+{
+    char text[1 + 3 * EXTENTS_MAX][24];
+    char *words[2 + 3 * EXTENTS_MAX + 1] = {(char *)program, text[0]};
     pid_t child;
     int status;
 
     (void)snprintf(text[0], sizeof(text[0]), "%d", (int)pid);
-    (void)snprintf(text[1], sizeof(text[1]), "%u", own);
-    (void)snprintf(text[2], sizeof(text[2]), "%lu", first);
-    (void)snprintf(text[3], sizeof(text[3]), "%lu", count < 65535 ? count : 65535);
+    for (size_t i = 0; i < count; i++) {
+        const unsigned long numbers[] = {extents[i].guest, extents[i].host, extents[i].count};
+
+        for (size_t k = 0; k < 3; k++) {
+            words[2 + 3 * i + k] = text[1 + 3 * i + k];
+            (void)snprintf(text[1 + 3 * i + k], sizeof(text[0]), "%lu", numbers[k]);
+        }
+    }
     child = fork();
     if (child == 0) {
-        (void)execlp(program, program, text[0], "0", text[1], "1", "1", text[2], text[3],
-                     (char *)NULL);
+        (void)execvp(program, words);
         _exit(127);
     }
     if (child < 0 || waitpid(child, &status, 0) != child)
@@ -123,21 +167,47 @@ static int run_mapper(const char *program, pid_t pid, unsigned int own, unsigned
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
 }
 
-static int map_ids(pid_t pid)
+static int map_ids(pid_t pid, unsigned int as_guest)
 {
+    struct extent uids[EXTENTS_MAX], gids[EXTENTS_MAX];
     unsigned long uid_first, uid_count, gid_first, gid_count;
     char text[32];
 
+    /* The user's group has the number of the user in the guest: there, each user has one. */
     if (find_range("/etc/subuid", getuid(), &uid_first, &uid_count) &&
         find_range("/etc/subgid", getuid(), &gid_first, &gid_count) &&
-        run_mapper("newuidmap", pid, getuid(), uid_first, uid_count) == 0 &&
-        run_mapper("newgidmap", pid, getgid(), gid_first, gid_count) == 0)
+        run_mapper("newuidmap", pid, uids,
+                   plan_ids(uids, getuid(), as_guest, uid_first, uid_count)) == 0 &&
+        run_mapper("newgidmap", pid, gids,
+                   plan_ids(gids, getgid(), as_guest, gid_first, gid_count)) == 0)
         return 0;
-    (void)snprintf(text, sizeof(text), "0 %u 1\n", getuid());
+    (void)snprintf(text, sizeof(text), "%u %u 1\n", as_guest, getuid());
     if (write_map(pid, "uid_map", text) < 0 || write_map(pid, "setgroups", "deny") < 0)
         return -1;
-    (void)snprintf(text, sizeof(text), "0 %u 1\n", getgid());
+    (void)snprintf(text, sizeof(text), "%u %u 1\n", as_guest, getgid());
     return write_map(pid, "gid_map", text);
+}
+
+/* Has the capabilities of its user namespace outlast execve() and changes of ids, which are root's
+   alone otherwise. */
+static int keep_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+    if (syscall(SYS_capget, &header, data) < 0)
+        return -1;
+    for (size_t i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
+        data[i].inheritable = data[i].effective = data[i].permitted;
+    if (syscall(SYS_capset, &header, data) < 0 ||
+        prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0) < 0)
+        return -1;
+    for (unsigned long cap = 0; cap <= CAP_LAST_CAP; cap++) {
+        if ((data[CAP_TO_INDEX(cap)].permitted & CAP_TO_MASK(cap)) != 0 &&
+            prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 /* ---- The daemon's process ---- */
@@ -206,7 +276,8 @@ static _Noreturn void prepare_daemon(const struct share *share, int go_fd)
     (void)close(go_fd);
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    if (!share->is_root && (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)) {
+    if (!share->is_root && (share->own_id ? keep_capabilities() < 0
+                                          : setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)) {
         (void)fail("user namespace");
         _exit(1);
     }
@@ -242,7 +313,8 @@ static pid_t spawn(const struct share *share)
     (void)close(fds[0]);
     if (pid < 0)
         return fail("this host allows no namespaces, without which no directory is shared");
-    if ((!share->is_root && map_ids(pid) < 0) || write(go_write, "", 1) != 1) {
+    if ((!share->is_root && map_ids(pid, share->own_id ? getuid() : 0) < 0) ||
+        write(go_write, "", 1) != 1) {
         (void)fail("user namespace");
         (void)kill(pid, SIGKILL);
         (void)waitpid(pid, NULL, 0);
@@ -304,10 +376,13 @@ static int read_fd(const char *text)
 
 static int parse(int argc, char **argv, struct share *share)
 {
-    static const struct option options[] = {
-        {"source", required_argument, NULL, 's'},    {"socket", required_argument, NULL, 'p'},
-        {"listen-fd", required_argument, NULL, 'l'}, {"vm-fd", required_argument, NULL, 'v'},
-        {"read-only", no_argument, NULL, 'r'},       {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"source", required_argument, NULL, 's'},
+                                            {"socket", required_argument, NULL, 'p'},
+                                            {"listen-fd", required_argument, NULL, 'l'},
+                                            {"vm-fd", required_argument, NULL, 'v'},
+                                            {"read-only", no_argument, NULL, 'r'},
+                                            {"own-id", no_argument, NULL, 'o'},
+                                            {NULL, 0, NULL, 0}};
     int id;
 
     *share = (struct share){.listen_fd = -1, .vm_fd = -1, .is_root = geteuid() == 0};
@@ -322,15 +397,18 @@ static int parse(int argc, char **argv, struct share *share)
             share->vm_fd = read_fd(optarg);
         else if (id == 'r')
             share->read_only = true;
+        else if (id == 'o')
+            share->own_id = true;
         else
             return -1;
     }
     if (share->source == NULL || share->socket == NULL || share->listen_fd < 0 ||
         share->vm_fd < 0 || optind < argc) {
         fprintf(stderr, "Usage: crosh-share --source DIR --socket PATH --listen-fd N --vm-fd N "
-                        "[--read-only]\n"
+                        "[--read-only] [--own-id]\n"
                         "Keeps a virtiofsd for DIR on the socket N, which is at PATH, until the "
-                        "process of the pidfd N ends or PATH goes.\n");
+                        "process of the pidfd N ends or PATH goes. With --own-id the user has the "
+                        "same number in the guest, and is not its root.\n");
         return -1;
     }
     return 0;
@@ -344,6 +422,9 @@ int main(int argc, char **argv)
     if (parse(argc, argv, &share) < 0)
         return 2;
     share.program = virtiofsd_find();
+    /* Others make a user namespace of their own when they are not root in theirs. */
+    if (share.program != NULL && !is_qemus(share.program))
+        share.own_id = false;
     if (share.program == NULL) {
         fprintf(stderr, "crosh-share: virtiofsd is not installed\n");
         return 1;

@@ -90,6 +90,7 @@ termina_manifest() {
         begin_manifest termina
         printf '  "root": {"file": "root.squashfs", "type": "squashfs", "suite": %s, "source_date_epoch": %s},\n' \
             "$(json_string "$suite")" "$SOURCE_DATE_EPOCH"
+        printf '  "shares_with_containers": true,\n'
         printf '  "modules": ['
         sed 's/.*/"&"/' "$tree/etc/crosh/modules" | paste -s -d, | tr -d '\n'
         printf '],\n  "packages": {\n'

@@ -225,6 +225,17 @@ const char *image_name(const struct crosh_vm_config *config)
     return image_is_there(IMAGE_TERMINA) ? IMAGE_TERMINA : IMAGE_MICRO;
 }
 
+bool image_shares_with_containers(const struct crosh_vm_config *config)
+{
+    json_t *manifest = NULL;
+    bool does;
+
+    (void)image_manifest(image_name(config), &manifest, NULL);
+    does = json_is_true(json_object_get(manifest, "shares_with_containers"));
+    json_decref(manifest);
+    return does;
+}
+
 /* penguin has neither kernel nor agent. */
 static int refuse_container_image(const char *name, struct crosh_error *err)
 {

@@ -31,6 +31,9 @@ int image_find(struct crosh_context *ctx, const char *name, const struct crosh_v
 
 /* The name of the VM's image: its own, or the default one, termina where that was built. */
 const char *image_name(const struct crosh_vm_config *config);
+/* Whether that image lets its containers have the VM's shared directories, and a user of the host's
+   number in them. */
+bool image_shares_with_containers(const struct crosh_vm_config *config);
 void image_files_fini(struct image_files *files);
 
 #endif

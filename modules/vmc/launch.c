@@ -177,7 +177,7 @@ static int serve_shares(const char *runtime, const struct crosh_vm_config *confi
                         struct crosh_error *err)
 {
     for (size_t i = 0; i < config->share_count; i++) {
-        int rc = share_serve(runtime, &config->shares[i], fds[i], vm_pidfd, log_fd, err);
+        int rc = share_serve(runtime, config, &config->shares[i], fds[i], vm_pidfd, log_fd, err);
 
         if (rc < 0)
             return rc;

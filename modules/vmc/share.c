@@ -20,6 +20,7 @@
 #include "lib/vm/control-share.h"
 #include "lib/vm/runtime.h"
 #include "lib/vm/store.h"
+#include "modules/vmc/image.h"
 #include "modules/vmc/spawn.h"
 #include "modules/vmc/vmc.h"
 
@@ -127,8 +128,9 @@ int share_listen(const char *runtime, const char *name, struct crosh_error *err)
 /* Descriptors as the keeper is given them, from SPAWN_FIRST_FD on. */
 enum { KEEPER_LISTEN, KEEPER_VM, KEEPER_FDS };
 
-int share_serve(const char *runtime, const struct crosh_vm_share *share, int listen_fd,
-                int vm_pidfd, int log_fd, struct crosh_error *err)
+int share_serve(const char *runtime, const struct crosh_vm_config *config,
+                const struct crosh_vm_share *share, int listen_fd, int vm_pidfd, int log_fd,
+                struct crosh_error *err)
 {
     const int fds[KEEPER_FDS] = {[KEEPER_LISTEN] = listen_fd, [KEEPER_VM] = vm_pidfd};
     cleanup(argv_fini) struct argv argv = {0};
@@ -141,6 +143,8 @@ int share_serve(const char *runtime, const struct crosh_vm_share *share, int lis
     argv_add(&argv, "--vm-fd=%d", SPAWN_FIRST_FD + KEEPER_VM);
     if (share->read_only)
         argv_add(&argv, "--read-only");
+    if (image_shares_with_containers(config))
+        argv_add(&argv, "--own-id");
     if (argv.failed)
         return crosh_error_set(err, -ENOMEM, "out of memory");
     return spawn_orphan(argv.words, fds, KEEPER_FDS, log_fd, &pidfd, err);
@@ -253,7 +257,7 @@ static int attach(const struct change *change, const struct crosh_vm_share *shar
     listen_fd = share_listen(change->runtime, share->name, err);
     if (listen_fd < 0)
         return listen_fd;
-    rc = share_serve(change->runtime, share, listen_fd, pidfd, log_fd, err);
+    rc = share_serve(change->runtime, &change->config, share, listen_fd, pidfd, log_fd, err);
     if (rc == 0)
         rc = crosh_priv_control_share_attach(change->control, share->name, share->read_only,
                                              SHARE_TIMEOUT_MS, err);

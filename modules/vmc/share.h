@@ -19,10 +19,12 @@ int share_add(const char *text, struct crosh_vm_config *config, const char **nam
 int share_listen(const char *runtime, const char *name, struct crosh_error *err);
 
 /*
- * Has a virtiofsd serve the directory on the listening socket, as long as the process of vm_pidfd
- * lives, with log_fd for its words. All descriptors stay the caller's.
+ * Has a virtiofsd serve the directory on the listening socket to the VM of that configuration, as
+ * long as the process of vm_pidfd lives, with log_fd for its words. All descriptors stay the
+ * caller's.
  */
-int share_serve(const char *runtime, const struct crosh_vm_share *share, int listen_fd,
-                int vm_pidfd, int log_fd, struct crosh_error *err);
+int share_serve(const char *runtime, const struct crosh_vm_config *config,
+                const struct crosh_vm_share *share, int listen_fd, int vm_pidfd, int log_fd,
+                struct crosh_error *err);
 
 #endif

@@ -345,8 +345,11 @@ static const struct crosh_command share_command = {
     .help = "The directory is /mnt/shared/NAME in the VM, now if it runs, and at each of its "
             "starts, until \"vmc unshare\". NAME is the directory's own unless it is given. With "
             "\":ro\" the VM can only read it.\n\n"
+            "Containers have what their VM has, unless they were made by an older crosh, and in them "
+            "this user's files are those of the user that \"vmc container\" made.\n\n"
             "virtiofsd serves it, in namespaces of its own and with this user's rights: files that "
-            "root makes in the VM are this user's. A VM on KVM can have one added while it runs if "
+            "root makes in the VM are this user's. (Where the image is termina, they are the first "
+            "of this user's subordinate ids', and without any it can make none.) A VM on KVM can have one added while it runs if "
             "it was started with --shared-memory or with a share; else it has it from its next "
             "start on.",
     .examples = "vmc share termina ~/src\t/mnt/shared/src in the VM\n"

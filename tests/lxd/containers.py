@@ -581,6 +581,45 @@ def disk_limit_holds():
 
 
 @case
+def shared_directories():
+    """Directories that the VM has of the host's: also those that come later, with right owners."""
+    image = home.data / "crosh" / "images" / "termina"
+    image.mkdir(parents=True)
+    (image / "manifest.json").write_text('{"image": "termina", "shares_with_containers": true}')
+    share = ("set -e; mkdir /mnt/shared/$1; mount -t tmpfs -o mode=700,uid=1000,gid=1000 $1 "
+             "/mnt/shared/$1; cd /mnt/shared/$1; echo $1 >word; chmod 600 word; "
+             "chown 1000:1000 word; echo root >root")
+    try:
+        lxd.run("sh", "-c", share, "sh", "early")
+        crosh("vmc", "container", "alpha", "with", rootfs, metadata, "--user", "jdoe")
+        lxd.run("sh", "-c", share, "sh", "late")
+        for name in ("early", "late"):
+            equal(crosh("vsh", "--user", "jdoe", "alpha", "with", "--", "sh", "-c",
+                        f"cd /mnt/shared/{name}; cat word root; stat -c '%u:%g' . word root;"
+                        "echo more >>word; echo made >made"),
+                  f"{name}\nroot\n1000:1000\n1000:1000\n65534:65534\n")
+            equal(lxd.run("sh", "-c", f"cd /mnt/shared/{name}; stat -c '%u:%g' word made; cat word"),
+                  f"1000:1000\n1000:1000\n{name}\nmore\n")
+        # The container's root is nobody in the VM, and nobody else is its user.
+        crosh("vsh", "alpha", "with", "--", "touch", "/mnt/shared/late/by-root")
+        equal(lxd.run("stat", "-c", "%u", "/mnt/shared/late/by-root"), "1000000\n")
+        equal(crosh("vsh", "alpha", "with", "--", "cat", "/proc/self/uid_map").split(),
+              ["0", "1000000", "1000", "1000", "1000", "1", "1001", "1001001", "999998999"])
+        # What is taken from the VM is taken from the container.
+        lxd.run("umount", "/mnt/shared/late")
+        equal(crosh("vsh", "alpha", "with", "--", "ls", "/mnt/shared/late"), "")
+        # The VM's own ids, and the same directories, where its root is the VM's.
+        crosh("vmc", "container", "alpha", "privileged", rootfs, metadata, "--privileged", "true")
+        equal(crosh("vsh", "alpha", "privileged", "--", "stat", "-c", "%u", "/mnt/shared/early/word"),
+              "1000\n")
+    finally:
+        for name in ("with", "privileged"):
+            home.run("--", "vmc", "container", "delete", "-y", "-f", "alpha", name)
+        lxd.run("sh", "-c", "umount /mnt/shared/early /mnt/shared/late; rm -r /mnt/shared/*", check=False)
+        (image / "manifest.json").unlink()
+
+
+@case
 def exported():
     """export and import: a container with its snapshots, through a file."""
     archive = home.path / "c1.tar.zst"

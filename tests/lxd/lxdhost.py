@@ -39,7 +39,7 @@ for part in lib log cache; do
     mkdir -p "$1/$part" "/var/$part/lxd"
     mount --bind "$1/$part" "/var/$part/lxd"
 done
-printf 'root:1000000:1000000000\\n' >"$1/subid"
+printf 'root:1000000:1000000000\\nroot:1000:999000\\n' >"$1/subid"
 mount --bind "$1/subid" /etc/subuid
 mount --bind "$1/subid" /etc/subgid
 mount -t tmpfs tmpfs /run
@@ -53,6 +53,9 @@ mount -t tmpfs tmpfs /dev/shm
 umount -R /sys/fs/cgroup
 mount -t sysfs sysfs /sys
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mount -t tmpfs tmpfs /mnt
+mkdir /mnt/shared
+mount --make-rshared /
 ip link set lo up
 echo $$ >"$1/started"
 while [ ! -e "$1/linked" ]; do sleep 0.05; done

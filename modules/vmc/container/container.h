@@ -125,6 +125,7 @@ int container_wait_online(struct container_work *work, const char *name, int64_t
 struct container_user {
     char name[33];
     unsigned int uid;
+    unsigned int host_uid; /* of the host's own user, to whom shared directories belong */
 };
 
 /* The user that the option asks for, or (NULL) one for the host's own user. */

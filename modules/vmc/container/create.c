@@ -16,8 +16,11 @@
 #include "lib/vm/store.h"
 #include "modules/vmc/automount.h"
 #include "modules/vmc/container/container.h"
+#include "modules/vmc/image.h"
 
 #define CERTIFICATE_MAX (64u * 1024u)
+/* In the VM, ids from here on are containers' (guest/image/termina/finish). */
+#define CONTAINER_IDS 1000000
 
 enum source_kind {
     SOURCE_DEFAULT,
@@ -156,6 +159,26 @@ static int reach(struct creation *creation, struct crosh_error *err)
     return 0;
 }
 
+/*
+ * The devices of a new container: the VM's shared directories, also those that come later. The
+ * files belong to the host's user, who has the same number in the VM, and is the container's user.
+ */
+static json_t *share_with(const struct creation *creation, bool is_privileged, json_t *config)
+{
+    cleanup(crosh_priv_vm_config_fini) struct crosh_vm_config vm = {0};
+    char ids[48];
+
+    if (crosh_priv_vm_config_load(creation->vm, &vm, NULL) < 0 ||
+        !image_shares_with_containers(&vm))
+        return json_object();
+    (void)snprintf(ids, sizeof(ids), "both %u %u", creation->user.host_uid, creation->user.uid);
+    if (!is_privileged && creation->user.host_uid < CONTAINER_IDS)
+        (void)json_object_set_new(config, "raw.idmap", json_string(ids));
+    return json_pack("{s:{s:s, s:s, s:s, s:s, s:s, s:s}}", "crosh-shared", "type", "disk", "source",
+                     "/mnt/shared", "path", "/mnt/shared", "recursive", "true", "propagation",
+                     "rslave", "required", "false");
+}
+
 /* What LXD is told of a new container. */
 static json_t *new_instance(const struct creation *creation, json_t *source)
 {
@@ -164,13 +187,16 @@ static json_t *new_instance(const struct creation *creation, json_t *source)
     json_t *config =
         json_pack("{s:s, s:s, s:s}", CONTAINER_KEY_NAME, creation->name, CONTAINER_KEY_SETUP,
                   "pending", CONTAINER_KEY_USER, creation->user.name);
+    json_t *devices;
 
     if (privileged != NULL)
         (void)json_object_set_new(config, "security.privileged", json_string(privileged));
     /* systemd confines its own services by mounts, which AppArmor refuses otherwise. */
     if (!is_privileged)
         (void)json_object_set_new(config, "security.nesting", json_string("true"));
-    return json_pack("{s:s, s:o, s:o}", "type", "container", "source", source, "config", config);
+    devices = share_with(creation, is_privileged, config);
+    return json_pack("{s:s, s:o, s:o, s:o}", "type", "container", "source", source, "config",
+                     config, "devices", devices);
 }
 
 static int make_source(struct creation *creation, json_t **source, struct crosh_error *err)

@@ -107,6 +107,7 @@ int container_user_choose(struct container_user *user, const char *option, struc
     if (own != NULL && strcmp(own->pw_name, name) == 0 && own->pw_uid >= FIRST_UID &&
         own->pw_uid <= LAST_UID)
         user->uid = own->pw_uid;
+    user->host_uid = own != NULL && own->pw_uid >= FIRST_UID ? own->pw_uid : user->uid;
     return 0;
 }
 
