@@ -28,20 +28,21 @@ net_libkeeper_la_SOURCES = \
 	net/plan.c net/plan.h \
 	net/publish.c net/publish.h \
 	net/relay.c net/relay.h \
+	net/resolved.c net/resolved.h \
 	net/router-message.c net/router-message.h \
 	net/server.c net/server.h \
 	net/tap.c net/tap.h
 net_libkeeper_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(LIBNL_CFLAGS) $(NFTABLES_CFLAGS) \
-	$(PROTOBUF_C_CFLAGS) $(SECCOMP_CFLAGS)
+	$(PROTOBUF_C_CFLAGS) $(SECCOMP_CFLAGS) $(SYSTEMD_CFLAGS)
 net_libkeeper_la_LIBADD = lib/libcrosh.la lib/librelay.la lib/libstreams.la lib/libwire.la \
 	lib/libbase.la $(JANSSON_LIBS) $(LIBNL_LIBS) \
-	$(NFTABLES_LIBS) $(PROTOBUF_C_LIBS) $(SECCOMP_LIBS)
+	$(NFTABLES_LIBS) $(PROTOBUF_C_LIBS) $(SECCOMP_LIBS) $(SYSTEMD_LIBS)
 
 pkglibexec_PROGRAMS += crosh-net
 crosh_net_SOURCES = net/main.c
 crosh_net_CPPFLAGS = $(net_libkeeper_la_CPPFLAGS)
 crosh_net_LDADD = net/libkeeper.la lib/libcrosh.la $(LIBNL_LIBS) $(NFTABLES_LIBS) $(PROTOBUF_C_LIBS) \
-	$(SECCOMP_LIBS)
+	$(SECCOMP_LIBS) $(SYSTEMD_LIBS)
 
 # For nsswitch.conf(5). Loaded into every program that looks a name up: no libraries but one.
 lib_LTLIBRARIES += net/libnss_crosh.la

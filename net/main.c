@@ -27,6 +27,7 @@
 #include "net/keeper-state.h"
 #include "net/keeper.h"
 #include "net/links.h"
+#include "net/resolved.h"
 #include "net/server.h"
 
 /* For who started it to attach a VM, and for a VM that is started again at once. */
@@ -37,6 +38,7 @@ struct program {
     struct keeper keeper;
     struct server *server;
     struct front *front;
+    struct resolved *resolved;
     int links, signals;
     struct event_source *linger;
 };
@@ -53,10 +55,14 @@ static void on_change(void *opaque, struct keeper_vm *vm, bool is_there)
 {
     struct program *program = opaque;
 
-    if (is_there)
-        front_add(program->front, vm);
-    else
+    if (!is_there) {
         front_remove(program->front, vm);
+        return;
+    }
+    front_add(program->front, vm);
+    /* From out of a namespace of our own, VMs' addresses lead nowhere. */
+    if (!program->keeper.place.is_own)
+        resolved_add(program->resolved, vm->link, &vm->place);
 }
 
 static void on_linger(void *opaque)
@@ -120,6 +126,7 @@ static int begin(struct program *program, enum place_kind kind, const char *dire
     program->front = front_new(&program->keeper, err);
     if (program->front == NULL)
         return err->code;
+    program->resolved = resolved_new(program->loop);
     program->keeper.on_change = on_change;
     program->keeper.opaque = program;
     keeper_state_load(&program->keeper);
@@ -160,6 +167,7 @@ static int run(enum place_kind kind, const char *directory, int ready)
     if (program.keeper.sock != NULL)
         keeper_fini(&program.keeper);
     front_free(program.front);
+    resolved_free(program.resolved);
     event_loop_free(program.loop);
     return code < 0 ? report(ready, &err) : 0;
 }

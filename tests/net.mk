@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The net module on this host, in network namespaces of its own.
 net_tests = tests/net/arrangements.py tests/net/containers.py tests/net/dhcp.py tests/net/links.py \
-	tests/net/ping.py tests/net/vms.py
+	tests/net/ping.py tests/net/resolved.py tests/net/vms.py
 TESTS += $(net_tests)
 EXTRA_DIST += $(net_tests) tests/net/guest.py tests/net/world.py
 

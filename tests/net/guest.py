@@ -123,6 +123,7 @@ class Guest:
     def set_card(self):
         """As the agent does."""
         self.fresh()
+        self.run("sh", "-c", "echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_ra")
         self.run("ip", "link", "set", "eth0", "mtu", self.link["mtu"])
         self.run("ip", "addr", "add", self.link["ip"], "dev", "eth0")
         self.run("ip", "link", "set", "eth0", "up")
