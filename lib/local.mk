@@ -11,6 +11,7 @@ lib_libbase_la_SOURCES = \
 	lib/base/detached.c lib/base/detached.h \
 	lib/base/error.c \
 	lib/base/fd-pass.c lib/base/fd-pass.h \
+	lib/base/landlock.c lib/base/landlock.h \
 	lib/base/program.c lib/base/program.h \
 	lib/base/sha256.c lib/base/sha256.h \
 	lib/base/sanitize.c lib/base/sanitize.h \

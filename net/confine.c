@@ -74,6 +74,12 @@ static const int lookup_calls[] = {
     SCMP_SYS(unlink),      SCMP_SYS(unlinkat),   SCMP_SYS(clock_nanosleep),
 };
 
+/* The sockets that are asked for, and the end of the program that it started for the way out. */
+static const int helper_calls[] = {
+    SCMP_SYS(socket), SCMP_SYS(bind),       SCMP_SYS(connect),
+    SCMP_SYS(listen), SCMP_SYS(setsockopt), SCMP_SYS(wait4),
+};
+
 /* Beside those: the network's, by netlink and by files below /proc/sys; its socket and its file of
    VMs; children. No programs, and nothing of mounts, namespaces, tracing or modules. */
 static const int keeper_calls[] = {
@@ -108,6 +114,9 @@ static const int keeper_calls[] = {
     SCMP_SYS(seccomp),
     SCMP_SYS(capget),
     SCMP_SYS(capset),
+    SCMP_SYS(landlock_create_ruleset),
+    SCMP_SYS(landlock_add_rule),
+    SCMP_SYS(landlock_restrict_self),
     /* the rest */
     SCMP_SYS(uname),
     SCMP_SYS(sysinfo),
@@ -180,7 +189,9 @@ int confine_enter(enum confine_kind kind, struct crosh_error *err)
         code = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     if (code == 0)
         code = add_calls(ctx, front_calls, COUNT(front_calls));
-    if (code == 0 && kind != CONFINE_FRONT)
+    if (code == 0 && kind == CONFINE_HELPER)
+        code = add_calls(ctx, helper_calls, COUNT(helper_calls));
+    if (code == 0 && (kind == CONFINE_LOOKUP || kind == CONFINE_KEEPER))
         code = add_calls(ctx, lookup_calls, COUNT(lookup_calls));
     if (code == 0 && kind == CONFINE_LOOKUP)
         code = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, is_unix);

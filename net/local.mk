@@ -7,6 +7,7 @@ net_libkeeper_la_SOURCES = \
 	lib/lxd/names.c lib/lxd/names.h \
 	lib/lxd/reply.c lib/lxd/reply.h \
 	net/confine.c net/confine.h \
+	net/confine-files.c \
 	net/container-state.c net/container-state.h \
 	net/dhcp.c net/dhcp.h \
 	net/dhcp-message.c net/dhcp-message.h \

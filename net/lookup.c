@@ -196,7 +196,8 @@ static _Noreturn void be_child(int fd, const char *vm, const char *container,
     (void)signal(SIGALRM, SIG_DFL);
     (void)alarm(CHILD_SECONDS);
     /* What comes next is the guest's word. */
-    if (confine_drop_capabilities(0, &err) < 0 || confine_enter(CONFINE_LOOKUP, &err) < 0)
+    if (confine_drop_capabilities(0, &err) < 0 || confine_files(CONFINE_LOOKUP, &err) < 0 ||
+        confine_enter(CONFINE_LOOKUP, &err) < 0)
         _exit(1);
     look_up(vm, container, server, &answer);
     (void)!write(fd, &answer, sizeof(answer));

@@ -143,7 +143,8 @@ static int begin(struct program *program, enum place_kind kind, const char *dire
     program->server = server_new(&program->keeper, err);
     if (program->server == NULL)
         return err->code;
-    return confine_enter(CONFINE_KEEPER, err);
+    code = confine_files(CONFINE_KEEPER, err);
+    return code < 0 ? code : confine_enter(CONFINE_KEEPER, err);
 }
 
 static int run(enum place_kind kind, const char *directory, int ready)

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -17,6 +18,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/fd-pass.h"
+#include "net/confine.h"
 
 #define WORDS_MAX 16
 #define TEXT_MAX  512
@@ -47,7 +49,9 @@ static int make_socket(const struct outside_socket *spec)
 
     if (fd < 0)
         return -errno;
-    if (spec->is_listening && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+    /* Of datagrams it would let two programs have one port. */
+    if (spec->is_listening && spec->type == SOCK_STREAM &&
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
         return -errno;
     if (spec->bind_size > 0 && bind(fd, (const struct sockaddr *)&spec->bind, spec->bind_size) < 0)
         return -errno;
@@ -95,11 +99,25 @@ static void answer(int fd, int value, int passed)
     (void)fd_pass_send(fd, &message, sizeof(message), &passed, passed >= 0, 0);
 }
 
+/* From now on there are sockets to be made, and nothing else to be done. */
+static int seal(void)
+{
+    struct crosh_error err = {0};
+    int code = confine_files(CONFINE_HELPER, &err);
+
+    if (code == 0)
+        code = confine_enter(CONFINE_HELPER, &err);
+    if (code < 0)
+        (void)fprintf(stderr, "crosh-net: %s\n", err.message);
+    return code;
+}
+
 static _Noreturn void serve(int ours)
 {
     const int fd = STDERR_FILENO + 1;
     struct request request;
     bool is_sealed = false;
+    int code;
 
     /* Nothing of the keeper's must live as long as this process does. */
     if (dup2(ours, fd) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
@@ -121,7 +139,10 @@ static _Noreturn void serve(int ours)
             break;
         case OP_SEAL:
             is_sealed = true;
-            answer(fd, 0, -1);
+            code = seal();
+            answer(fd, code, -1);
+            if (code < 0)
+                _exit(1);
             break;
         }
     }
@@ -230,11 +251,13 @@ bool outside_is_running(struct outside *outside, pid_t pid)
     return ask(outside, &request, &fd) == 1;
 }
 
-void outside_seal(struct outside *outside)
+int outside_seal(struct outside *outside, struct crosh_error *err)
 {
     const struct request request = {.op = OP_SEAL};
     int fd;
+    int code = outside->fd >= 0 ? ask(outside, &request, &fd) : 0;
 
-    if (outside->fd >= 0)
-        (void)ask(outside, &request, &fd);
+    return code < 0
+               ? crosh_error_set(err, code, "the helper in the host's network cannot be confined")
+               : 0;
 }

@@ -40,7 +40,10 @@ pid_t outside_spawn(struct outside *outside, const char *const *argv, struct cro
 /* Whether a program of outside_spawn() still runs. */
 bool outside_is_running(struct outside *outside, pid_t pid);
 
-/* No program is run there any more: who takes the keeper over has the helper's sockets alone. */
-void outside_seal(struct outside *outside);
+/*
+ * No program is run there any more, and the helper confines itself to its sockets: who takes the
+ * keeper over has those alone. 0, or negative with err filled.
+ */
+int outside_seal(struct outside *outside, struct crosh_error *err);
 
 #endif

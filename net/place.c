@@ -140,7 +140,8 @@ static int await_uplink(struct place *place, pid_t pid)
 /*
  * Connects the namespace to the host's sockets by a program. slirp4netns is the first choice, see
  * "Network" in HACKING.md. Neither may lead to the host's loopback: a guest is not a
- * program of the host's.
+ * program of the host's. (slirp4netns has a root directory of its own for who is root in the
+ * namespace alone, and files here are found and judged by the user's own number.)
  */
 static void start_uplink(struct place *place)
 {
@@ -150,10 +151,19 @@ static void start_uplink(struct place *place)
     int count = place_routes(place, &used, NULL);
     struct plan_prefix uplink =
         plan_uplink(count > 0 ? plan_choose_uplink(used, (size_t)count) : 0);
-    const char *const slirp[] = {
-        "slirp4netns",   "--configure", "--mtu",         mtu,
-        "--cidr",        cidr,          "--enable-ipv6", "--disable-host-loopback",
-        "--disable-dns", pid,           UPLINK_NAME,     NULL};
+    const char *const slirp[] = {"slirp4netns",
+                                 "--configure",
+                                 "--mtu",
+                                 mtu,
+                                 "--cidr",
+                                 cidr,
+                                 "--enable-ipv6",
+                                 "--disable-host-loopback",
+                                 "--enable-seccomp",
+                                 "--disable-dns",
+                                 pid,
+                                 UPLINK_NAME,
+                                 NULL};
     const char *const pasta[] = {"pasta",       "--foreground", "--quiet",   "--config-net",
                                  "--no-map-gw", "--ns-ifname",  UPLINK_NAME, "--address",
                                  address,       "--gateway",    gateway,     pid,
@@ -221,8 +231,7 @@ static int enter_own(struct place *place, struct crosh_error *err)
     (void)snprintf(groups, sizeof(groups), "%u %u", getegid(), getegid());
     (void)place_sysctl("ipv4/ping_group_range", groups);
     start_uplink(place);
-    outside_seal(place->outside);
-    return 0;
+    return outside_seal(place->outside, err);
 }
 
 /* Notes, in the keeper's directory, that forwarding was off before us: for who comes after a crash.

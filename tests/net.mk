@@ -7,7 +7,8 @@ EXTRA_DIST += $(net_tests) tests/net/guest.py tests/net/world.py
 
 if HAVE_CMOCKA
 keeper_unit_tests = tests/unit/test-container-state tests/unit/test-dhcp-message tests/unit/test-dns-message \
-	tests/unit/test-net-lease tests/unit/test-net-plan tests/unit/test-net-publish
+	tests/unit/test-net-confine tests/unit/test-net-lease \
+	tests/unit/test-net-plan tests/unit/test-net-publish
 check_PROGRAMS += tests/unit/test-ping $(keeper_unit_tests)
 TESTS += tests/unit/test-ping $(keeper_unit_tests)
 tests_unit_test_container_state_SOURCES = tests/unit/test-container-state.c
@@ -19,6 +20,9 @@ tests_unit_test_dhcp_message_LDADD = net/libkeeper.la lib/libbase.la $(CMOCKA_LI
 tests_unit_test_dns_message_SOURCES = tests/unit/test-dns-message.c
 tests_unit_test_dns_message_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_dns_message_LDADD = net/libkeeper.la lib/libbase.la $(CMOCKA_LIBS)
+tests_unit_test_net_confine_SOURCES = tests/unit/test-net-confine.c $(vm_test_home)
+tests_unit_test_net_confine_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_net_confine_LDADD = net/libkeeper.la lib/libcrosh.la lib/libbase.la $(CMOCKA_LIBS)
 tests_unit_test_net_lease_SOURCES = tests/unit/test-net-lease.c $(vm_test_home)
 tests_unit_test_net_lease_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_net_lease_LDADD = net/libkeeper.la lib/libcrosh.la lib/libbase.la $(CMOCKA_LIBS)

@@ -1,142 +1,49 @@
 /* SPDX-License-Identifier: MIT */
-/* Implements the file rules (landlock(7)) by system calls of its own: libc has no wrappers. */
+/* Implements the file rules of the launcher, and those of the emulator. */
 #include "kvm/sandbox/landlock.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/landlock.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include <stdlib.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/landlock.h"
 
-/* From newer headers than those that must do. */
-enum {
-    ACCESS_TRUNCATE = 1 << 14,  /* ABI 3 */
-    ACCESS_IOCTL_DEV = 1 << 15, /* ABI 5 */
-    NET_ALL = 3,                /* ABI 4: bind and connect by TCP */
-    SCOPE_ABSTRACT = 1,         /* ABI 6: abstract unix sockets */
-    SCOPE_SIGNAL = 2,           /* ABI 6 */
-};
-
-struct ruleset {
-    uint64_t files, net, scoped;
-};
-
-#define ACCESS_ABI_1 ((UINT64_C(1) << 13) - 1) /* from EXECUTE to MAKE_SYM */
-
-/* A kernel takes a longer structure than its own if what it does not know is zero. */
-static struct ruleset all_of(long abi)
-{
-    struct ruleset all = {.files = ACCESS_ABI_1};
-
-    if (abi >= 2)
-        all.files |= LANDLOCK_ACCESS_FS_REFER;
-    if (abi >= 3)
-        all.files |= ACCESS_TRUNCATE;
-    if (abi >= 4)
-        all.net = NET_ALL;
-    if (abi >= 5)
-        all.files |= ACCESS_IOCTL_DEV;
-    if (abi >= 6)
-        all.scoped = SCOPE_ABSTRACT | SCOPE_SIGNAL;
-    return all;
-}
-
-static int allow(int ruleset, const char *path, uint64_t access)
-{
-    cleanup_close int fd = open(path, O_PATH | O_CLOEXEC);
-    struct landlock_path_beneath_attr rule = {.allowed_access = access, .parent_fd = fd};
-
-    if (fd < 0 || syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
-        return -errno;
-    return 0;
-}
-
-/* What an emulator reads as every program does; those that a host does not have are skipped. */
+/* What an emulator reads as every program does; those that a host does not have are passed over. */
 static const char *const program_places[] = {
-    "/usr",      "/lib",       "/lib64",      "/lib32",      "/bin",  "/sbin",
-    "/opt",      "/nix/store", "/gnu/store",  "/etc",        "/proc", "/sys/devices/system",
-    "/dev/null", "/dev/zero",  "/dev/random", "/dev/urandom"};
+    "/usr", "/lib",       "/lib64",     "/lib32", "/bin",  "/sbin",
+    "/opt", "/nix/store", "/gnu/store", "/etc",   "/proc", "/sys/devices/system"};
+static const char *const program_devices[] = {"/dev/null", "/dev/zero", "/dev/random",
+                                              "/dev/urandom"};
 
-static int make_ruleset(struct ruleset *all, bool may_signal)
-{
-    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    int ruleset;
-
-    if (abi < 0)
-        return -errno;
-    *all = all_of(abi);
-    if (may_signal)
-        all->scoped &= ~(uint64_t)SCOPE_SIGNAL;
-    ruleset = (int)syscall(SYS_landlock_create_ruleset, all, sizeof(*all), 0);
-    return ruleset < 0 ? -errno : ruleset;
-}
-
-/* A rule for a file may hold only what can be done to files. */
-static int allow_file(int ruleset, const struct ruleset *all, const char *path, bool writable)
-{
-    uint64_t access = LANDLOCK_ACCESS_FS_READ_FILE;
-
-    if (writable)
-        access |= LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_TRUNCATE | ACCESS_IOCTL_DEV;
-    return allow(ruleset, path, all->files & access);
-}
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 int landlock_enter_emulator(const char *runtime_dir, const struct sandbox_file *files, size_t count)
 {
-    const uint64_t read =
-        LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_EXECUTE;
-    struct ruleset all;
-    cleanup_close int ruleset = make_ruleset(&all, false);
-    int code;
+    const unsigned int programs = LANDLOCK_READ | LANDLOCK_LIST | LANDLOCK_RUN;
+    const unsigned int writable = LANDLOCK_READ | LANDLOCK_WRITE | LANDLOCK_DEVICE;
+    const size_t all = 1 + COUNT(program_places) + COUNT(program_devices) + count;
+    cleanup_free struct landlock_place *places = calloc(all, sizeof(*places));
+    size_t n = 0;
 
-    if (ruleset < 0)
-        return ruleset;
-    code = allow(ruleset, runtime_dir,
-                 all.files & (read | LANDLOCK_ACCESS_FS_WRITE_FILE |
-                              LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |
-                              LANDLOCK_ACCESS_FS_MAKE_SOCK | ACCESS_TRUNCATE));
-    for (size_t i = 0; code == 0 && i < sizeof(program_places) / sizeof(program_places[0]); i++) {
-        struct stat st;
-
-        if (stat(program_places[i], &st) < 0)
-            continue;
-        if (S_ISDIR(st.st_mode))
-            code = allow(ruleset, program_places[i], all.files & read);
-        else
-            code = allow_file(ruleset, &all, program_places[i], true);
-    }
-    for (size_t i = 0; code == 0 && i < count; i++)
-        code = allow_file(ruleset, &all, files[i].path, files[i].writable);
-    if (code == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
-        code = -errno;
-    return code;
+    if (places == NULL)
+        return -ENOMEM;
+    places[n++] = (struct landlock_place){runtime_dir, programs | LANDLOCK_WRITE | LANDLOCK_MAKE};
+    for (size_t i = 0; i < COUNT(program_places); i++)
+        places[n++] = (struct landlock_place){program_places[i], programs};
+    for (size_t i = 0; i < COUNT(program_devices); i++)
+        places[n++] = (struct landlock_place){program_devices[i], writable};
+    for (size_t i = 0; i < count; i++)
+        places[n++] =
+            (struct landlock_place){files[i].path, files[i].writable ? writable : LANDLOCK_READ};
+    return landlock_confine(places, n, 0);
 }
 
 int landlock_enter(const char *runtime_dir, bool may_signal)
 {
-    struct ruleset all;
-    cleanup_close int ruleset = make_ruleset(&all, may_signal);
-    int code;
+    const struct landlock_place places[] = {
+        {runtime_dir, LANDLOCK_READ | LANDLOCK_WRITE | LANDLOCK_MAKE},
+        {"/dev/kvm", LANDLOCK_READ | LANDLOCK_WRITE | LANDLOCK_DEVICE}, /* where there is one */
+    };
 
-    if (ruleset < 0)
-        return ruleset;
-    code = allow(ruleset, runtime_dir,
-                 all.files & (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |
-                              LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |
-                              LANDLOCK_ACCESS_FS_MAKE_SOCK | ACCESS_TRUNCATE));
-    if (code == 0) {
-        code = allow(ruleset, "/dev/kvm",
-                     all.files & (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |
-                                  ACCESS_IOCTL_DEV));
-        if (code == -ENOENT) /* nor does it need it then */
-            code = 0;
-    }
-    if (code == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
-        code = -errno;
-    return code;
+    return landlock_confine(places, COUNT(places), may_signal ? LANDLOCK_KEEP_SIGNALS : 0);
 }
