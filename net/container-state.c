@@ -99,6 +99,14 @@ int container_state_explain(enum container_state state, const char *vm, const ch
         (void)crosh_error_set(err, code, "the container %s of VM %s has no address", name, vm);
         return crosh_error_hint(
             err, "it may still be starting; \"vsh %s %s\" reaches it without one", vm, name);
+    case CONTAINER_CUT_OFF:
+        (void)crosh_error_set(err, code,
+                              "the container %s of VM %s has no address: the bridge of the VM's "
+                              "containers is down",
+                              name, vm);
+        return crosh_error_hint(
+            err, "it is there again when the VM is restarted; \"vsh %s %s\" reaches it without one",
+            vm, name);
     default:
         return crosh_error_set(err, code, "the LXD of VM %s does not say where container %s is", vm,
                                name);

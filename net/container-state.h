@@ -14,6 +14,7 @@ enum container_state {
     CONTAINER_NONE,    /* LXD has none of that name */
     CONTAINER_STOPPED, /* it has no process */
     CONTAINER_RUNNING, /* or on its way to that, or frozen: it may have addresses */
+    CONTAINER_CUT_OFF, /* the same, and the guest has no bridge that gives addresses */
 };
 
 /*

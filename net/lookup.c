@@ -136,6 +136,8 @@ static int connect_server(const char *vm, const struct plan_prefix *server, int6
 
     tcp.host = (char *)(uintptr_t)plan_text(server, false, host);
     tcp.port = SERVER_PORT;
+    /* A bridge that lost its address is nowhere: the way to it would lead out of the guest. */
+    tcp.own = true;
     to.where_case = STREAMS__PLACE__WHERE_TCP;
     to.tcp = &tcp;
     return connect_inside(vm, &to, deadline, err);
@@ -177,6 +179,8 @@ static void look_up(const char *vm, const char *container, const struct plan_pre
     deadline = deadline_in(answer->state == CONTAINER_RUNNING ? RUNNING_WAIT_MS : BRIDGE_WAIT_MS);
     n = ask_type(vm, server, name, deadline, DNS_TYPE_A, answer->addresses,
                  LOOKUP_ADDRESSES_MAX / 2, &err);
+    if (n == -EREMOTEIO && answer->state == CONTAINER_RUNNING)
+        answer->state = CONTAINER_CUT_OFF;
     if (n < 0)
         return;
     answer->count = (uint32_t)n;

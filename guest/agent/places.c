@@ -49,6 +49,7 @@ static int find_tcp(struct place *place, const Streams__Tcp *tcp, struct crosh_e
 {
     if (tcp->port > UINT16_MAX)
         return crosh_error_set(err, -EINVAL, "%u is not a port", tcp->port);
+    place->is_own = tcp->own;
     if (*tcp->host == '\0' || strcmp(tcp->host, "localhost") == 0) {
         (void)add_numeric(place, "127.0.0.1", tcp->port);
         (void)add_numeric(place, "::1", tcp->port);
@@ -164,14 +165,32 @@ int place_lookup_end(struct place *place, const char *text, size_t size, unsigne
     return 0;
 }
 
+/* Only an address of one's own can be where a connection comes from. */
+static int bind_to_host_of(int fd, const struct place *place, size_t index)
+{
+    struct sockaddr_storage from = {0};
+    const socklen_t size = place->addresses[index].size;
+
+    memcpy(&from, &place->addresses[index].any, size);
+    if (from.ss_family == AF_INET)
+        ((struct sockaddr_in *)&from)->sin_port = 0;
+    else
+        ((struct sockaddr_in6 *)&from)->sin6_port = 0;
+    return bind(fd, (const struct sockaddr *)&from, size) < 0 ? -errno : 0;
+}
+
 int place_connect(const struct place *place, size_t index)
 {
     const struct sockaddr *address = &place->addresses[index].any;
     cleanup_close int fd =
         socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int code;
 
     if (fd < 0)
         return -errno;
+    code = place->is_own ? bind_to_host_of(fd, place, index) : 0;
+    if (code < 0)
+        return code;
     if (connect(fd, address, place->addresses[index].size) < 0 && errno != EINPROGRESS)
         return -errno;
     return move_fd(fd);

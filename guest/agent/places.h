@@ -4,6 +4,7 @@
 #define AGENT_PLACES_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -26,6 +27,7 @@ struct place {
         socklen_t size;
     } addresses[PLACE_ADDRESSES_MAX];
     size_t count;
+    bool is_own; /* they are addresses of the guest's own, or there is nothing to connect to */
 };
 
 /*

@@ -59,6 +59,11 @@ static void a_person_is_told_what_to_do(void **state)
     assert_string_equal(err.message, "the container c1 of VM vm1 is stopped");
     assert_string_equal(err.hint, "start it with \"vmc container start vm1 c1\"");
     err = (struct crosh_error){0};
+    assert_int_equal(container_state_explain(CONTAINER_CUT_OFF, "vm1", "c1", &err), -EHOSTUNREACH);
+    assert_string_equal(
+        err.message,
+        "the container c1 of VM vm1 has no address: the bridge of the VM's containers is down");
+    err = (struct crosh_error){0};
     assert_int_equal(container_state_explain(CONTAINER_UNKNOWN, "vm1", "c1", &err), -EHOSTUNREACH);
     assert_string_equal(err.message, "the LXD of VM vm1 does not say where container c1 is");
 }
