@@ -224,13 +224,6 @@ int keeper_attach(struct keeper *keeper, const Net__Attach *attach, int fd[TAP_Q
     *vm = move_ptr(new);
     keeper->vms[(*vm)->place.number] = *vm;
     keeper->vm_count++;
-    for (size_t i = 0; code == 0 && i < attach->n_published; i++)
-        code = keeper_publish(keeper, *vm, attach->published[i], false, err);
-    if (code < 0) {
-        close_all(fd, count);
-        forget(keeper, *vm);
-        return code;
-    }
     keeper_state_save(keeper);
     code = lease_write((*vm)->name, &(*vm)->place);
     if (code < 0)

@@ -51,7 +51,8 @@ void keeper_fini(struct keeper *keeper);
 /* NULL: it has no link. */
 struct keeper_vm *keeper_find(const struct keeper *keeper, const char *name);
 
-/* Makes a VM's link: the count of descriptors in fd, the caller's to close, or negative. */
+/* Makes a VM's link, its ports not published yet: the count of descriptors in fd, the caller's to
+   close, or negative. */
 int keeper_attach(struct keeper *keeper, const Net__Attach *attach, int fd[TAP_QUEUES_MAX],
                   struct keeper_vm **vm, struct crosh_error *err);
 

@@ -121,12 +121,29 @@ static void show(struct keeper *keeper, struct keeper_vm *vm, struct shown *show
 
 /* ---- Requests: 0 when answered, or negative with err filled ---- */
 
+/* A port that is another program's now costs the VM that port, not its network. */
+static size_t publish_all(struct keeper *keeper, struct keeper_vm *vm, const Net__Attach *request,
+                          char *warnings[PUBLISH_MAX])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < request->n_published; i++) {
+        struct crosh_error err = {0};
+
+        if (keeper_publish(keeper, vm, request->published[i], false, &err) < 0 &&
+            count < PUBLISH_MAX && (warnings[count] = strdup(err.message)) != NULL)
+            count++;
+    }
+    return count;
+}
+
 static int attach(struct client *client, const Net__Attach *request, struct crosh_error *err)
 {
     struct keeper *keeper = client->server->keeper;
     Net__Response response = NET__RESPONSE__INIT;
     Net__Attached attached = NET__ATTACHED__INIT;
     cleanup_free char *text = NULL;
+    char *warnings[PUBLISH_MAX];
     struct keeper_vm *vm;
     struct shown shown;
     int fd[TAP_QUEUES_MAX];
@@ -135,6 +152,8 @@ static int attach(struct client *client, const Net__Attach *request, struct cros
     count = keeper_attach(keeper, request, fd, &vm, err);
     if (count < 0)
         return count;
+    attached.n_warnings = publish_all(keeper, vm, request, warnings);
+    attached.warnings = warnings;
     text = keeper_guest_text(keeper, vm);
     show(keeper, vm, &shown);
     attached.vm = &shown.vm;
@@ -142,6 +161,8 @@ static int attach(struct client *client, const Net__Attach *request, struct cros
     response.attached = &attached;
     if (text != NULL)
         answer(client, &response, fd, (size_t)count);
+    while (attached.n_warnings > 0)
+        free(warnings[--attached.n_warnings]);
     /* From here on the interface is its launcher's. */
     while (count > 0)
         (void)close(fd[--count]);

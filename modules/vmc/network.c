@@ -66,8 +66,9 @@ static int take(const Net__Attached *attached, struct vm_network *network, struc
     return 0;
 }
 
-static int ask(const char *name, const struct crosh_vm_config *config, bool isolated,
-               struct vm_network *network, struct crosh_error *err)
+static int ask(struct crosh_context *ctx, struct progress *progress, const char *name,
+               const struct crosh_vm_config *config, bool isolated, struct vm_network *network,
+               struct crosh_error *err)
 {
     cleanup_free struct crosh_publish *published = NULL;
     unsigned int queues = config->cpus < CROSH_NET_FDS_MAX ? config->cpus : CROSH_NET_FDS_MAX;
@@ -82,6 +83,10 @@ static int ask(const char *name, const struct crosh_vm_config *config, bool isol
     if (code < 0)
         return code;
     code = take(response->attached, network, err);
+    for (size_t i = 0; code == 0 && i < response->attached->n_warnings; i++) {
+        progress_clear(progress);
+        crosh_warn(ctx, "%s: %s: it is not published", name, response->attached->warnings[i]);
+    }
     crosh_priv_net_response_free(response);
     if (code < 0)
         network_fini(network);
@@ -104,7 +109,7 @@ int network_attach(struct crosh_context *ctx, struct progress *progress, const c
         return crosh_error_set(err, CROSH_EUSAGE, "there is no network of the kind '%s'", mode);
     if (strcmp(mode, "none") == 0)
         return 0;
-    code = ask(name, config, strcmp(mode, "isolated") == 0, network, &why);
+    code = ask(ctx, progress, name, config, strcmp(mode, "isolated") == 0, network, &why);
     if (code == 0)
         return 0;
     if (strcmp(mode, "auto") != 0) {

@@ -16,7 +16,7 @@ for place in ("../agent", "../lxd", "."):
 from guest import Guest
 from launcher import Launcher
 from lxdhost import Lxd, tiny_image
-from world import World, enter, run
+from world import SERVER, World, enter, exchange_datagram, fetch, make_echo, run
 
 WAIT = 120
 world = lxd = launcher = termina = other = None
@@ -32,6 +32,9 @@ def set_up():
     launcher = Launcher(termina.session.home, "termina", around=lxd.around, again=True)
     other = Guest(world, "other", beside=termina)
     other.set_card()
+    # As the agent does.
+    (world.directory / "guest.conf").write_text(f"nameserver {termina.link['gw']}\n")
+    lxd.run("mount", "--bind", str(world.directory / "guest.conf"), "/etc/resolv.conf")
     lxd.run("lxc", "network", "set", "lxdbr0", "ipv4.address", termina.link["ct"])
     image = world.directory / "image"
     image.mkdir()
@@ -89,6 +92,41 @@ def a_container_is_known_by_its_names():
     equal([line for line in termina.session.log().split("\n") if "forbidden" in line], [])
 
 
+@case
+def containers_and_vms_ask_by_name_too():
+    for name in ("penguin", "penguin.termina", "penguin.termina.linux.test"):
+        # By the name server that the bridge tells its containers of, which asks the VM's.
+        said = lxd.run("lxc", "exec", "penguin", "--", "nslookup", name,
+                       termina.link["ct"].split("/")[0], check=False)
+        contains(said, f"Address: {address}\n", name)
+    for name, wanted in (("other.linux.test", other.link["ip"].split("/")[0]),
+                         ("www.example", SERVER)):
+        said = lxd.run("lxc", "exec", "penguin", "--", "nslookup", name,
+                       termina.link["ct"].split("/")[0], check=False)
+        contains(said, f"Address: {wanted}\n", name)
+
+
+@case
+def ports_of_a_container_are_published():
+    lxd.run("lxc", "exec", "penguin", "--", "sh", "-c",
+            "mkdir -p /www; echo from penguin >/www/index.html; httpd -h /www -p 80")
+    make_echo(world.directory / "echo")
+    lxd.run("lxc", "file", "push", "--mode=755", str(world.directory / "echo"), "penguin/tmp/echo")
+    lxd.run("lxc", "exec", "penguin", "--", "/tmp/echo")
+    for host in ("127.0.0.1", "::1"):
+        at = f"[{host}]:" if ":" in host else ""
+        for ports in ("18070:80", "15370:5353/udp"):
+            done = termina.session.crosh("net", "publish", "termina/penguin", f"{at}{ports}")
+            equal(done.returncode, 0, done.stderr)
+        equal(fetch(18070, host), "from penguin\n")
+        equal(exchange_datagram(15370, b"there and back", host), b"there and back")
+    for at in ("", "[::1]:"):
+        for ports in ("18070:80", "15370:5353/udp"):
+            equal(termina.session.crosh("net", "publish", "remove", "termina/penguin",
+                                        f"{at}{ports}").returncode, 0)
+    equal(fetch(18070), "")
+
+
 def refusal(*argv):
     """What ping says of a target that it does not ask; -c: it would end."""
     done = termina.session.crosh("ping", "-c", "1", "-W", "1", *argv)
@@ -123,6 +161,22 @@ def a_container_without_an_address_is_said_so():
           "ping: the container mute of VM termina has no address\n"
           "hint: it may still be starting; \"vsh termina mute\" reaches it without one\n")
     lxd.run("lxc", "delete", "--force", "mute")
+
+
+@case
+def a_bridge_without_an_address_is_said_so_at_once():
+    lxd.run("ip", "addr", "del", termina.link["ct"], "dev", "lxdbr0")
+    try:
+        # What would be said after the time that a slow guest is given is another word.
+        equal(refusal("penguin"),
+              "ping: the container penguin of VM termina has no address: the bridge of the VM's "
+              "containers is down\n"
+              "hint: it is there again when the VM is restarted; \"vsh termina penguin\" reaches it "
+              "without one\n")
+    finally:
+        lxd.run("ip", "addr", "add", termina.link["ct"], "dev", "lxdbr0")
+    wait_for(lambda: termina.session.crosh("ping", "-c", "1", "-W", "1", "penguin").returncode == 0,
+             WAIT, "the container to be known again")
 
 
 @case

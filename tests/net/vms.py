@@ -16,7 +16,8 @@ from harness import CROSH, Skip, case, contains, equal, main, wait_for
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from world import PAGE, SERVER, SERVER6, Session, World, enter, is_root, run  # pylint: disable=wrong-import-position
+from world import (PAGE, SERVER, SERVER6, Session, World,  # pylint: disable=wrong-import-position
+                   enter, exchange_datagram, fetch, is_root, make_echo, run)
 
 WAIT = 90
 world = None
@@ -285,58 +286,6 @@ def links_are_shown_cut_and_captured(user):
     gone(user)
 
 
-def fetch(port):
-    """The page at a port of the host's; empty: nobody answers."""
-    try:
-        with socket.create_connection(("127.0.0.1", port), 60) as stream:
-            stream.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            with stream.makefile("rb") as answer:
-                return answer.read().decode().split("\r\n\r\n")[-1]
-    except OSError:
-        return ""
-
-
-# busybox has no server of datagrams.
-ECHO = """
-#include <arpa/inet.h>
-#include <unistd.h>
-int main(void)
-{
-    struct sockaddr_in own = {.sin_family = AF_INET, .sin_port = htons(5353)}, peer;
-    int fd = socket(AF_INET, SOCK_DGRAM, 0);
-    char data[100];
-
-    if (bind(fd, (struct sockaddr *)&own, sizeof(own)) < 0 || daemon(0, 0) < 0)
-        return 1;
-    for (;;) {
-        socklen_t size = sizeof(peer);
-        ssize_t n = recvfrom(fd, data, sizeof(data), 0, (struct sockaddr *)&peer, &size);
-
-        if (n >= 0)
-            sendto(fd, data, n, 0, (struct sockaddr *)&peer, size);
-    }
-}
-"""
-
-
-def exchange_datagram(port, text):
-    """What comes back for a datagram; asked again, as datagrams are."""
-    answers = []
-
-    def once():
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            s.settimeout(2)
-            s.sendto(text, ("127.0.0.1", port))
-            try:
-                answers.append(s.recv(100))
-            except OSError:
-                return False
-            return True
-
-    wait_for(once, WAIT, "an answer")
-    return answers[-1]
-
-
 def lease(user, name):
     """The file that keeps a VM's address while it is stopped."""
     return user.home.data / "crosh" / "vms" / name / "lease"
@@ -358,8 +307,7 @@ def ports_are_published_and_kept(user):
     equal(user.crosh("net", "publish", "web", "15353:5353/udp").returncode, 0)
     equal(fetch(18080), "from the guest\n")
     echo = user.home.path / "echo"
-    subprocess.run(["cc", "-static", "-x", "c", "-o", str(echo), "-"], input=ECHO, text=True,
-                   check=True)
+    make_echo(echo)
     done = user.crosh("vsh", "cp", str(echo), "web:/tmp/echo")
     equal(done.returncode, 0, done.stderr)
     user.guest("web", "/tmp/echo")
@@ -371,14 +319,33 @@ def ports_are_published_and_kept(user):
     done = user.crosh("net", "publish", "web", "18080:81")
     equal((done.returncode, done.stderr.split("\n")[0]),
           (4, "net publish: port 18080 is published already: 18080:80"))
+    # At an address of IPv6, too; what they lead to is the guest's IPv4.
+    equal(user.crosh("net", "publish", "web", "[::1]:18080:80").returncode, 0)
+    equal(user.crosh("net", "publish", "web", "[::1]:15353:5353/udp").returncode, 0)
+    equal(fetch(18080, "::1"), "from the guest\n")
+    equal(exchange_datagram(15353, b"by the other way", "::1"), b"by the other way")
     # A port that another program has is not noted.
     with socket.create_server(("127.0.0.1", 18081)):
         done = user.crosh("net", "publish", "web", "18081:80")
         contains(done.stderr, "cannot listen on port 18081 of 127.0.0.1: Address already in use")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(("127.0.0.1", 18081))
+        done = user.crosh("net", "publish", "web", "18081:80/udp")
+        contains(done.stderr, "cannot listen on port 18081 of 127.0.0.1: Address already in use")
     user.stop("web")
     equal(fetch(18080), "")
     equal([p["state"] for p in json.loads(user.crosh("net", "publish", "list", "--json").stdout)],
-          ["stopped", "stopped"])
+          ["stopped"] * 4)
+    # A port that another program has by then is missing alone, and said so.
+    with socket.create_server(("127.0.0.1", 18080)):
+        said = user.start("web")
+        contains(said, "warning: web: cannot listen on port 18080 of 127.0.0.1: Address already in "
+                       "use: it is not published\n")
+        equal([p["state"] for p in
+               json.loads(user.crosh("net", "publish", "list", "--json").stdout)],
+              ["stopped", "served", "served", "served"])
+        user.stop("web")
     # It is there again with the VM, until it is removed; and the addresses are those of before,
     # though the place of the first choice is free now.
     equal(user.crosh("vmc", "destroy", "--yes", "other").returncode, 0)
@@ -389,7 +356,7 @@ def ports_are_published_and_kept(user):
     equal(user.crosh("net", "publish", "remove", "web", "18080:80").returncode, 0)
     equal(fetch(18080), "")
     equal(user.crosh("net", "publish", "remove", "web", "18080:80").returncode, 3)
-    equal(len(json.loads(user.crosh("net", "publish", "list", "--json").stdout)), 1)
+    equal(len(json.loads(user.crosh("net", "publish", "list", "--json").stdout)), 3)
     user.stop("web")
     gone(user)
 

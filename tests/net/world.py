@@ -9,6 +9,7 @@ a name server and a web server.
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -66,6 +67,65 @@ def is_root():
 def run(*argv, check=True):
     return subprocess.run(argv, check=check, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True)
+
+
+def fetch(port, host="127.0.0.1"):
+    """The page at a port of the host's; empty: nobody answers."""
+    try:
+        with socket.create_connection((host, port), 60) as stream:
+            stream.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            with stream.makefile("rb") as answer:
+                return answer.read().decode().split("\r\n\r\n")[-1]
+    except OSError:
+        return ""
+
+
+def exchange_datagram(port, text, host="127.0.0.1"):
+    """What comes back for a datagram; asked again, as datagrams are."""
+    answers = []
+
+    def once():
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET,
+                           socket.SOCK_DGRAM) as s:
+            s.settimeout(2)
+            s.sendto(text, (host, port))
+            try:
+                answers.append(s.recv(100))
+            except OSError:
+                return False
+            return True
+
+    wait_for(once, 60, "an answer")
+    return answers[-1]
+
+
+# busybox has no server of datagrams.
+ECHO = """
+#include <arpa/inet.h>
+#include <unistd.h>
+int main(void)
+{
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_port = htons(5353)}, peer;
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    char data[100];
+
+    if (bind(fd, (struct sockaddr *)&own, sizeof(own)) < 0 || daemon(0, 0) < 0)
+        return 1;
+    for (;;) {
+        socklen_t size = sizeof(peer);
+        ssize_t n = recvfrom(fd, data, sizeof(data), 0, (struct sockaddr *)&peer, &size);
+
+        if (n >= 0)
+            sendto(fd, data, n, 0, (struct sockaddr *)&peer, size);
+    }
+}
+"""
+
+
+def make_echo(path):
+    """Makes the program that sends datagrams to its port 5353 back, in the background."""
+    subprocess.run(["cc", "-static", "-x", "c", "-o", str(path), "-"], input=ECHO, text=True,
+                   check=True)
 
 
 class World:
