@@ -20,6 +20,7 @@ lab_tests = \
 	tests/lab/smp.sh \
 	tests/lab/snapshot.sh \
 	tests/lab/transports.sh \
+	tests/lab/user-network.sh \
 	tests/lab/vsock.sh
 TESTS += $(lab_tests)
 EXTRA_DIST += $(lab_tests) tests/lab/inside.sh tests/lab/frames.py tests/lab/lab tests/lab/.shellcheckrc \

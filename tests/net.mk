@@ -3,7 +3,7 @@
 net_tests = tests/net/arrangements.py tests/net/containers.py tests/net/dhcp.py tests/net/links.py \
 	tests/net/ping.py tests/net/resolved.py tests/net/vms.py
 TESTS += $(net_tests)
-EXTRA_DIST += $(net_tests) tests/net/guest.py tests/net/world.py
+EXTRA_DIST += $(net_tests) tests/net/first.py tests/net/guest.py tests/net/world.py
 
 if HAVE_CMOCKA
 keeper_unit_tests = tests/unit/test-container-state tests/unit/test-dhcp-message tests/unit/test-dns-message \
