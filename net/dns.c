@@ -24,9 +24,12 @@
 #define QUERIES_MAX 256u /* that wait for answers, of all VMs */
 #define VM_MAX      64u  /* of one VM */
 #define STREAMS_MAX 32u
-#define SERVER_MS   5000
-#define STREAM_MS   15000
-#define ASK_MS      20000
+/* Of one VM: so that no guest keeps the others from being answered, or the host busy. */
+#define VM_STREAMS_MAX 8u
+#define VM_ASKS_MAX    4u
+#define SERVER_MS      5000
+#define STREAM_MS      15000
+#define ASK_MS         20000
 /* Taken in one turn of the loop. */
 #define BATCH_MAX 32u
 
@@ -38,7 +41,7 @@ struct gateway {
     unsigned int number;
     int fd[SOCKET_COUNT];
     struct event_source *source[SOCKET_COUNT];
-    unsigned int queries;
+    unsigned int queries, streams, asks;
 };
 
 /* A query that waits. Of UDP: for a server, or for the guest's word about a container. */
@@ -134,6 +137,58 @@ static size_t answer_container(uint8_t *answer, const uint8_t *message,
     return dns_write_answer(answer, message, question, rcode, addresses, count, NULL);
 }
 
+/* Who waits for a guest's word about a container. NULL: too many do, or there is no memory. */
+static struct front_ask *ask_begin(struct gateway *gateway, const struct keeper_vm *vm,
+                                   const char *container, front_ask_fn *fn, void *opaque)
+{
+    struct front_ask *ask = NULL;
+
+    if (gateway->asks < VM_ASKS_MAX)
+        ask = front_ask(gateway->dns->front, vm, container, fn, opaque);
+    gateway->asks += ask != NULL;
+    return ask;
+}
+
+/* Ends that, if it is so; was_told: the answer has come, and the ask is gone. */
+static void ask_end(struct gateway *gateway, struct front_ask **ask, bool was_told)
+{
+    if (*ask == NULL)
+        return;
+    if (!was_told)
+        front_ask_cancel(*ask);
+    *ask = NULL;
+    gateway->asks--;
+}
+
+/* Whether it is another VM's guest, which has a gateway of its own to ask: what one may have
+   waiting, others shall not use up. */
+static bool is_anothers(const struct gateway *gateway, const struct sockaddr_storage *client)
+{
+    struct plan_prefix address = {.family = client->ss_family};
+
+    if (address.family == AF_INET6) {
+        address.bits = 128;
+        address.ipv6 = ((const struct sockaddr_in6 *)client)->sin6_addr;
+    } else {
+        address.bits = 32;
+        address.ipv4 = ((const struct sockaddr_in *)client)->sin_addr;
+    }
+    for (unsigned int i = 0; i < PLAN_PLACES; i++) {
+        const struct keeper_vm *vm = gateway->dns->front->vms[i];
+        struct plan_prefix guest;
+
+        if (vm == NULL || i == gateway->number)
+            continue;
+        /* Not its whole network: there is the host in it. */
+        guest = address.family == AF_INET6 ? vm->place.guest6 : vm->place.guest;
+        guest.bits = address.bits;
+        if (plan_overlaps(&guest, &address) || plan_overlaps(&vm->place.containers, &address) ||
+            plan_overlaps(&vm->place.containers6, &address))
+            return true;
+    }
+    return false;
+}
+
 /* ---- Datagrams ---- */
 
 static void query_end(struct query *query)
@@ -145,7 +200,7 @@ static void query_end(struct query *query)
     *at = query->next;
     query->dns->query_count--;
     query->gateway->queries--;
-    front_ask_cancel(query->ask);
+    ask_end(query->gateway, &query->ask, false);
     event_remove(query->source);
     event_remove(query->timer);
     if (query->fd >= 0)
@@ -232,7 +287,7 @@ static void on_query_container(void *opaque, const struct plan_prefix *addresses
     uint8_t answer[DNS_UDP_PLAIN];
     size_t size = answer_container(answer, query->message, &query->question, addresses, count);
 
-    query->ask = NULL;
+    ask_end(query->gateway, &query->ask, true);
     query_reply(query, answer, size);
 }
 
@@ -298,7 +353,7 @@ static void take_query(struct gateway *gateway, int fd, const uint8_t *message, 
         query_forward(query);
         return;
     }
-    query->ask = front_ask(dns->front, vm, container, on_query_container, query);
+    query->ask = ask_begin(gateway, vm, container, on_query_container, query);
     event_timer_set(query->timer, ASK_MS);
     if (query->ask == NULL)
         query_fail(query, DNS_SERVFAIL);
@@ -316,7 +371,8 @@ static void on_datagrams(struct gateway *gateway, int fd)
 
         if (n < 0)
             return;
-        take_query(gateway, fd, message, (size_t)n, &client, size);
+        if (!is_anothers(gateway, &client))
+            take_query(gateway, fd, message, (size_t)n, &client, size);
     }
 }
 
@@ -330,7 +386,8 @@ static void stream_end(struct stream *stream)
         at = &(*at)->next;
     *at = stream->next;
     stream->dns->stream_count--;
-    front_ask_cancel(stream->ask);
+    stream->gateway->streams--;
+    ask_end(stream->gateway, &stream->ask, false);
     relay_stop(stream->relay);
     event_remove(stream->source);
     event_remove(stream->timer);
@@ -369,7 +426,7 @@ static void on_stream_container(void *opaque, const struct plan_prefix *addresse
     uint8_t answer[DNS_UDP_PLAIN];
     size_t size = answer_container(answer, stream->data + 2, &stream->question, addresses, count);
 
-    stream->ask = NULL;
+    ask_end(stream->gateway, &stream->ask, true);
     stream_reply(stream, answer, size);
 }
 
@@ -424,7 +481,7 @@ static void on_stream(void *opaque, uint32_t events)
         break;
     case VERDICT_ASK:
         event_modify(stream->source, 0);
-        stream->ask = front_ask(stream->dns->front, vm, container, on_stream_container, stream);
+        stream->ask = ask_begin(stream->gateway, vm, container, on_stream_container, stream);
         if (stream->ask == NULL)
             stream_end(stream);
         break;
@@ -434,10 +491,14 @@ static void on_stream(void *opaque, uint32_t events)
 static void on_listener(struct gateway *gateway, int listener)
 {
     struct dns *dns = gateway->dns;
-    cleanup_close int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    struct sockaddr_storage client;
+    socklen_t size = sizeof(client);
+    cleanup_close int fd =
+        accept4(listener, (struct sockaddr *)&client, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     struct stream *stream;
 
-    if (fd < 0 || dns->stream_count >= STREAMS_MAX)
+    if (fd < 0 || dns->stream_count >= STREAMS_MAX || gateway->streams >= VM_STREAMS_MAX ||
+        is_anothers(gateway, &client))
         return;
     stream = calloc(1, sizeof(*stream));
     if (stream == NULL)
@@ -448,6 +509,7 @@ static void on_listener(struct gateway *gateway, int listener)
     stream->next = dns->streams;
     dns->streams = stream;
     dns->stream_count++;
+    gateway->streams++;
     stream->source = event_add(dns->front->loop, stream->fd, EPOLLIN, on_stream, stream);
     stream->timer = event_timer_add(dns->front->loop, on_stream_late, stream);
     if (stream->source == NULL || stream->timer == NULL)

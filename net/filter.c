@@ -52,6 +52,9 @@ static int run_formatted(struct filter *filter, struct crosh_error *err, const c
     return size < 0 ? crosh_error_set(err, -ENOMEM, "out of memory") : run(filter, commands, err);
 }
 
+/* A stream's segments fit the way that they go. */
+#define CLAMP "tcp flags syn / syn,rst tcp option maxseg size set rt mtu\n"
+
 static const char table_text[] = "table inet %1$s\n"
                                  "delete table inet %1$s\n"
                                  "table inet %1$s {\n"
@@ -71,8 +74,9 @@ static const char table_text[] = "table inet %1$s\n"
                                  "    type filter hook forward priority filter; policy accept;\n"
                                  "    iifname @isolated oifname @links drop\n"
                                  "    iifname @links oifname @isolated drop\n"
-                                 "    tcp flags syn / syn,rst tcp option maxseg size set rt mtu\n"
-                                 "  }\n"
+                                 /* Of VMs' streams alone: the rest that the host leads on is
+                                    others' business. */
+                                 "    iifname @links " CLAMP "    oifname @links " CLAMP "  }\n"
                                  "  chain out {\n"
                                  "    type nat hook postrouting priority srcnat; policy accept;\n"
                                  "    oifname @links accept\n"

@@ -33,6 +33,10 @@
 /* Taken in one turn of the loop. */
 #define BATCH_MAX 32
 
+/* Containers asked for at once: the host's own commands shall find room beside that
+   (net/lookup.c). */
+#define PENDING_MAX 8u
+
 /* A container that the front asked for. */
 struct pending {
     struct front *front;
@@ -47,6 +51,7 @@ struct front {
     int channel, dial;
     struct event_source *channel_source, *dial_source, *again;
     struct pending *pendings;
+    unsigned int pending_count;
 };
 
 /* ---- Sockets ---- */
@@ -192,6 +197,7 @@ static void pending_end(struct pending *pending)
     while (*at != pending)
         at = &(*at)->next;
     *at = pending->next;
+    pending->front->pending_count--;
     lookup_cancel(pending->lookup);
     free(pending);
 }
@@ -216,11 +222,12 @@ static void look_up(struct front *front, const struct front_message *question)
         question->number < PLAN_PLACES ? front->keeper->vms[question->number] : NULL;
     struct pending *pending = NULL;
 
-    if (vm != NULL && names_is_label(question->container))
+    if (vm != NULL && names_is_label(question->container) && front->pending_count < PENDING_MAX)
         pending = calloc(1, sizeof(*pending));
     if (pending != NULL) {
         *pending = (struct pending){.front = front, .next = front->pendings, .id = question->id};
         front->pendings = pending;
+        front->pending_count++;
         pending->lookup = lookup_start(front->keeper->loop, vm->name, question->container,
                                        &vm->place.containers, false, on_looked_up, pending);
         if (pending->lookup != NULL)

@@ -234,51 +234,61 @@ static int enter_own(struct place *place, struct crosh_error *err)
     return outside_seal(place->outside, err);
 }
 
-/* Notes, in the keeper's directory, that forwarding was off before us: for who comes after a crash.
- */
-#define NOTE "forwarding-was-off"
+/* Of both families: what lets a host lead packets on, and the note, in the keeper's directory, that
+   it was off before us: for who comes after a crash. */
+static const struct forwarding {
+    const char *setting, *note;
+} forwardings[] = {{"ipv4/ip_forward", "forwarding-was-off"},
+                   {"ipv6/conf/all/forwarding", "forwarding6-was-off"}};
 
-static int turn_forwarding_on(struct place *place, struct crosh_error *err)
+static int turn_on(struct place *place, int which, struct crosh_error *err)
 {
+    const struct forwarding *forwarding = &forwardings[which];
     cleanup_close int fd = -1;
     int code;
 
-    place->is_forwarding_ours = access(NOTE, F_OK) == 0;
-    if (read_sysctl("ipv4/ip_forward") == '1')
+    place->is_forwarding_ours[which] = access(forwarding->note, F_OK) == 0;
+    if (read_sysctl(forwarding->setting) != '0')
         return 0;
-    fd = open(NOTE, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    fd = open(forwarding->note, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
-        return crosh_error_errno(err, "%s", NOTE);
-    place->is_forwarding_ours = true;
-    code = place_sysctl("ipv4/ip_forward", "1");
+        return crosh_error_errno(err, "%s", forwarding->note);
+    place->is_forwarding_ours[which] = true;
+    code = place_sysctl(forwarding->setting, "1");
     return code < 0 ? crosh_error_set(err, code, "cannot let the host forward packets: %s",
                                       strerror(-code))
                     : 0;
 }
 
 /* Off again, unless there is who may have come to count on it meanwhile. */
-static void turn_forwarding_off(struct place *place)
+static void turn_off(struct place *place, int which)
 {
     struct nl_sock *sock = links_open(-1, NULL);
 
     if (sock != NULL && !links_has_forwarders(sock))
-        (void)place_sysctl("ipv4/ip_forward", "0");
+        (void)place_sysctl(forwardings[which].setting, "0");
     if (sock != NULL)
         nl_socket_free(sock);
-    (void)unlink(NOTE);
-    place->is_forwarding_ours = false;
+    (void)unlink(forwardings[which].note);
+    place->is_forwarding_ours[which] = false;
 }
 
-/* It would make the host deaf to the advertisements that its own route may come from. */
-static void turn_forwarding6_on(struct place *place, const struct links_uplink *uplink)
+static int turn_forwarding_on(struct place *place, const struct links_uplink *uplink,
+                              struct crosh_error *err)
 {
-    if (read_sysctl("ipv6/conf/all/forwarding") != '0')
-        return;
-    if (uplink->is_ipv6_advertised)
+    int code = turn_on(place, 0, err);
+
+    if (code < 0)
+        return code;
+    /* It would make the host deaf to the advertisements that its own route may come from. */
+    if (uplink->is_ipv6_advertised && read_sysctl(forwardings[1].setting) == '0') {
         place_notice(place, "IPv6 of VMs ends at this host, whose own route comes by router "
                             "advertisements: see net doctor");
-    else
-        (void)place_sysctl("ipv6/conf/all/forwarding", "1");
+        return 0;
+    }
+    /* A host may have no IPv6 at all, or keep its settings to itself. */
+    (void)turn_on(place, 1, NULL);
+    return 0;
 }
 
 static int enter_host(struct place *place, struct crosh_error *err)
@@ -298,8 +308,7 @@ static int enter_host(struct place *place, struct crosh_error *err)
     place->mtu = uplink.mtu >= MTU_MIN && uplink.mtu <= UPLINK_MTU ? uplink.mtu : MTU_USUAL;
     if (place->uplink == NULL)
         place_notice(place, "the host has no default route");
-    turn_forwarding6_on(place, &uplink);
-    return turn_forwarding_on(place, err);
+    return turn_forwarding_on(place, &uplink, err);
 }
 
 int place_enter(struct place *place, enum place_kind kind, struct crosh_error *err)
@@ -316,8 +325,9 @@ int place_enter(struct place *place, enum place_kind kind, struct crosh_error *e
 
 void place_leave(struct place *place)
 {
-    if (place->is_forwarding_ours)
-        turn_forwarding_off(place);
+    for (int i = 0; i < 2; i++)
+        if (place->is_forwarding_ours[i])
+            turn_off(place, i);
     outside_free(move_ptr(place->outside));
 }
 

@@ -17,8 +17,9 @@ struct place {
     struct outside *outside; /* the host's network */
     const char *uplink;      /* "host", "slirp4netns", "pasta"; NULL: there is no way out */
     unsigned int mtu;        /* of the way out; what VMs should have */
-    bool is_forwarding_ours; /* it was switched on by us (in the host's network) */
-    char notices[4][200];    /* what is not as it should be */
+    bool
+        is_forwarding_ours[2]; /* of IPv4, IPv6: it was switched on by us (in the host's network) */
+    char notices[4][200];      /* what is not as it should be */
     unsigned int notice_count;
 };
 

@@ -15,5 +15,8 @@ for program in nft dnsmasq slirp4netns; do
         exit 77
     fi
 done
-modprobe tun
+# As distributions have them loaded; users' namespaces load none.
+for module in tun veth nf_tables nft_chain_nat nft_masq nft_fib_inet; do
+    modprobe "$module"
+done
 exec python3 first.py

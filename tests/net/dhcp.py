@@ -95,6 +95,27 @@ def a_client_gets_the_lease_and_all_it_needs():
 
 
 @case
+def an_initramfs_sets_itself_up_by_ip_dhcp():
+    """What a kernel's parameter ip=dhcp has the initramfs of a distribution do."""
+    ipconfig = "/usr/lib/klibc/bin/ipconfig"
+    if not os.path.exists(ipconfig):
+        raise Skip("there is no ipconfig (Debian: klibc-utils)")
+    guest.fresh()
+    # It notes for other programs of the initramfs what it was told.
+    told = inside("unshare", "-m", "sh", "-c", "mount -t tmpfs tmpfs /run && "
+                  f"{ipconfig} -t 60 :::::eth0:dhcp >&2 && cat /run/net-eth0.conf").stdout
+    known = dict(line.split("=", 1) for line in told.replace("'", "").splitlines())
+    address, gateway = link["ip"].split("/")[0], link["gw"]
+    equal([known[key] for key in ("PROTO", "IPV4ADDR", "IPV4NETMASK", "IPV4GATEWAY", "IPV4DNS0",
+                                  "HOSTNAME", "DNSDOMAIN")],
+          ["dhcp", address, "255.255.255.252", gateway, gateway, "disk", "linux.test"])
+    equal(addresses(4), [link["ip"]])
+    contains(default_route(4), f"default via {gateway} dev eth0")
+    contains(inside("ip", "link", "show", "dev", "eth0").stdout, f"mtu {link['mtu']} ")
+    equal(guest.page(SERVER), PAGE)
+
+
+@case
 def an_address_of_before_is_refused():
     if shutil.which("dhclient") is None:
         raise Skip("there is no dhclient (Debian: isc-dhcp-client)")

@@ -9,7 +9,7 @@ from harness import case, contains, equal, main, wait_for
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from world import PAGE, SERVER, Session, World, enter, run  # pylint: disable=wrong-import-position
+from world import PAGE, SERVER, Session, World, enter, processes, run  # pylint: disable=wrong-import-position
 
 WAIT = 90
 world = user = None
@@ -74,7 +74,7 @@ def a_port_is_published():
 def nothing_is_left():
     user.stop("first")
     wait_for(lambda: not user.keepers(), WAIT, "the keeper to end")
-    equal(run("pgrep", "-f", "slirp4netns|pasta", check=False).stdout, "")
+    equal(processes("slirp4netns --configure"), [])
     equal(sorted(path.name for path in user.directory.iterdir()), ["keeper.log", "lock"])
     equal([line for line in user.log().split("\n") if "forbidden" in line or "Landlock" in line], [])
 

@@ -165,6 +165,60 @@ def who_is_isolated_reaches_nobody_by_ipv6():
     who_is_isolated_reaches_nobody(6)
 
 
+ASK_BOTH = """
+import socket, struct, sys
+query = struct.pack(">HHHHHH", 7, 0x100, 1, 0, 0, 0) + b"\\x04left\\x05linux\\x04test\\0\\0\\1\\0\\1"
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+with socket.socket(family, socket.SOCK_DGRAM) as other, socket.socket(family, socket.SOCK_DGRAM) as own:
+    own.settimeout(60)
+    # What is answered comes in the order of the questions.
+    for _ in range(3):
+        other.sendto(query, (sys.argv[1], 53))
+        own.sendto(query, (sys.argv[2], 53))
+        own.recv(600)
+    other.setblocking(False)
+    try:
+        print(len(other.recv(600)))
+    except BlockingIOError:
+        print("own alone")
+"""
+
+
+ASK_BY_TCP = """
+import socket, struct, sys
+query = struct.pack(">HHHHHH", 7, 0x100, 1, 0, 0, 0) + b"\\x04left\\x05linux\\x04test\\0\\0\\1\\0\\1"
+for server in sys.argv[1:]:
+    with socket.create_connection((server, 53), 60) as s:
+        try:
+            s.sendall(struct.pack(">H", len(query)) + query)
+            print("an answer" if s.recv(600) else "nothing")
+        except OSError:
+            print("nothing")
+"""
+
+
+def a_guest_asks_its_own_gateway(key):
+    done = left.run(sys.executable, "-c", ASK_BOTH, right.link[key], left.link[key])
+    equal(done.stdout, "own alone\n")
+
+
+@case
+def a_guest_uses_up_no_others_questions():
+    for key in ("gw", "gw6"):
+        a_guest_asks_its_own_gateway(key)
+    # Nor is it answered by TCP.
+    done = left.run(sys.executable, "-c", ASK_BY_TCP, right.link["gw"], left.link["gw"])
+    equal(done.stdout, "nothing\nan answer\n")
+
+
+@case
+def streams_that_are_no_vms_keep_their_size():
+    rules = run("nft", "list", "tables").stdout.split()
+    text = run("nft", "list", "chain", "inet", rules[-1], "forward").stdout
+    sizes = [line.split()[:2] for line in text.split("\n") if "maxseg" in line]
+    equal(sizes, [["iifname", "@links"], ["oifname", "@links"]])
+
+
 if __name__ == "__main__":
     enter()
     main(set_up, tear_down)

@@ -83,8 +83,9 @@ def gone(user):
     # None of its processes wanted more than it is left.
     equal([line for line in user.log().split("\n") if "forbidden" in line], [])
     equal(sorted(path.name for path in user.directory.iterdir()), ["keeper.log", "lock"])
-    with open("/proc/sys/net/ipv4/ip_forward", encoding="ascii") as f:
-        equal(f.read(), "0\n")
+    for setting in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
+        with open(f"/proc/sys/net/{setting}", encoding="ascii") as f:
+            equal(f.read(), "0\n", setting)
 
 
 @for_both

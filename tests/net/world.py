@@ -69,6 +69,18 @@ def run(*argv, check=True):
                           stderr=subprocess.PIPE, text=True)
 
 
+def processes(text):
+    """The processes with that text in their command lines, by number."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if text in path.read_text("utf-8", "replace").replace("\0", " "):
+                found.append(int(path.parent.name))
+        except OSError:
+            pass  # it has just ended
+    return sorted(pid for pid in found if pid != os.getpid())
+
+
 def fetch(port, host="127.0.0.1"):
     """The page at a port of the host's; empty: nobody answers."""
     try:
@@ -238,8 +250,7 @@ class Session:
 
     def keepers(self):
         """The keeper's processes, the keeper itself first."""
-        done = run("pgrep", "-f", f"crosh-net --directory {self.directory}", check=False)
-        return [int(pid) for pid in done.stdout.split()]
+        return processes(f"crosh-net --directory {self.directory}")
 
     def inside(self):
         """The words before a command (root's) that shall run in the network that the VMs are in."""
