@@ -181,6 +181,29 @@ settle_output() {
     parent=$(dirname "$output")
 }
 
+# remove_work DIR: a builder's directory, and the one that mmdebstrap had, whose files may belong to
+# other ids of the user's.
+remove_work() {
+    scratch=$(cat "$1/scratch" 2>/dev/null || true)
+    case $scratch in
+    */crosh-image.*)
+        [ "$(id -u)" -eq 0 ] || mmdebstrap --unshare-helper \
+            find "$scratch" -xdev -mindepth 2 -delete >/dev/null 2>&1 || true
+        rm -rf --one-file-system "$scratch"
+        ;;
+    esac
+    rm -rf "$1"
+}
+
+# The builder's end, if it is not killed: what it waits for is a group of its own, and ends with it.
+end() {
+    if [ -n "$child" ]; then
+        kill -s KILL -- "-$child" 2>/dev/null || true
+        wait "$child" || true
+    fi
+    remove_work "$work"
+}
+
 # Takes the lock on $output and makes $work, a directory beside it that goes with us.
 begin() {
     base=$(basename "$output")
@@ -190,11 +213,14 @@ begin() {
         flock -w 600 9 || die "another crosh-mkimage holds $parent/.$base.lock for too long"
     fi
     # Whoever made these was killed: they had the lock that we hold.
-    rm -rf "$parent/.$base.build."*
+    for left in "$parent/.$base.build."*; do
+        [ ! -d "$left" ] || remove_work "$left"
+    done
     work=$(mktemp -d "$parent/.$base.build.XXXXXX")
-    trap 'rm -rf "$work"' EXIT
+    trap end EXIT
     trap 'exit 129' HUP
     trap 'exit 130' INT
+    trap 'exit 141' PIPE
     trap 'exit 143' TERM
 }
 

@@ -5,6 +5,7 @@
 # Sets $sources to the lines of a sources.list from which the image is made.
 find_sources() {
     need mmdebstrap mmdebstrap
+    need setsid util-linux
     need mksquashfs squashfs-tools
     default_suite=bookworm default_mirror=http://deb.debian.org/debian
     if [ -z "$mirror" ] && command -v apt-get >/dev/null 2>&1; then
@@ -54,11 +55,24 @@ run_mmdebstrap() {
         --customize-hook='chroot "$1" sh /tmp/finish' \
         --customize-hook="download /usr/share/crosh/packages $work/packages"
     status=0
-    printf '%s\n' "$sources" | mmdebstrap "$@" "$suite" "$work/root.tar" - >"$work/mmdebstrap.log" 2>&1 &
+    # Not below $work, which ids other than the user's own need not reach.
+    scratch=$(mktemp -d "${TMPDIR:-/tmp}/crosh-image.XXXXXX")
+    printf '%s\n' "$scratch" >"$work/scratch"
+    chmod 755 "$scratch"
+    printf '%s\n' "$sources" >"$work/sources.list"
+    TMPDIR=$scratch setsid mmdebstrap "$@" "$suite" "$work/root.tar" - \
+        <"$work/sources.list" >"$work/mmdebstrap.log" 2>&1 &
     child=$!
-    # Whoever waits is told how far it is.
+    # Should we be killed, it ends as well, and frees the lock, which it has from us.
+    (
+        while [ -d "/proc/$$" ]; do sleep 1; done
+        kill -s KILL -- "-$child"
+    ) >/dev/null 2>&1 9>&- &
+    watcher=$!
+    # Whoever waits is told how far it is, and nobody waits once vmc is gone.
     shown=
     while kill -0 "$child" 2>/dev/null; do
+        [ -z "$stages" ] || [ -d "/proc/$PPID" ] || exit 1
         case $(grep '^I: ' "$work/mmdebstrap.log" 2>/dev/null | tail -n 1) in
         *apt-get\ update* | '') now=lists ;;
         *downloading*) now=download ;;
@@ -71,6 +85,8 @@ run_mmdebstrap() {
         sleep 0.2
     done
     wait "$child" || status=$?
+    kill "$watcher"
+    child=
     if [ "$status" -ne 0 ]; then
         die "mmdebstrap failed: $(grep -e '^E: ' "$work/mmdebstrap.log" | head -n 1 | cut -c 4-)" \
             "The last lines of what it said: $(tail -n 3 "$work/mmdebstrap.log" | tr '\n' ' ')"

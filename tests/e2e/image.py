@@ -311,6 +311,58 @@ def an_interrupted_build_leaves_nothing():
     nothing_beside(output)
 
 
+def begun(output, earlier=None):
+    """A builder of penguin whose mmdebstrap has begun, and the directory that that has, which is not
+    an earlier one's.
+    """
+    process = subprocess.Popen([str(MKIMAGE), "penguin", "--quiet", "--output", str(output)],
+                               start_new_session=True)
+    scratch = None
+
+    def has_begun():
+        nonlocal scratch
+        if process.poll() is not None:
+            raise Skip("Debian's mirror cannot be reached")
+        for path in output.parent.glob(".image.build.*/scratch"):
+            text = path.read_text().strip()
+            if text and text != str(earlier) and list(Path(text).glob("mmdebstrap.*/var/lib")):
+                scratch = Path(text)
+                return True
+        return False
+
+    try:
+        wait_for(has_begun, 300, "mmdebstrap's beginning")
+    except BaseException:
+        process.terminate()
+        process.wait(60)
+        raise
+    return process, scratch
+
+
+def runs_in(directory):
+    """Whether any process is busy there."""
+    return subprocess.run(["pgrep", "-f", str(directory)], stdout=subprocess.DEVNULL,
+                          check=False).returncode == 0
+
+
+@case
+def an_interrupted_build_of_debian_leaves_nothing():
+    output = top / "cut-debian/image"
+    output.parent.mkdir()
+    process, first = begun(output)
+    # The builder alone is killed: what it runs ends as well, and then the lock is free.
+    process.kill()
+    process.wait(60)
+    wait_for(lambda: not runs_in(first), 60, "mmdebstrap to end")
+    equal(first.exists(), True, "nobody was there to remove it")
+    process, second = begun(output, first)
+    equal(first.exists(), False, "the next builder removes it")
+    process.terminate()
+    equal(process.wait(60), 143)
+    equal((second.exists(), runs_in(second), output.exists()), (False, False, False))
+    nothing_beside(output)
+
+
 @case
 def two_builders_at_once_do_not_disturb_each_other():
     output = top / "images/both"
