@@ -10,8 +10,10 @@
  * connection again, so that a program that touches a thousand files does not hang a
  * thousand times.
  *
- * A second connection is made by the same thread when somebody asks for it. It is only for
- * speed: when it is lost, or cannot be made, everything goes on by the first.
+ * A second connection is made by the same thread: at once to a server that is far away, where
+ * the many round trips of a login would come on top of what it is wanted for, and else when
+ * somebody asks for it. It is only for speed: when it is lost, or cannot be made, everything
+ * goes on by the first.
  */
 #include "modules/sftp/fs-remote.h"
 
@@ -137,12 +139,26 @@ static void make_second(struct remote *remote)
         sftp_client_free(client);
 }
 
+/* Has the thread make one when it comes to it, unless that was in vain before. */
+static void want_second(struct remote *remote)
+{
+    pthread_mutex_lock(&remote->lock);
+    if (remote->second == NULL && !remote->wants_second &&
+        remote->second_failures < SECOND_FAILURES_MAX) {
+        remote->wants_second = true;
+        (void)eventfd_write(remote->wake_fd, 1);
+    }
+    pthread_mutex_unlock(&remote->lock);
+}
+
 /* Waits until the connection is dead. False: the mount ends. */
 static bool await_death(struct remote *remote)
 {
     bool is_over = false;
     int error;
 
+    if (sftp_client_round_trip_us(remote->connection->client) >= REMOTE_FAR_US)
+        want_second(remote);
     for (;;) {
         struct pollfd pfd[4] = {
             {.fd = sftp_client_dead_fd(remote->connection->client), .events = POLLIN},
@@ -317,14 +333,11 @@ struct connection *remote_try_second(struct remote *remote)
     second = remote->second;
     if (second != NULL && sftp_client_state(second->client) != 0)
         second = NULL;
-    if (second != NULL) {
+    if (second != NULL)
         second->users++;
-    } else if (remote->second == NULL && !remote->wants_second &&
-               remote->second_failures < SECOND_FAILURES_MAX) {
-        remote->wants_second = true;
-        (void)eventfd_write(remote->wake_fd, 1);
-    }
     pthread_mutex_unlock(&remote->lock);
+    if (second == NULL)
+        want_second(remote);
     return second;
 }
 

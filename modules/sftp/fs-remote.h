@@ -39,13 +39,17 @@ struct remote *remote_new(const struct sftp_where *where, struct sftp_client *cl
 /* When nobody waits for an answer any more; other requests under way end. */
 void remote_free(struct remote *remote);
 
+/* A server is far away from that round trip on, in microseconds. */
+#define REMOTE_FAR_US 4000
+
 /* The connection, waited for; NULL when there is none in time. To be put back. */
 struct connection *remote_get(struct remote *remote);
 /* The same without waiting. */
 struct connection *remote_try(struct remote *remote);
 /*
  * A second connection beside that, for those who have more to send than one takes. It is made
- * when it is asked for first, meanwhile, and after it was lost, there is none: NULL.
+ * when it is asked for first, or in advance to a server that is far away; meanwhile, and after
+ * it was lost, there is none: NULL.
  */
 struct connection *remote_try_second(struct remote *remote);
 void remote_put(struct remote *remote, struct connection *connection);

@@ -10,9 +10,8 @@
 /* What is written and not confirmed at most, in bytes, before a writer waits. */
 #define DIRTY_MAX (16u * 1024u * 1024u)
 
-/* A second connection is worth its making for a file of more bytes, so far away. */
-#define SECOND_AFTER         (1024u * 1024u)
-#define SECOND_ROUND_TRIP_US 4000
+/* A file of more bytes than that goes by a second connection too, if the server is far away. */
+#define SECOND_AFTER (1024u * 1024u)
 
 struct chunk {
     struct chunk *next;
@@ -288,20 +287,17 @@ static bool is_same(const struct sftp_attrs *a, const struct sftp_attrs *b)
 static int open_second(struct file *file, struct connection *second, struct sftp_handle *handle)
 {
     cleanup_free char *path = nodes_path(&file->fs->nodes, file->fs->prefix, file->node, NULL);
-    struct sftp_attrs here, there;
-    int r = path != NULL ? sftp_open(second->client, path, SFTP_OPEN_WRITE, 0, handle) : -errno;
 
-    if (r < 0) {
-        remote_put(file->fs->remote, second);
-        return r;
-    }
-    r = file_getattr(file, &here);
-    if (r == 0)
-        r = sftp_fstat(second->client, handle, &there);
-    if (r == 0 && is_same(&here, &there))
-        return 0;
-    file_give_back(file->fs, second, handle);
-    return -ESTALE;
+    return path != NULL ? sftp_open(second->client, path, SFTP_OPEN_WRITE, 0, handle) : -errno;
+}
+
+/* The same: whether the handle is of our file, while nothing of it is under way. */
+static bool is_ours(struct file *file, struct connection *second, const struct sftp_handle *handle)
+{
+    struct sftp_attrs here, there;
+
+    return file_getattr(file, &here) == 0 && sftp_fstat(second->client, handle, &there) == 0 &&
+           is_same(&here, &there);
 }
 
 /* With the file's lock, given up meanwhile. An error of what was written before. */
@@ -309,11 +305,12 @@ static int try_second(struct file *file)
 {
     struct connection *second;
     struct sftp_handle handle;
+    bool is_open, is_good;
     int error;
 
     if (file->second.state != SECOND_NONE || file->written < SECOND_AFTER)
         return 0;
-    if (sftp_client_round_trip_us(file->connection->client) < SECOND_ROUND_TRIP_US) {
+    if (sftp_client_round_trip_us(file->connection->client) < REMOTE_FAR_US) {
         file->second.state = SECOND_NEVER;
         return 0;
     }
@@ -321,21 +318,26 @@ static int try_second(struct file *file)
     if (second == NULL)
         return 0;
     file->second.state = SECOND_OPENING;
-    error = settle(file, 0);
-    if (error != 0) {
-        remote_put(file->fs->remote, second);
-        file->second.state = SECOND_NEVER;
-        return error;
-    }
+    /* Opened while what was written is still on its way. */
+    error = send_dirty(file);
     pthread_mutex_unlock(&file->lock);
-    error = open_second(file, second, &handle);
+    is_open = error == 0 && open_second(file, second, &handle) == 0;
     pthread_mutex_lock(&file->lock);
-    if (error == 0) {
+    if (error == 0)
+        error = settle(file, 0);
+    pthread_mutex_unlock(&file->lock);
+    is_good = error == 0 && is_open && is_ours(file, second, &handle);
+    if (!is_good && is_open)
+        file_give_back(file->fs, second, &handle);
+    else if (!is_good)
+        remote_put(file->fs->remote, second);
+    pthread_mutex_lock(&file->lock);
+    if (is_good) {
         file->second.connection = second;
         file->second.handle = handle;
     }
-    file->second.state = error == 0 ? SECOND_OPEN : SECOND_NEVER;
-    return 0;
+    file->second.state = is_good ? SECOND_OPEN : SECOND_NEVER;
+    return error;
 }
 
 int file_write(struct file *file, uint64_t offset, const void *buf, size_t size)
