@@ -153,7 +153,7 @@ bool guest_link_shutdown(struct guest_link *link)
     return true;
 }
 
-bool guest_link_resumed(struct guest_link *link, bool was_restored)
+bool guest_link_resumed(struct guest_link *link, bool was_restored, const char *network)
 {
     Guest__ToGuest message = GUEST__TO_GUEST__INIT;
     Guest__Resumed resumed = GUEST__RESUMED__INIT;
@@ -164,6 +164,8 @@ bool guest_link_resumed(struct guest_link *link, bool was_restored)
     resumed.realtime_us = realtime_us();
     if (was_restored && getrandom(seed, sizeof(seed), 0) == (ssize_t)sizeof(seed))
         resumed.seed = (ProtobufCBinaryData){.data = seed, .len = sizeof(seed)};
+    if (network != NULL)
+        resumed.network = (char *)(uintptr_t)network;
     message.msg_case = GUEST__TO_GUEST__MSG_RESUMED;
     message.resumed = &resumed;
     framed_stream_send(link->stream, &message.base);

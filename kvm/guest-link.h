@@ -39,9 +39,10 @@ bool guest_link_shutdown(struct guest_link *link);
 
 /*
  * Tells the agent that the guest stood still, and the time it is now; and if it began
- * from a snapshot, fresh random bytes. False when no agent is there to be told.
+ * from a snapshot, fresh random bytes, and the value of crosh.net now (NULL: there is none). False
+ * when no agent is there to be told.
  */
-bool guest_link_resumed(struct guest_link *link, bool was_restored);
+bool guest_link_resumed(struct guest_link *link, bool was_restored, const char *network);
 
 /* Offers the agent another program in its place. */
 void guest_link_offer(struct guest_link *link, Guest__Offer *offer);

@@ -91,12 +91,31 @@ void launcher_state_created(struct launcher *l)
     l->backend->pause(l->machine, MACHINE_PAUSE_USER);
 }
 
+/* What the kernel parameters say of the network: those of a guest that is restored are of then. */
+static char *network_of(const char *cmdline)
+{
+    static const char key[] = "crosh.net=";
+    const char *at = cmdline;
+
+    while (at != NULL && (at = strstr(at, key)) != NULL) {
+        const char *value = at + sizeof(key) - 1;
+
+        if (at == cmdline || at[-1] == ' ')
+            return strndup(value, strcspn(value, " "));
+        at = value;
+    }
+    return NULL;
+}
+
 void launcher_state_hello(struct launcher *l)
 {
+    cleanup_free char *network = NULL;
+
     if (!l->pause.is_restored)
         return;
     l->pause.is_restored = false;
-    (void)guest_link_resumed(l->link, true);
+    network = network_of(l->config->cmdline);
+    (void)guest_link_resumed(l->link, true, network);
 }
 
 /* ---- Pauses ---- */
@@ -146,7 +165,7 @@ void launcher_resume(struct launcher *l)
         l->backend->disk_retry(l->machine);
     else if (l->state == CONTROL__STATE__PAUSED)
         launcher_send_state(l, pause->state_before);
-    (void)guest_link_resumed(l->link, false);
+    (void)guest_link_resumed(l->link, false, NULL);
 }
 
 /* ---- Snapshots ---- */
@@ -180,7 +199,7 @@ static void job_done(struct launcher *l, int code, const struct crosh_error *err
     }
     l->backend->resume(l->machine, MACHINE_PAUSE_SNAPSHOT);
     if (!l->pause.is_paused)
-        (void)guest_link_resumed(l->link, false);
+        (void)guest_link_resumed(l->link, false, NULL);
     launcher_shares_return(l);
 }
 

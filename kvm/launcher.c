@@ -89,7 +89,7 @@ static void on_clock_set(void *opaque)
     struct launcher *l = opaque;
 
     if (l->link != NULL && !l->pause.is_paused)
-        (void)guest_link_resumed(l->link, false);
+        (void)guest_link_resumed(l->link, false, NULL);
 }
 
 /* The control socket comes first: the starter hears of everything after it. */

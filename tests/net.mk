@@ -6,11 +6,16 @@ TESTS += $(net_tests)
 EXTRA_DIST += $(net_tests) tests/net/first.py tests/net/guest.py tests/net/world.py
 
 if HAVE_CMOCKA
-keeper_unit_tests = tests/unit/test-container-state tests/unit/test-dhcp-message tests/unit/test-dns-message \
+keeper_unit_tests = tests/unit/test-agent-network tests/unit/test-container-state \
+	tests/unit/test-dhcp-message tests/unit/test-dns-message \
 	tests/unit/test-net-confine tests/unit/test-net-lease \
 	tests/unit/test-net-plan tests/unit/test-net-publish
 check_PROGRAMS += tests/unit/test-ping $(keeper_unit_tests)
 TESTS += tests/unit/test-ping $(keeper_unit_tests)
+tests_unit_test_agent_network_SOURCES = tests/unit/test-agent-network.c guest/agent/log.c \
+	guest/agent/network.c
+tests_unit_test_agent_network_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_agent_network_LDADD = lib/libbase.la $(CMOCKA_LIBS)
 tests_unit_test_container_state_SOURCES = tests/unit/test-container-state.c
 tests_unit_test_container_state_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_container_state_LDADD = net/libkeeper.la lib/libbase.la $(CMOCKA_LIBS)

@@ -9,6 +9,7 @@
 #include <net/if.h>
 #include <net/route.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -272,22 +273,32 @@ static void write_resolv(const char *path, int flags, const struct network *netw
         dprintf(fd, "nameserver %s\n", network->gateway6);
 }
 
+/* The facts of the network for a shell: the text, to be freed, or NULL. */
+static char *facts(const char *card, const struct network *network)
+{
+    char *text = NULL;
+
+    if (asprintf(&text,
+                 "CROSH_NET_LINK=%s\nCROSH_NET_MTU=%u\n"
+                 "CROSH_NET_ADDRESS=%s\nCROSH_NET_GATEWAY=%s\n"
+                 "CROSH_NET_ADDRESS6=%s\nCROSH_NET_GATEWAY6=%s\n"
+                 "CROSH_NET_DNS=%s\n"
+                 "CROSH_NET_BRIDGE_ADDRESS=%s\nCROSH_NET_BRIDGE_ADDRESS6=%s\n",
+                 card, network->mtu, network->address, network->gateway, network->address6,
+                 network->gateway6, network->gateway, network->containers,
+                 network->containers6) < 0)
+        return NULL;
+    return text;
+}
+
 /* For whoever starts things in the guest, LXD with its bridge first of all: shell assignments. */
 static void write_network(const char *card, const struct network *network)
 {
     cleanup_close int fd =
         open(NETWORK_FILE ".new", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+    cleanup_free char *text = facts(card, network);
 
-    if (fd < 0 ||
-        dprintf(fd,
-                "CROSH_NET_LINK=%s\nCROSH_NET_MTU=%u\n"
-                "CROSH_NET_ADDRESS=%s\nCROSH_NET_GATEWAY=%s\n"
-                "CROSH_NET_ADDRESS6=%s\nCROSH_NET_GATEWAY6=%s\n"
-                "CROSH_NET_DNS=%s\n"
-                "CROSH_NET_BRIDGE_ADDRESS=%s\nCROSH_NET_BRIDGE_ADDRESS6=%s\n",
-                card, network->mtu, network->address, network->gateway, network->address6,
-                network->gateway6, network->gateway, network->containers,
-                network->containers6) < 0 ||
+    if (fd < 0 || text == NULL || dprintf(fd, "%s", text) < 0 ||
         rename(NETWORK_FILE ".new", NETWORK_FILE) < 0)
         agent_log_errno(NETWORK_FILE);
 }
@@ -308,4 +319,72 @@ bool network_set_up(const struct network *network)
         write_resolv(RESOLV_PLACE, O_NOFOLLOW, network);
     write_network(card, network);
     return true;
+}
+
+/* ---- Another network ---- */
+
+static bool is_as_written(const char *card, const struct network *network)
+{
+    cleanup_free char *text = facts(card, network);
+    cleanup_fclose FILE *f = fopen(NETWORK_FILE, "re");
+    char written[1024];
+    size_t size = f != NULL ? fread(written, 1, sizeof(written), f) : 0;
+
+    return text != NULL && size == strlen(text) && memcmp(written, text, size) == 0;
+}
+
+/* With that the kernel forgets the card's routes, and its addresses of IPv6; that of IPv4 is
+   replaced by the next one. */
+static void switch_off(const char *card)
+{
+    cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ifreq request = {.ifr_flags = 0};
+
+    (void)snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", card);
+    if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &request) < 0)
+        return;
+    request.ifr_flags &= (short)~IFF_UP;
+    (void)ioctl(fd, SIOCSIFFLAGS, &request);
+}
+
+static void tell_image(void)
+{
+    pid_t pid;
+
+    if (access(NETWORK_CHANGED, X_OK) < 0)
+        return;
+    pid = fork();
+    if (pid < 0)
+        agent_log_errno(NETWORK_CHANGED);
+    if (pid == 0) {
+        int log = open(RUN_DIR "/network-changed.log",
+                       O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+        int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        sigset_t none;
+
+        (void)setsid();
+        (void)sigemptyset(&none);
+        (void)sigprocmask(SIG_SETMASK, &none, NULL);
+        (void)signal(SIGPIPE, SIG_DFL);
+        if (log >= 0 && null >= 0 && dup2(null, STDIN_FILENO) >= 0 &&
+            dup2(log, STDOUT_FILENO) >= 0 && dup2(log, STDERR_FILENO) >= 0)
+            (void)execl(NETWORK_CHANGED, NETWORK_CHANGED, (char *)NULL);
+        _exit(127);
+    }
+}
+
+void network_move(const struct network *network)
+{
+    char card[IFNAMSIZ];
+
+    if (!find_card(network->mac, card)) {
+        agent_log("there is no network card with the address %s", network->mac);
+        return;
+    }
+    if (is_as_written(card, network))
+        return;
+    agent_log("the network is another one: %s %s", network->address, network->address6);
+    switch_off(card);
+    (void)network_set_up(network);
+    tell_image();
 }

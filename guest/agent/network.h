@@ -10,6 +10,9 @@
 /* What was set up; there once it was. */
 #define NETWORK_FILE "/run/crosh/network"
 
+/* A program. */
+#define NETWORK_CHANGED "/etc/crosh/network-changed"
+
 /* What the kernel parameter crosh.net says (doc/protocols.md, "The guest's network"). Texts are
    checked addresses; those of a kind that was not given are empty. */
 struct network {
@@ -27,5 +30,12 @@ bool network_parse(struct network *network, const char *text);
  * when there is no such card yet.
  */
 bool network_set_up(const struct network *network);
+
+/*
+ * Does the same to a card that is set up by what was said before, unless that was the same; and
+ * then starts NETWORK_CHANGED, which an image may have, for what depends on it. A card that is not
+ * there is said so in the log.
+ */
+void network_move(const struct network *network);
 
 #endif

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "guest/agent/log.h"
+#include "guest/agent/network.h"
 #include "lib/base/cleanup.h"
 
 /* Less than this is the messages' own way, and what time keeping in the guest sees to. */
@@ -54,6 +55,17 @@ static void stir_random(const ProtobufCBinaryData *seed)
     explicit_bzero(pool->buf, seed->len);
 }
 
+/* The addresses of then may be another VM's by now. */
+static void move(const char *text)
+{
+    struct network network;
+
+    if (!network_parse(&network, text))
+        agent_log("the launcher's word about the network makes no sense");
+    else
+        network_move(&network);
+}
+
 void resumed(const Guest__Resumed *message)
 {
     if (message == NULL)
@@ -64,4 +76,6 @@ void resumed(const Guest__Resumed *message)
     set_clock(message->realtime_us);
     if (message->seed.len > 0)
         agent_log("restored from a snapshot");
+    if (*message->network != '\0')
+        move(message->network);
 }

@@ -5,7 +5,8 @@
 
 #include "lib/wire/guest.pb-c.h"
 
-/* Sets the time of day if it is off, and has the kernel's random numbers begin anew. */
+/* Sets the time of day if it is off, has the kernel's random numbers begin anew, and moves to
+   another network's addresses. */
 void resumed(const Guest__Resumed *message);
 
 #endif

@@ -45,6 +45,8 @@ add_root_files() {
     done
     mkdir -p "$1/etc/crosh/relays"
     ln -s /var/lib/lxd/unix.socket "$1/etc/crosh/relays/lxd"
+    # Its bridge has an address of the VM's network.
+    ln -s /usr/lib/crosh/lxd-ready "$1/etc/crosh/network-changed"
     install -m 644 "$parts/termina/startup" "$parts/termina/preseed.yaml" "$1/etc/crosh/"
     # shellcheck disable=SC2086 # lists of words
     root_modules "$1/usr" $needed_modules $useful_modules $termina_boot_modules $termina_root_modules

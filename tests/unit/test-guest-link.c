@@ -178,22 +178,24 @@ static void a_resumed_guest_is_told_the_time_and_a_restored_one_gets_a_seed(void
     uint64_t before = (uint64_t)time(NULL) * 1000000;
     Guest__ToGuest *first, *second;
 
-    assert_false(guest_link_resumed(f->link, true)); /* nobody has said hello */
+    assert_false(guest_link_resumed(f->link, true, NULL)); /* nobody has said hello */
     send_hello(f, 1);
     run(f);
-    assert_true(guest_link_resumed(f->link, false));
+    assert_true(guest_link_resumed(f->link, false, NULL));
     first = receive(f);
     assert_int_equal(first->msg_case, GUEST__TO_GUEST__MSG_RESUMED);
     assert_in_range(first->resumed->realtime_us, before, before + 3600 * UINT64_C(1000000));
     assert_int_equal(first->resumed->seed.len, 0);
     guest__to_guest__free_unpacked(first, NULL);
-    assert_true(guest_link_resumed(f->link, true));
-    assert_true(guest_link_resumed(f->link, true));
+    assert_true(guest_link_resumed(f->link, true, NULL));
+    assert_true(guest_link_resumed(f->link, true, "mac=x"));
     first = receive(f);
     second = receive(f);
     assert_int_equal(first->resumed->seed.len, 64);
     assert_int_equal(second->resumed->seed.len, 64);
     assert_memory_not_equal(first->resumed->seed.data, second->resumed->seed.data, 64);
+    assert_string_equal(first->resumed->network, "");
+    assert_string_equal(second->resumed->network, "mac=x");
     guest__to_guest__free_unpacked(first, NULL);
     guest__to_guest__free_unpacked(second, NULL);
 }
