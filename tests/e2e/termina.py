@@ -142,6 +142,36 @@ def containers_are_unprivileged_confined_and_have_the_agent():
 
 
 @case
+def limits_hold_and_use_is_counted():
+    """Disk (a quota of btrfs'), memory and processes, in a container that runs; and top."""
+    run("vmc container limits --disk 64M --memory 96M --processes 40 alpha c1")
+    inside = ("vsh", "alpha", "c1", "--", "/bin/busybox")
+    done = home.run(*inside, "dd", "if=/dev/zero", "of=/root/big", "bs=1M", "count=100",
+                    "conv=fsync", timeout=BOOT)
+    equal(done.returncode, 1, done.stderr)
+    contains(done.stderr, "Disk quota exceeded")
+    (row,) = json.loads(run("vmc container top --json alpha").stdout)
+    equal((row["vm"], row["name"]), ("alpha", "c1"))
+    equal(32 << 20 < row["disk_bytes"] <= 64 << 20, True, row["disk_bytes"])
+    home.run(*inside, "rm", "/root/big", timeout=BOOT)
+    # More memory than it may have: the kernel ends what takes it.
+    done = home.run(*inside, "dd", "if=/dev/zero", "of=/dev/null", "bs=150M", "count=1",
+                    timeout=BOOT)
+    equal(done.returncode, 137, done.stderr)
+    done = home.run(*inside, "sh", "-c", "for i in $(seq 60); do sleep 1000 & done; wait",
+                    timeout=BOOT)
+    contains(done.stderr, "can't fork")
+    rows = json.loads(run("vmc container top --json alpha").stdout)
+    equal(rows[0]["cpu_us"] > row["cpu_us"], True, rows)
+    equal(0 < rows[0]["memory_bytes"] <= 96 << 20, True, rows)
+    run("vmc container limits --disk none --memory none --processes none alpha c1")
+    home.run(*inside, "killall", "sleep", timeout=BOOT)
+    equal(home.run(*inside, "dd", "if=/dev/zero", "of=/root/big", "bs=1M", "count=100", "conv=fsync",
+                   timeout=BOOT).returncode, 0)
+    home.run(*inside, "rm", "/root/big", timeout=BOOT)
+
+
+@case
 def containers_end_well_with_the_vm_and_come_back_as_they_were():
     make_container("c2")
     vsh("lxc", "stop", "--force", "c2")
