@@ -5,7 +5,7 @@ e2e_tests = tests/e2e/image.py tests/e2e/session.py tests/e2e/endings.py tests/e
 	tests/e2e/agent.py tests/e2e/roots.py tests/e2e/termina.py
 TESTS += $(e2e_tests)
 # Not those: one is of the suite arm64, the other a quarter of an hour's work for when it is asked for.
-EXTRA_DIST += $(e2e_tests) tests/e2e/foreign.py tests/e2e/cluster.py
+EXTRA_DIST += $(e2e_tests) tests/e2e/foreign.py tests/e2e/cluster.py tests/e2e/aptroot.py
 
 if ARCH_X86
 # A launcher that has arm64 guests emulated. The objects named here come before the library's.

@@ -3,13 +3,14 @@
 """Cuts of the power: a real LXD on a data disk mounted as a VM's is, of which what had reached the
 disk is all that there is afterwards. Nothing that was finished is lost, at whatever moment.
 
-$CROSH_TEST_ROUNDS cuts at moments that $CROSH_TEST_SEED decides (default 4).
+$CROSH_TEST_ROUNDS cuts of each kind at moments that $CROSH_TEST_SEED decides (default 2).
 """
 
 import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,12 @@ from harness import CROSH, Home, Skip, case, equal, main, wait_for
 from launcher import Launcher
 from lxdhost import TERMINA, Lxd, tiny_image
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "e2e"))
+
+import aptroot  # pylint: disable=wrong-import-position
+
+ROUNDS = int(os.environ.get("CROSH_TEST_ROUNDS", "2"))
+PACKAGES = tuple(f"part-{letter}" for letter in "abcdef")
 SEED = os.environ.get("CROSH_TEST_SEED") or str(time.time_ns())
 home = Home()
 disk = None
@@ -124,21 +131,38 @@ def cut():
     launcher = Launcher(home, "alpha", around=lxd.around, again=True)
 
 
+def rounds(kind):
+    """The rounds of a kind, each with chances of its own."""
+    for number in range(1, ROUNDS + 1):
+        yield number, random.Random(f"{SEED} {kind} {number}")
+
+
+def cut_in_the_middle(words, seconds):
+    """Begins a command and cuts the power so long after; whether it had succeeded before."""
+    with subprocess.Popen([str(CROSH), "--", *map(str, words)], env=home.env,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as doing:
+        try:
+            doing.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            pass
+        is_done = doing.returncode == 0
+        cut()
+        doing.wait(timeout=120)
+    return is_done
+
+
+def timed(words):
+    """Runs a command; how long it took."""
+    began = time.monotonic()
+    crosh(*words)
+    return time.monotonic() - began
+
+
 def listed():
     """{name: state} by vmc container list."""
     return {row["name"]: row["state"]
             for row in json.loads(crosh("vmc", "container", "list", "--json", "alpha"))}
-
-
-def new_metadata(mark):
-    """Metadata by which the same root is an image that LXD has not seen."""
-    directory = home.path / mark
-    directory.mkdir()
-    (directory / "metadata.yaml").write_text("architecture: x86_64\ncreation_date: 1700000000\n"
-                                             f"properties: {{description: {mark}}}\n")
-    subprocess.run(["tar", "-C", directory, "-cJf", directory / "metadata.tar.xz", "metadata.yaml"],
-                   check=True)
-    return directory / "metadata.tar.xz"
 
 
 def making(name, metadata):
@@ -159,7 +183,7 @@ def check_made(name):
 
 @case
 def a_container_that_was_made_is_whole():
-    crosh(*making("c1", new_metadata("one")))
+    crosh(*making("c1", aptroot.metadata(home.path, "one")))
     cut()
     equal(sorted(listed()), ["c1"])
     check_made("c1")
@@ -167,7 +191,7 @@ def a_container_that_was_made_is_whole():
 
 @case
 def an_image_that_was_sent_is_whole():
-    metadata = new_metadata("two")
+    metadata = aptroot.metadata(home.path, "two")
     crosh(*making("c2", metadata))
     crosh("vmc", "container", "delete", "-y", "-f", "alpha", "c2")
     cut()
@@ -205,24 +229,13 @@ def what_was_imported_copied_and_kept_is_whole():
 
 
 @case
-def a_container_is_made_and_the_power_cut_at_any_moment():
-    began = time.monotonic()
-    crosh(*making("c3", new_metadata("three")))
-    took = time.monotonic() - began
+def the_power_is_cut_while_a_container_is_made():
+    took = timed(making("c3", aptroot.metadata(home.path, "three")))
     crosh("vmc", "container", "delete", "-y", "-f", "alpha", "c3")
-    for number in range(int(os.environ.get("CROSH_TEST_ROUNDS", "4"))):
-        chance = random.Random(f"{SEED} {number}")
-        words = making("c3", new_metadata(f"round{number}"))
-        with subprocess.Popen([str(CROSH), "--", *map(str, words)], env=home.env,
-                              stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as doing:
-            try:
-                doing.communicate(timeout=chance.uniform(0, took * 1.1))
-            except subprocess.TimeoutExpired:
-                pass
-            is_made = doing.returncode == 0
-            cut()
-            doing.communicate(timeout=120)
-        print(f"# round {number}: {'made' if is_made else listed().get('c3', 'nothing')}", flush=True)
+    for number, chance in rounds("making"):
+        words = making("c3", aptroot.metadata(home.path, f"round{number}"))
+        is_made = cut_in_the_middle(words, chance.uniform(0, took * 1.1))
+        print(f"# making {number}: {'made' if is_made else listed().get('c3', 'nothing')}", flush=True)
         if is_made:
             check_made("c3")
         equal([name for name in json.loads(lxd.run("lxc", "query", "/1.0/instances"))
@@ -231,6 +244,70 @@ def a_container_is_made_and_the_power_cut_at_any_moment():
         check_made("c3")
         check_made("c1")
         crosh("vmc", "container", "delete", "-y", "-f", "alpha", "c3")
+
+
+@case
+def the_power_is_cut_while_lxd_starts():
+    global launcher  # pylint: disable=global-statement
+    began = time.monotonic()
+    cut()
+    took = time.monotonic() - began
+    for number, chance in rounds("start"):
+        disk.cut(lxd.kill)
+        launcher.close()
+        lxd.begin()
+        time.sleep(chance.uniform(0, took))
+        disk.cut(lxd.kill)
+        lxd.start()
+        equal(lxd.run("/usr/lib/crosh/lxd-ready"), "")
+        launcher = Launcher(home, "alpha", around=lxd.around, again=True)
+        check_made("c1")
+        print(f"# start {number}", flush=True)
+
+
+@case
+def the_power_is_cut_while_apt_installs():
+    image = aptroot.image(home.path / "apt", aptroot.package_tools)
+    crosh("vmc", "container", "--user", "root", "alpha", "c4", *image)
+    install = ("vsh", "alpha", "c4", "--", "apt-get", "-q", "-y", "install", *PACKAGES)
+    sums = serve(1, random.Random(SEED))
+    took = timed(install)
+    for number, chance in rounds("apt"):
+        # What was there when apt said so.
+        cut()
+        wait_for(lambda: listed()["c4"] == "running", 120, "c4 to run")
+        check_packages(sums)
+        sums = serve(number + 1, chance)
+        is_done = cut_in_the_middle(install, chance.uniform(0, took * 1.1))
+        wait_for(lambda: listed()["c4"] == "running", 120, "c4 to run")
+        print(f"# apt {number}: {'done' if is_done else 'not done'}", flush=True)
+        if is_done:
+            check_packages(sums)
+        crosh("vsh", "alpha", "c4", "--", "dpkg", "--configure", "-a")
+        crosh(*install)
+        check_packages(sums)
+
+
+def serve(version, chance):
+    """A version of the packages, which apt in the container knows of. {path: SHA-256}."""
+    sums = aptroot.repository(home.path / "repository", chance, version, PACKAGES)
+    archive = subprocess.run(["tar", "-C", home.path, "-c", "repository"], check=True,
+                             stdout=subprocess.PIPE).stdout
+    shutil.rmtree(home.path / "repository")
+    done = home.run_bytes("vsh", "alpha", "c4", "--", "sh", "-c", "rm -rf /srv/repository && "
+                          "tar -C /srv -xf - && echo 'deb [trusted=yes] file:/srv/repository ./' "
+                          ">/etc/apt/sources.list && apt-get -q update", data=archive)
+    equal(done.returncode, 0, done.stderr)
+    return sums
+
+
+def check_packages(sums):
+    """That they are installed, with all their files, and dpkg has nothing to complain of."""
+    told = crosh("vsh", "alpha", "c4", "--", "sh", "-c", "/usr/bin/dpkg --audit; "
+                 "/usr/bin/dpkg-query -W -f '${Package} ${Status}\\n' part-\\*")
+    equal(told.splitlines(), [f"{name} install ok installed" for name in PACKAGES])
+    crosh("vsh", "alpha", "c4", "--", "sha256sum", "-c", data="".join(
+        f"{value}  {path}\n" for path, value in sums.items()))
 
 
 if __name__ == "__main__":

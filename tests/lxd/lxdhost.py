@@ -186,7 +186,16 @@ class Lxd:
         shutil.copy(AGENT, self.path / "agent")
 
     def start(self):
-        """Starts it, also again after kill()."""
+        """Starts it, also again after kill(), and waits until it is ready."""
+        try:
+            self.begin()
+            self.run("/run/crosh/agent", "--wait-for-lxd", "120")
+        except BaseException:
+            self.close()
+            raise
+
+    def begin(self):
+        """Starts it."""
         started = self.path / "started"
         started.unlink(missing_ok=True)
         (self.path / "linked").unlink(missing_ok=True)
@@ -195,22 +204,17 @@ class Lxd:
             ["sh", "-c", 'echo 0 >"$0/cgroup.procs"; exec unshare "$@"', str(self.cgroup),
              "-mnipuC", "--fork", "--kill-child", "--mount-proc",
              "sh", "-c", START, "lxd", str(self.path)])
-        try:
-            wait_for(lambda: started.exists() or self.process.poll() is not None, 60, "unshare")
-            if self.process.poll() is not None:
-                raise Skip("this machine has no namespaces for LXD")
-            children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-            self.around = ("nsenter", "-t", children.read_text().split()[0], "-m", "-n", "-i",
-                           "-p", "-u", "-C")
-            # Before LXD looks for its address and starts containers, as in a VM.
-            if self.link is not None:
-                self.address = self.link[0].connect(self, self.link[1])
-                self.run("sh", "-c", "[ ! -e /var/lib/lxd/cluster.crt ] || /usr/lib/crosh/cluster up")
-            (self.path / "linked").touch()
-            self.run("/run/crosh/agent", "--wait-for-lxd", "120")
-        except BaseException:
-            self.close()
-            raise
+        wait_for(lambda: started.exists() or self.process.poll() is not None, 60, "unshare")
+        if self.process.poll() is not None:
+            raise Skip("this machine has no namespaces for LXD")
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        self.around = ("nsenter", "-t", children.read_text().split()[0], "-m", "-n", "-i", "-p", "-u",
+                       "-C")
+        # Before LXD looks for its address and starts containers, as in a VM.
+        if self.link is not None:
+            self.address = self.link[0].connect(self, self.link[1])
+            self.run("sh", "-c", "[ ! -e /var/lib/lxd/cluster.crt ] || /usr/lib/crosh/cluster up")
+        (self.path / "linked").touch()
 
     def run(self, *argv, data=None, check=True, timeout=300):
         """A program beside LXD, as in the VM. What it printed."""
