@@ -169,6 +169,28 @@ void file_close(struct file *file)
     file_put(file);
 }
 
+static struct file *any_file(struct fs *fs)
+{
+    struct file *file = NULL;
+
+    pthread_mutex_lock(&fs->nodes.lock);
+    for (size_t i = 0; i < fs->nodes.chains && file == NULL; i++) {
+        for (struct node *node = fs->nodes.chain[i]; node != NULL && file == NULL;
+             node = node->next)
+            file = node->files;
+    }
+    pthread_mutex_unlock(&fs->nodes.lock);
+    return file;
+}
+
+void files_close_all(struct fs *fs)
+{
+    struct file *file;
+
+    while ((file = any_file(fs)) != NULL)
+        file_close(file);
+}
+
 /* ---- Everything else ---- */
 
 /* Does something with the handle, over several connections if need be. */

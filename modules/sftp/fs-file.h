@@ -67,6 +67,8 @@ struct file *file_new(struct fs *fs, struct node *node, uint32_t flags,
 struct file *file_new_whole(struct fs *fs, struct node *node, uint8_t *whole, size_t size);
 /* Closes it, without waiting for the server, once nobody works with it any more. */
 void file_close(struct file *file);
+/* Closes those that have names and that the kernel, which ended the mount, left open. */
+void files_close_all(struct fs *fs);
 /*
  * An open file of the node with these flags at least, that has or had a connection, kept until
  * it is put; NULL: none.

@@ -13,6 +13,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
+#include "modules/sftp/fs-file.h"
 #include "modules/sftp/fs-ops.h"
 #include "modules/sftp/fs-status.h"
 
@@ -188,22 +189,21 @@ static int run(const struct settings *settings, struct crosh_error *err)
     if (nodes_init(&fs.nodes) < 0 || dirs_init(&fs.dirs) < 0 || aheads_init(&fs.aheads) < 0)
         return crosh_error_set(err, -ENOMEM, "out of memory");
     client = sftp_where_open(&where, &options, err);
-    if (client == NULL)
-        return err->code;
-    r = find_directory(&fs, client, &where, err);
+    r = client != NULL ? find_directory(&fs, client, &where, err) : err->code;
     if (r == 0)
         session = new_session(&fs, settings, &where, err);
-    if (session == NULL) {
+    if (session != NULL) {
+        fs.remote = remote_new(&where, client, settings->fs.timeout_ms, err);
+        r = fs.remote != NULL ? serve(&fs, session, settings, err) : err->code;
+        files_close_all(&fs);
+        /* Its threads first: they work with the rest. */
+        remote_free(fs.remote);
+        fuse_session_destroy(session);
+        aheads_drop(&fs);
+    } else {
         sftp_client_free(client);
-        free(fs.prefix);
-        return err->code;
+        r = err->code;
     }
-    fs.remote = remote_new(&where, client, settings->fs.timeout_ms, err);
-    r = fs.remote != NULL ? serve(&fs, session, settings, err) : err->code;
-    /* Its threads first: they work with the rest. */
-    remote_free(fs.remote);
-    fuse_session_destroy(session);
-    aheads_drop(&fs);
     dirs_fini(&fs);
     aheads_fini(&fs.aheads);
     nodes_fini(&fs.nodes);
