@@ -2,9 +2,28 @@
 # Roots of Debian: where its packages come from, mmdebstrap, packing. Sourced by crosh-mkimage.
 # shellcheck shell=sh disable=SC2154,SC2034
 
+# Whether this user can unpack packages, whose files belong to many ids.
+check_rights() {
+    [ "$(id -u)" -ne 0 ] || return 0
+    need newuidmap uidmap
+    user=$(id -un)
+    # The first one that nobody has.
+    first=$(cat /etc/subuid /etc/subgid 2>/dev/null |
+        awk -F: '{ end = $2 + $3; if (end > most) most = end } END { print (most > 100000 ? most : 100000) }')
+    range=$first-$((first + 65535))
+    for file in /etc/subuid /etc/subgid; do
+        grep -q -e "^$user:" -e "^$(id -u):" $file 2>/dev/null ||
+            die "user $user has no ids in $file, which the files of packages need" \
+                "As root: usermod --add-subuids $range --add-subgids $range $user"
+    done
+    unshare -r true 2>/dev/null || die "users may not make namespaces on this system" \
+        "Allow it (sysctl kernel.unprivileged_userns_clone=1 user.max_user_namespaces=10000), or build as root"
+}
+
 # Sets $sources to the lines of a sources.list from which the image is made.
 find_sources() {
     need mmdebstrap mmdebstrap
+    check_rights
     need setsid util-linux
     need mksquashfs squashfs-tools
     default_suite=bookworm default_mirror=http://deb.debian.org/debian

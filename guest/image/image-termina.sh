@@ -129,6 +129,7 @@ termina() {
         put_agent
         return
     fi
+    check_rights
     stage kernel "kernel"
     find_kernel
     [ -n "$stages" ] || say "kernel $release"

@@ -414,6 +414,25 @@ def an_ordinary_user_can_build():
 
 
 @case
+def a_user_without_ids_is_told_what_to_do():
+    if os.geteuid() != 0 or shutil.which("newuidmap") is None:
+        raise Skip("needs root, to be another user, and newuidmap")
+    home = top / "poor-home"
+    home.mkdir()
+    os.chown(home, 65534, 65534)
+    top.chmod(0o755)
+    for image in ("penguin", "termina"):
+        done = subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
+                               str(MKIMAGE), image, "--output", str(home / image)], check=False,
+                              text=True, env={"HOME": str(home), "PATH": os.environ["PATH"]},
+                              timeout=120, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        equal(done.returncode, 1)
+        contains(done.stderr, "user nobody has no ids in /etc/subuid, which the files of packages "
+                 "need\n  As root: usermod --add-subuids ")
+        nothing_beside(home / image)
+
+
+@case
 def wrong_command_lines_are_usage_errors():
     for arguments in ((), ("nano",), ("micro", "--kernel"), ("micro", "--bogus"),
                       ("micro", "--modules", "/tmp")):
