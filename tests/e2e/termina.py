@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """VMs of the image termina: a real LXD in them, its containers, and what outlives a VM's end."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -24,7 +25,10 @@ work = None
 def set_up():
     """A running VM of termina."""
     global home, work  # pylint: disable=global-statement
-    home = Home(termina_images())
+    home = Home()
+    images = home.data / "crosh" / "images"
+    images.mkdir(parents=True)
+    (images / "termina").symlink_to(termina_images() / "termina")
     work = Path(tempfile.mkdtemp(prefix="crosh-termina."))
     done = start("--size 4G alpha")
     equal(stages(done), ["launcher", "kernel", "agent", "prepare", "data", "lxd"])
@@ -94,6 +98,27 @@ def make_container(name):
     # It asks nobody for an address.
     run(f"vmc container --timeout {BOOT} --network-timeout 0 alpha {name} {work}/rootfs.squashfs "
         f"{work}/meta.tar.xz")
+
+
+def put_newer_image():
+    """In the place of the image a newer one, with the file /newer in its root, as a build does."""
+    place = home.data / "crosh" / "images" / "termina"
+    newer = work / "newer"
+    shutil.copytree(place.resolve(), newer)
+    (work / "added").mkdir()
+    (work / "added" / "newer").touch()
+    subprocess.run(["mksquashfs", work / "added", newer / "root.squashfs", "-quiet",
+                    "-no-progress", "-all-root"], check=True, stdout=subprocess.DEVNULL)
+    root = (newer / "root.squashfs").read_bytes()
+    lines = (newer / "manifest.json").read_text().splitlines(keepends=True)[:-2]
+    entry = '    "root.squashfs": {"size": %d, "sha256": "%s"}' % (
+        len(root), hashlib.sha256(root).hexdigest())
+    lines = [entry + line[line.index("}") + 1:] if "root.squashfs" in line and "size" in line
+             else line for line in lines]
+    digest = hashlib.sha256("".join(lines).encode()).hexdigest()
+    (newer / "manifest.json").write_text("".join([*lines, f'  "sum": "{digest}"\n}}\n']))
+    place.rename(work / "older")
+    newer.rename(place)
 
 
 def blob(field, data):
@@ -176,9 +201,14 @@ def containers_end_well_with_the_vm_and_come_back_as_they_were():
     make_container("c2")
     vsh("lxc", "stop", "--force", "c2")
     home.run("vsh", "alpha", "c1", "--", "sh", "-c", "echo mine >/root/mine", timeout=BOOT)
+    # The VM that runs has its image until its end, then the one that is there.
+    put_newer_image()
+    vsh("test", "-e", "/newer", status=1)
+    vsh("lxc", "--version")
     run("vmc stop alpha")
     equal(json.loads(run("vmc status --json alpha").stdout)["ended"]["reason"], "poweroff")
     start("alpha")
+    vsh("test", "-e", "/newer")
     wait_for(lambda: state_of("c1") == "Running", BOOT, "the container that ran")
     equal(state_of("c2"), "Stopped")
     equal(home.run("vsh", "alpha", "c1", "--", "sh", "-c", "cat /root/mine; ls /root/ended-well",
@@ -200,21 +230,28 @@ def nothing_that_was_finished_is_lost_by_a_kill():
 
 @case
 def a_full_disk_is_an_error_and_mended_by_making_room():
-    vsh("sh", "-c", "head -c 6G /dev/zero >/data/filler", status=1)
+    done = home.run("vsh", "alpha", "c1", "--", "sh", "-c", "cat /dev/zero >/root/filler",
+                    timeout=BOOT)
+    equal(done.returncode, 1)
+    contains(done.stderr, "No space left on device")
+    # The VM ends and starts as ever, with its containers, and what they have too much of can go.
     run("vmc stop alpha")
+    equal(json.loads(run("vmc status --json alpha").stdout)["ended"]["reason"], "poweroff")
     done = start("--size 2G alpha", status=2)
     contains(done.stderr, "the data disk of VM alpha has 4096 MiB, and cannot become smaller")
-    # Larger, by the next start.
-    start("--size 6G alpha")
-    equal(int(vsh("sh", "-c", "df -B1 --output=size /data | tail -n 1")), 6 << 30)
-    equal(lxd("/1.0")["auth"], "trusted")
-    vsh("rm", "/data/filler")
+    start("alpha")
+    wait_for(lambda: state_of("c1") == "Running", BOOT, "the container that ran")
+    equal(home.run("vsh", "alpha", "c1", "--", "sh", "-c",
+                   "cat /root/mine; rm /root/filler; echo new >/root/new; cat /root/new",
+                   timeout=BOOT).stdout, "mine\nnew\n")
 
 
 @case
 def a_start_without_lxd_has_the_data_and_nothing_else():
     run("vmc stop alpha")
-    done = start("--no-start-lxd alpha")
+    # The disk may be larger at each start.
+    done = start("--size 6G --no-start-lxd alpha")
+    equal(int(vsh("sh", "-c", "df -B1 --output=size /data | tail -n 1")), 6 << 30)
     equal(stages(done), ["launcher", "kernel", "agent", "prepare", "data"])
     vsh("test", "-d", "/data/lxd")
     equal(vsh("sh", "-c", "ps ax | grep -c '[/]usr/bin/lxd' || true"), "0")
