@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import shutil
-import signal
 import socket
 import struct
 import subprocess
@@ -213,19 +212,6 @@ def containers_end_well_with_the_vm_and_come_back_as_they_were():
     equal(state_of("c2"), "Stopped")
     equal(home.run("vsh", "alpha", "c1", "--", "sh", "-c", "cat /root/mine; ls /root/ended-well",
                    timeout=BOOT).stdout, "mine\n/root/ended-well\n")
-
-
-@case
-def nothing_that_was_finished_is_lost_by_a_kill():
-    home.run("vsh", "alpha", "c1", "--", "sh", "-c", "echo more >/root/more; sync", timeout=BOOT)
-    pid = int((home.runtime / "crosh" / "alpha" / "pid").read_text())
-    os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: json.loads(run("vmc status --json alpha").stdout)["state"] == "killed", 60,
-             "the end")
-    start("alpha")
-    wait_for(lambda: state_of("c1") == "Running", BOOT, "the container that ran")
-    equal(home.run("vsh", "alpha", "c1", "--", "cat", "/root/mine", "/root/more", timeout=BOOT).stdout,
-          "mine\nmore\n")
 
 
 @case
