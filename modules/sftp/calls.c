@@ -10,6 +10,11 @@
 
 /* What a directory may hold at most: a server could go on for ever. */
 #define ENTRIES_MAX (4u * 1024u * 1024u)
+/* And their names at most: so many that are as long as can be are nobody's directory. */
+#define ENTRIES_BYTES_MAX ((size_t)512 * 1024 * 1024)
+/* Answers with nothing in them, after which a server is taken for one that never comes to an end.
+ */
+#define IDLE_MAX 1000u
 
 /* ---- Answers ---- */
 
@@ -82,7 +87,8 @@ static int add_entry(struct sftp_entries *entries, const uint8_t *name, size_t s
     if (entries->entry[entries->count].name == NULL)
         return -ENOMEM;
     entries->count++;
-    return 0;
+    entries->bytes += sizeof(*entries->entry) + size + 1;
+    return entries->bytes <= ENTRIES_BYTES_MAX ? 0 : -EOVERFLOW;
 }
 
 /* "." and "..", which every directory has. */
@@ -94,6 +100,7 @@ static bool is_dots(const uint8_t *name, size_t size)
 int sftp_reply_entries(const struct sftp_reply *reply, struct sftp_entries *entries)
 {
     struct sftp_reader body = reply->body;
+    const size_t before = entries->count;
     uint32_t count;
     int r = 0;
 
@@ -116,7 +123,8 @@ int sftp_reply_entries(const struct sftp_reply *reply, struct sftp_entries *entr
         else
             entries->refused += !is_dots(name, size);
     }
-    return r;
+    entries->idle = entries->count > before ? 0 : entries->idle + 1;
+    return r == 0 && entries->idle == IDLE_MAX ? -EOVERFLOW : r;
 }
 
 /* The one name of an answer, on the heap. */
@@ -208,6 +216,7 @@ int sftp_realpath(struct sftp_client *client, const char *path, char **absolute)
     r = call_path(client, &packet, absolute);
     if (r == 0 && **absolute != '/') {
         free(*absolute);
+        *absolute = NULL;
         r = -EBADMSG;
     }
     return r;
@@ -473,7 +482,6 @@ int sftp_list(struct sftp_client *client, const char *path, struct sftp_entries 
 {
     struct sftp_packet packet;
     struct sftp_handle handle;
-    unsigned int answers = 0;
     int r;
 
     *entries = (struct sftp_entries){0};
@@ -488,8 +496,6 @@ int sftp_list(struct sftp_client *client, const char *path, struct sftp_entries 
         (void)sftp_call(client, &packet, &reply);
         r = sftp_reply_entries(&reply, entries);
         sftp_call_free(&reply);
-        if (r == 0 && ++answers == ENTRIES_MAX)
-            r = -EOVERFLOW; /* a server that never comes to an end, with or without entries */
     }
     (void)sftp_close(client, &handle);
     if (r == -ENODATA)

@@ -31,6 +31,8 @@ struct sftp_entries {
     struct sftp_entry *entry;
     size_t count;
     size_t refused; /* left out, for their names */
+    size_t bytes;   /* of memory for the names, about */
+    size_t idle;    /* answers in a row that brought nothing */
 };
 
 /* The absolute path, on the heap. */

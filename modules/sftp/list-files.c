@@ -11,6 +11,7 @@
 #include "lib/base/sanitize.h"
 #include "modules/sftp/calls.h"
 #include "modules/sftp/commands.h"
+#include "modules/sftp/interrupt.h"
 #include "modules/sftp/list-files.h"
 #include "modules/sftp/where.h"
 
@@ -102,7 +103,8 @@ static int print_json(struct crosh_context *ctx, const struct sftp_entries *entr
         text_sanitize(name, sizeof(name), entries->entry[i].name);
         entry = json_pack("{s:s, s:i, s:I, s:I, s:I, s:I}", "name", name, "mode", (int)attrs->mode,
                           "uid", (json_int_t)attrs->uid, "gid", (json_int_t)attrs->gid, "size",
-                          (json_int_t)attrs->size, "mtime", (json_int_t)attrs->mtime);
+                          (json_int_t)(attrs->size < INT64_MAX ? attrs->size : INT64_MAX), "mtime",
+                          (json_int_t)attrs->mtime);
         r = json_array_append_new(list, entry);
     }
     if (r == 0)
@@ -152,6 +154,7 @@ int sftp_run_ls(struct crosh_context *ctx, const struct crosh_args *args, struct
     };
     cleanup(sftp_where_fini) struct sftp_where where;
     struct sftp_entries entries = {0};
+    struct interrupt interrupt;
     struct sftp_client *client;
     const char *path;
     int r = sftp_where_find(&where, ctx, args, crosh_args_string(args, "target"), err);
@@ -162,9 +165,12 @@ int sftp_run_ls(struct crosh_context *ctx, const struct crosh_args *args, struct
     if (client == NULL)
         return err->code;
     path = where.path[0] != '\0' ? where.path : ".";
+    interrupt_begin(&interrupt, ctx, client, -1);
     r = list_files_read(client, path, &entries);
+    interrupt_end(&interrupt);
     if (r < 0)
         (void)crosh_error_set(err, r, "%s: %s: %s", where.name, path, strerror(-r));
+    r = interrupt_result(&interrupt, r, err);
     sftp_client_free(client);
     if (r < 0)
         return r;

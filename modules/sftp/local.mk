@@ -21,6 +21,7 @@ modules_sftp_libsftp_la_SOURCES = \
 	modules/sftp/copy-command.c \
 	modules/sftp/get.c \
 	modules/sftp/pool.c modules/sftp/pool.h \
+	modules/sftp/interrupt.c modules/sftp/interrupt.h \
 	modules/sftp/list-files.c modules/sftp/list-files.h \
 	modules/sftp/list-mounts.c \
 	modules/sftp/mount-command.c \

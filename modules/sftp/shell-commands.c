@@ -16,9 +16,13 @@
 #include "lib/command/command.h"
 #include "lib/command/help.h"
 #include "lib/command/matches.h"
+#include "modules/sftp/interrupt.h"
 #include "modules/sftp/list-files.h"
 #include "modules/sftp/shell.h"
 #include "modules/sftp/transfer.h"
+
+/* A server that is slower is not waited for at the prompt. */
+#define COMPLETION_MS 5000
 
 /* ---- Words and paths ---- */
 
@@ -129,22 +133,29 @@ static char **local_paths(const char *const *words, size_t word_count, struct cr
 }
 
 /* Does something to each path that the words mean. */
-static int for_each(const struct crosh_args *args, const char *name,
+static int for_each(struct crosh_context *ctx, const struct crosh_args *args, const char *name,
                     int (*work)(struct sftp_shell *shell, const char *path, int64_t value),
                     int64_t value, struct crosh_error *err)
 {
     struct sftp_shell *shell = sftp_shell_session(err);
-    char **paths = shell != NULL ? remote_paths(shell, crosh_args_all(args, name), err) : NULL;
-    int r = paths != NULL ? 0 : err->code;
+    struct interrupt interrupt;
+    char **paths;
+    int r;
 
+    if (shell == NULL)
+        return err->code;
+    interrupt_begin(&interrupt, ctx, shell->client, -1);
+    paths = remote_paths(shell, crosh_args_all(args, name), err);
+    r = paths != NULL ? 0 : err->code;
     for (size_t i = 0; r == 0 && paths[i] != NULL; i++) {
         r = work(shell, paths[i], value);
         if (r < 0)
             r = fail(paths[i], r, err);
     }
+    interrupt_end(&interrupt);
     if (paths != NULL)
         crosh_strv_free(paths);
-    return r;
+    return interrupt_result(&interrupt, r, err);
 }
 
 static void complete_remote(struct crosh_context *ctx, const struct crosh_args *args,
@@ -158,9 +169,16 @@ static void complete_remote(struct crosh_context *ctx, const struct crosh_args *
         shell != NULL && parent != NULL ? sftp_shell_path(shell, parent) : NULL;
     const char *base = slash != NULL ? slash + 1 : prefix;
     struct sftp_entries entries = {0};
+    struct interrupt interrupt;
+    int r;
 
-    (void)ctx, (void)args;
-    if (path == NULL || sftp_list(shell->client, path, &entries) < 0)
+    (void)args;
+    if (path == NULL)
+        return;
+    interrupt_begin(&interrupt, ctx, shell->client, COMPLETION_MS);
+    r = sftp_list(shell->client, path, &entries);
+    interrupt_end(&interrupt);
+    if (r < 0)
         return;
     for (size_t i = 0; i < entries.count; i++) {
         const struct sftp_entry *entry = &entries.entry[i];
@@ -274,9 +292,15 @@ static int run_ls(struct crosh_context *ctx, const struct crosh_args *args, stru
     struct sftp_shell *shell = sftp_shell_session(err);
     const char *const *words =
         crosh_args_count(args, "path") > 0 ? crosh_args_all(args, "path") : here;
-    char **paths = shell != NULL ? remote_paths(shell, words, err) : NULL;
-    int r = paths != NULL ? 0 : err->code;
+    struct interrupt interrupt;
+    char **paths;
+    int r;
 
+    if (shell == NULL)
+        return err->code;
+    interrupt_begin(&interrupt, ctx, shell->client, -1);
+    paths = remote_paths(shell, words, err);
+    r = paths != NULL ? 0 : err->code;
     for (size_t i = 0; r == 0 && paths[i] != NULL; i++) {
         struct sftp_entries entries = {0};
 
@@ -289,9 +313,10 @@ static int run_ls(struct crosh_context *ctx, const struct crosh_args *args, stru
             r = list_files_print(ctx, &entries, crosh_args_has(args, "long") != 0, err);
         sftp_entries_free(&entries);
     }
+    interrupt_end(&interrupt);
     if (paths != NULL)
         crosh_strv_free(paths);
-    return r;
+    return interrupt_result(&interrupt, r, err);
 }
 
 static int make_directory(struct sftp_shell *shell, const char *path, int64_t value)
@@ -305,8 +330,7 @@ static int make_directory(struct sftp_shell *shell, const char *path, int64_t va
 static int run_mkdir(struct crosh_context *ctx, const struct crosh_args *args,
                      struct crosh_error *err)
 {
-    (void)ctx;
-    return for_each(args, "path", make_directory, 0, err);
+    return for_each(ctx, args, "path", make_directory, 0, err);
 }
 
 static int remove_directory(struct sftp_shell *shell, const char *path, int64_t value)
@@ -318,8 +342,7 @@ static int remove_directory(struct sftp_shell *shell, const char *path, int64_t 
 static int run_rmdir(struct crosh_context *ctx, const struct crosh_args *args,
                      struct crosh_error *err)
 {
-    (void)ctx;
-    return for_each(args, "path", remove_directory, 0, err);
+    return for_each(ctx, args, "path", remove_directory, 0, err);
 }
 
 static int remove_file(struct sftp_shell *shell, const char *path, int64_t value)
@@ -336,8 +359,7 @@ static int remove_file(struct sftp_shell *shell, const char *path, int64_t value
 
 static int run_rm(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
 {
-    (void)ctx;
-    return for_each(args, "path", remove_file, 0, err);
+    return for_each(ctx, args, "path", remove_file, 0, err);
 }
 
 /* ---- Names and attributes ---- */
@@ -414,10 +436,9 @@ static int run_chmod(struct crosh_context *ctx, const struct crosh_args *args,
     char *end;
     unsigned long mode = strtoul(text, &end, 8);
 
-    (void)ctx;
     if (text[0] < '0' || text[0] > '7' || *end != '\0' || mode > 07777)
         return crosh_error_set(err, CROSH_EUSAGE, "a mode is an octal number, as 644");
-    return for_each(args, "path", change_mode, (int64_t)mode, err);
+    return for_each(ctx, args, "path", change_mode, (int64_t)mode, err);
 }
 
 static int run_stat(struct crosh_context *ctx, const struct crosh_args *args,

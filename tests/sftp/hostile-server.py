@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: MIT
 """An SFTP server on standard input and output that means harm: names, sizes, links, kinds."""
 
+import itertools
 import os
 import stat
 import struct
 import sys
+import time
 
 DIRECTORY, FILE, LINK = stat.S_IFDIR | 0o755, stat.S_IFREG | 0o644, stat.S_IFLNK | 0o777
 VICTIM = os.environ.get("VICTIM", "/nowhere")
+START = os.environ.get("START", "/")
 
 # What is in "/evil", "/evil/d" and "/evil/deep": kind, size.
 LISTINGS = {
@@ -19,7 +22,15 @@ LISTINGS = {
               (b"short", FILE, 1000), (b"out", LINK, 6), (b"out", DIRECTORY, 0),
               (b"bad-link", LINK, 6), (b"suid", FILE | stat.S_ISUID, 6)],
     "/evil/out": [(b"inner", FILE, 6)],
+    "/sizes": [(b"all", FILE, (1 << 64) - 1), (b"half", FILE, 1 << 63), (b"below", FILE, (1 << 63) - 1),
+               (b"most", FILE, 1 << 60), (b"honest", FILE, 6)],
+    "/typed": [(b"esc\x1b]0;title\x07", FILE, 6), (b"new\nline", FILE, 6), (b"$(touch pwned)", FILE, 6),
+               (b"-rf", FILE, 6), (b"c1\xc2\x9b31m", FILE, 6), (b"bad\xff", FILE, 6)],
 }
+# Listings without an end: what each answer has.
+ENDLESS = {"/nothing": [], "/dots": [(b"..", DIRECTORY, 0)], "/refused": [(b"a/b", FILE, 6)] * 500,
+           "/flood": None, "/drip": None}
+numbers = itertools.count()
 BYTES = b"harm!\n"
 
 
@@ -36,6 +47,7 @@ class Hostile:
 
     def __init__(self):
         self.listed = set()
+        self.last = ""
 
     def send(self, kind, number, body):
         packet = struct.pack(">BI", kind, number) + body
@@ -50,7 +62,8 @@ class Hostile:
         for known, mode, size in LISTINGS.get(parent, []):
             if known.decode(errors="replace") == name:
                 return mode, size
-        return (DIRECTORY, 0) if path in LISTINGS or path == "/" else None
+        known = path in LISTINGS or path in ENDLESS or path in ("/", START) or path.startswith("/deep")
+        return (DIRECTORY, 0) if known else None
 
     def answer(self, kind, number, body):
         length = struct.unpack(">I", body[:4])[0]
@@ -62,16 +75,33 @@ class Hostile:
             else:
                 self.send(105, number, attrs(*found))
         elif kind == 16:
-            self.send(104, number, struct.pack(">I", 1) + string(b"/") + string(b"") +
+            self.send(104, number, struct.pack(">I", 1) + string(START.encode()) + string(b"") +
                       attrs(DIRECTORY, 0))
+        elif kind in (3, 11) and os.environ.get("ONE_HANDLE"):
+            self.last = text
+            self.send(102, number, string(b"handle"))
         elif kind in (3, 11):  # OPEN, OPENDIR: the path is the handle
+            self.listed.discard(text)
             self.send(102, number, string(text.encode()[:256]))
         elif kind == 12:
+            text = self.last if text == "handle" else text
             entries = LISTINGS.get(text, [])
-            if text in self.listed or not entries:
+            if text.startswith("/deep"):
+                entries = [(b"d", DIRECTORY, 0), (b"file", FILE, 6)]
+            elif text in ENDLESS:
+                entries = ENDLESS[text]
+                if text == "/drip":
+                    time.sleep(0.5)
+                    open(VICTIM + "/../dripping", "w", encoding="ascii").close()
+                if entries is None:
+                    entries = [(b"%08d" % next(numbers) + b"x" * 240, FILE, 6)
+                               for _ in range(1 if text == "/drip" else 500)]
+                self.listed.discard(text)
+            if text in self.listed or not entries and text not in ENDLESS:
                 self.status(number, 1)
                 return
-            self.listed.add(text)
+            if text not in ENDLESS:
+                self.listed.add(text)
             self.send(104, number, struct.pack(">I", len(entries)) + b"".join(
                 string(name) + string(b"") + attrs(mode, size) for name, mode, size in entries))
         elif kind == 5:

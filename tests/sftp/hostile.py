@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: MIT
 """A server that wants to write elsewhere than where its files were asked to."""
 
+import errno
+import json
 import os
+import resource
+import shutil
+import signal
 import stat
+import subprocess
 from pathlib import Path
 
-from harness import Home, case, contains, equal, main
+from harness import CROSH, Home, Skip, Terminal, case, contains, equal, main, wait_for
 from server import Server
+
+SCRIPT = Path(os.environ["top_srcdir"]).resolve() / "tests" / "sftp" / "hostile-server.py"
 
 home = server = None
 victim = here = None
@@ -14,12 +22,11 @@ victim = here = None
 
 def set_up():
     global home, server, victim, here
-    script = Path(os.environ["top_srcdir"]) / "tests" / "sftp" / "hostile-server.py"
     home = Home()
     victim, here = home.path / "victim", home.path / "here"
     victim.mkdir()
     here.mkdir()
-    server = Server(home, f"/usr/bin/env VICTIM={victim} /usr/bin/python3 {script}")
+    server = Server(home, f"/usr/bin/env VICTIM={victim} /usr/bin/python3 {SCRIPT}")
 
 
 def tear_down():
@@ -88,6 +95,144 @@ def a_listing_shows_none_of_it():
     equal(done.returncode, 0)
     equal(sorted(set(done.stdout.splitlines())),
           ["bad-link", "good", "long", "out", "out/", "red?[31m", "short", "suid"])
+
+
+def serve(**env):
+    """Has the server be another one: the next session is its."""
+    words = " ".join(f"{name}={value}" for name, value in {"VICTIM": victim, **env}.items())
+    server.set_subsystem(f"/usr/bin/env {words} /usr/bin/python3 {SCRIPT}")
+
+
+@case
+def sizes_that_lie_come_to_nothing():
+    target = home.path / "sizes"
+    done = home.run("-c", f"sftp get {server.target}:/sizes {target}")
+    equal(done.returncode, 1)
+    for name in ("all", "half", "below", "most"):
+        contains(done.stderr.splitlines(), f"warning: /sizes/{name}: became shorter while it was read")
+    equal((target / "honest").read_bytes(), b"harm!\n")
+    equal({path.stat().st_size for path in target.iterdir()}, {6})
+    done = home.run("-c", f"sftp ls --json {server.target}:/sizes")
+    equal([entry["size"] for entry in json.loads(done.stdout)],
+          [(1 << 63) - 1, (1 << 63) - 1, (1 << 63) - 1, 6, 1 << 60])
+
+
+@case
+def listings_without_end_end():
+    for path in ("nothing", "dots", "refused"):
+        done = home.run("-c", f"sftp ls {server.target}:/{path}")
+        equal((done.stdout, done.stderr, done.returncode),
+              ("", f"sftp ls: {server.target.split(':')[0]}: /{path}: Value too large for defined "
+               "data type\n", 1))
+        done = home.run("-c", f"sftp get {server.target}:/{path} {here}")
+        contains(done.stderr, f"/{path}: Value too large for defined data type")
+        equal(done.returncode, 1)
+
+
+@case
+def a_mount_of_them_ends_as_well():
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK) or shutil.which("fusermount3") is None:
+        raise Skip("no FUSE here")
+    place = home.path / "mounted"
+    place.mkdir()
+    serve(START="/dots")
+    done = home.run("-c", f"sftp mount {server.target}:/dots {place}")
+    equal((done.stderr, done.returncode), ("", 0))
+    try:
+        os.listdir(place)
+        raise AssertionError("it has an end")
+    except OSError as problem:
+        equal(problem.errno, errno.EOVERFLOW)
+    finally:
+        home.run("-c", f"sftp umount {place}")
+        serve()
+
+
+@case
+def a_flood_of_names_is_bounded():
+    def limit():
+        resource.setrlimit(resource.RLIMIT_AS, (1200 << 20, 1200 << 20))
+
+    # With more room than 512 MiB of names take, and less than 4 million of the longest would.
+    done = subprocess.run([CROSH, "-c", f"sftp ls {server.target}:/flood"], env=home.env, text=True,
+                          capture_output=True, preexec_fn=limit, timeout=600, check=False)
+    equal(done.stdout, "")
+    contains(done.stderr, "/flood: Value too large for defined data type")
+    equal(done.returncode, 1)
+
+
+@case
+def what_drips_can_be_interrupted():
+    for command in ("sftp ls {}:/drip", "sftp get {}:/drip " + str(here)):
+        with subprocess.Popen([CROSH, "-c", command.format(server.target)], env=home.env, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            marker = home.path / "dripping"
+            wait_for(marker.exists, 60, "the first drops")
+            marker.unlink()
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+            contains(errors, "interrupted")
+            equal(process.returncode, 130)
+        marker.unlink(missing_ok=True)
+
+
+@case
+def names_are_no_words_of_the_shells():
+    serve(START="/typed")
+    os.chdir(here)
+    script = "-rm *\n-stat *\n-get *\n-chmod 600 *\nls\npwd\n"
+    done = home.run("-c", f"sftp shell {server.target}:/typed", data=script)
+    serve()
+    for text in (done.stdout, done.stderr):
+        equal([c for c in text if (ord(c) < 32 and c != "\n") or 127 <= ord(c) < 160], [])
+    contains(done.stdout, "esc?]0;title?\n")
+    contains(done.stdout, "new?line\n")
+    contains(done.stderr, "sftp: rm: /typed/")
+    equal((here / "pwned").exists(), False)
+    equal((here / "$(touch pwned)").read_bytes(), b"harm!\n")
+    equal((here / "-rf").exists(), True)
+
+
+@case
+def completion_offers_nothing_that_harms():
+    serve(START="/typed")
+    terminal = Terminal([str(CROSH), "sftp", "shell", server.target], home.env)
+    try:
+        terminal.expect("/typed>")
+        terminal.send("stat \t\t")
+        terminal.expect("-rf")
+        equal("title" in terminal.text() or "line" in terminal.text(), False, terminal.text())
+        equal(b"\x1b]0;title" in terminal.output, False)
+    finally:
+        terminal.close()
+        serve()
+
+
+@case
+def one_handle_for_all_writes_nothing_elsewhere():
+    serve(ONE_HANDLE=1)
+    target = home.path / "one"
+    done = home.run("-c", f"sftp get {server.target}:/evil {target}")
+    serve()
+    equal(done.returncode, 1)
+    equal(os.listdir(victim), ["precious"])
+
+
+@case
+def a_start_that_is_no_name_is_none():
+    for start in ("/evil/..", "/..", "//", "/evil/."):
+        serve(START=start)
+        place = home.path / "start"
+        place.mkdir()
+        before = sorted(os.listdir(home.path))
+        home.run("-c", f"sftp get {server.target}: {place}")
+        equal(sorted(os.listdir(home.path)), before, start)
+        shutil.rmtree(place)
+    serve(START="relative")
+    done = home.run("-c", f"sftp get {server.target}: {here}")
+    contains(done.stderr, "Bad message")
+    equal(done.returncode, 1)
+    serve()
 
 
 main(set_up, tear_down)

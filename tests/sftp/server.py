@@ -112,15 +112,27 @@ class Server:
         self.new_host_key()
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f",
                         str(self.ssh / "id_ed25519")], check=True)
-        (self.directory / "config").write_text(
+        self.settings = (
             f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {self.directory}/key\n"
             f"AuthorizedKeysFile {self.ssh}/id_ed25519.pub\nStrictModes no\nUsePAM no\n"
             f"PasswordAuthentication no\nKbdInteractiveAuthentication no\n"
-            f"PermitRootLogin yes\nPidFile none\nSubsystem sftp {subsystem}\n")
+            f"PermitRootLogin yes\nPidFile none\n")
+        self.set_subsystem(subsystem)
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)
         self.start()
         self.know()
+
+    def set_subsystem(self, subsystem):
+        """Another one serves the files, from the next start or session on."""
+        link = self.directory / "subsystem"
+        link.unlink(missing_ok=True)
+        internal = subsystem == "internal-sftp"
+        if not internal:
+            link.write_text(f"#!/bin/sh\nexec {subsystem}\n")
+            link.chmod(0o755)
+        (self.directory / "config").write_text(
+            f"{self.settings}Subsystem sftp {subsystem if internal else link}\n")
 
     def new_host_key(self):
         """Another identity, from the next start on."""
