@@ -9,6 +9,7 @@ guest_agent_crosh_agent_SOURCES = $(agent_sources)
 agent_sources = \
 	guest/agent/address.c guest/agent/address.h \
 	guest/agent/clock-sync.c guest/agent/clock-sync.h \
+	guest/agent/cloud-seed.c guest/agent/cloud-seed.h \
 	guest/agent/command.c guest/agent/command.h \
 	guest/agent/companion.c guest/agent/companion.h \
 	guest/agent/guest-link.c guest/agent/guest-link.h \

@@ -153,6 +153,30 @@ static bool find_card(const char *mac, char name[IFNAMSIZ])
     return was_found;
 }
 
+bool network_has_udev(void)
+{
+    static const char *const places[] = {"/usr/bin/udevadm", "/bin/udevadm", "/sbin/udevadm"};
+
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+        if (access(places[i], X_OK) == 0)
+            return true;
+    return false;
+}
+
+enum network_card network_look(const struct network *network)
+{
+    cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ifreq request = {.ifr_flags = 0};
+    char path[64];
+
+    if (fd < 0 || !find_card(network->mac, request.ifr_name))
+        return NETWORK_CARD_NEW;
+    (void)snprintf(path, sizeof(path), "/run/udev/data/n%u", if_nametoindex(request.ifr_name));
+    if (ioctl(fd, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP) != 0)
+        return NETWORK_CARD_ON;
+    return access(path, F_OK) == 0 ? NETWORK_CARD_OFF : NETWORK_CARD_NEW;
+}
+
 static void set_sysctl(const char *card, const char *setting, const char *value)
 {
     char path[128];

@@ -25,6 +25,17 @@ struct network {
 /* Reads "key=value,...". Keys that are not known are passed over. False when it makes no sense. */
 bool network_parse(struct network *network, const char *text);
 
+/* How far a root's own init is with the card. */
+enum network_card {
+    NETWORK_CARD_NEW, /* its udev has not seen it yet, or there is none */
+    NETWORK_CARD_OFF,
+    NETWORK_CARD_ON,
+};
+enum network_card network_look(const struct network *network);
+
+/* Whether the root has udev: it names cards, which it cannot once they are on. */
+bool network_has_udev(void);
+
 /*
  * Sets the card of that Ethernet address up, and writes /run/crosh/network and resolv.conf. False
  * when there is no such card yet.

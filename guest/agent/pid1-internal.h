@@ -39,6 +39,7 @@ struct pid1 {
     struct network network;
     int network_tries; /* that are left; 0: it is set up, or there is none */
     int64_t network_at_ms;
+    int64_t network_off_ms; /* since when the image's init has left the card off; 0: it has not */
     int64_t listen_at_ms;
     bool has_link;
     struct guest_link link;

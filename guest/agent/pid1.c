@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <net/if.h>
 #include <poll.h>
 #include <signal.h>
@@ -26,6 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "guest/agent/cloud-seed.h"
 #include "guest/agent/command.h"
 #include "guest/agent/companion.h"
 #include "guest/agent/files.h"
@@ -54,6 +56,9 @@
 /* How often, and how many times, to look for the network card: its driver may take a moment. */
 #define NETWORK_PAUSE_MS 100
 #define NETWORK_TRIES    300
+/* How often to look what an image's own init does with the card, and how long it may do nothing. */
+#define INIT_PAUSE_MS 1000
+#define INIT_WAIT_MS  30000
 
 #define FILES_SOFT 1024
 #define FILES_HARD 524288
@@ -334,6 +339,28 @@ static void read_network(struct pid1 *pid1)
         agent_log("the kernel parameter crosh.net makes no sense");
 }
 
+/*
+ * Whether the card is the image's init's own business, still or for good (no tries are left then):
+ * a card that is on can no longer be renamed, and networkd would wait for ever for its name. The
+ * address comes by DHCP. A root that cares for no network gets it from us after a while.
+ */
+static bool is_left_to_init(struct pid1 *pid1)
+{
+    if (!pid1->is_companion || !network_has_udev())
+        return false;
+    switch (network_look(&pid1->network)) {
+    case NETWORK_CARD_ON:
+        pid1->network_tries = 0;
+        return true;
+    case NETWORK_CARD_OFF:
+        if (pid1->network_off_ms == 0)
+            pid1->network_off_ms = deadline_now();
+        return deadline_now() - pid1->network_off_ms < INIT_WAIT_MS;
+    default:
+        return true;
+    }
+}
+
 /* Sets the network up once its card is there. -1, or ms to wait. */
 static int set_network_up_when_due(struct pid1 *pid1)
 {
@@ -343,6 +370,12 @@ static int set_network_up_when_due(struct pid1 *pid1)
         return -1;
     if (pid1->network_at_ms > now)
         return (int)(pid1->network_at_ms - now);
+    if (is_left_to_init(pid1)) {
+        if (pid1->network_tries > 0)
+            pid1->network_tries--;
+        pid1->network_at_ms = now + INIT_PAUSE_MS;
+        return pid1->network_tries > 0 ? INIT_PAUSE_MS : -1;
+    }
     if (network_set_up(&pid1->network)) {
         pid1->network_tries = 0;
         return -1;
@@ -394,18 +427,22 @@ static void watch(struct pid1 *pid1)
         end_system(pid1, POWER_OFF);
 }
 
-/* What a boot takes. */
 /* The image's init becomes process 1; this process goes on, as its child, with services alone. */
 static int hand_over_to_init(struct pid1 *pid1, const char *init, struct crosh_error *err)
 {
-    int r = companion_begin(init, err);
+    char name[HOST_NAME_MAX + 1] = "crosh";
+    int r;
 
+    (void)gethostname(name, sizeof(name) - 1);
+    cloud_seed_write("", name);
+    r = companion_begin(init, err);
     if (r < 0)
         return r;
     pid1->is_companion = true;
     return 0;
 }
 
+/* What a boot takes. */
 static void set_up(struct pid1 *pid1)
 {
     const struct rlimit files = {.rlim_cur = FILES_SOFT, .rlim_max = FILES_HARD};

@@ -151,7 +151,7 @@ add_kernel() {
 
 # Whether the files of the image have the sizes that its manifest gives.
 is_whole() {
-    sed -n 's/^    "\([a-z.]*\)": {"size": \([0-9]*\),.*/\1 \2/p' "$output/manifest.json" |
+    sed -n 's/^    "\([a-z0-9.]*\)": {"size": \([0-9]*\),.*/\1 \2/p' "$output/manifest.json" |
         while read -r file size; do
             [ "$(stat -c %s "$output/$file" 2>/dev/null)" = "$size" ] || exit 1
         done
@@ -255,7 +255,7 @@ put_agent() {
         die "the image in $output is damaged" "Remove it, and build or import it again"
     fi
     ! is_agent_current || return 0
-    files=$(sed -n 's/^    "\([a-z.]*\)": {"size".*/\1/p' "$output/manifest.json")
+    files=$(sed -n 's/^    "\([a-z0-9.]*\)": {"size".*/\1/p' "$output/manifest.json")
     for file in $files; do
         [ "$file" = initramfs ] || ln "$output/$file" "$new/$file"
     done

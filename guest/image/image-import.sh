@@ -5,6 +5,18 @@
 
 import_boot_modules="squashfs overlay ext4"
 
+# Sets $unpacker to what unpacks the file $1: "cat" where it is not packed.
+find_unpacker() {
+    case $(head -c 4 "$1" | od -A n -t x1 | tr -d ' \n') in
+    1f8b*) unpacker='gzip -dc' ;;
+    fd377a58) unpacker='xz -dc' ;;
+    28b52ffd) unpacker='zstd -qdc' ;;
+    425a68*) unpacker='bzip2 -dc' ;;
+    *) unpacker=cat ;;
+    esac
+    need "${unpacker%% *}" "${unpacker%% *}"
+}
+
 # Sets $import_kind from what the source is.
 judge_source() {
     if [ -d "$source_option" ]; then
@@ -12,17 +24,28 @@ judge_source() {
         return
     fi
     [ -f "$source_option" ] && [ -r "$source_option" ] || die "$source_option: no such file or directory"
-    case $(head -c 4 "$source_option" | od -A n -t x1 | tr -d ' \n') in
-    514649fb) import_kind=qcow2 ;;
-    1f8b* | fd377a58 | 28b52ffd | 425a68*) import_kind=tar ;;
-    *)
-        if [ "$(head -c 262 "$source_option" | tail -c 5 | tr -d '\000')" = ustar ]; then
-            import_kind=tar
-        else
-            import_kind=raw
-        fi
-        ;;
+    find_unpacker "$source_option"
+    judge_disk "$source_option"
+    if [ "$($unpacker <"$source_option" 2>/dev/null | head -c 262 | tail -c 5 | tr -d '\000')" = ustar ]; then
+        import_kind=tar
+    elif [ "$unpacker" != cat ]; then
+        import_kind=packed
+    fi
+}
+
+# Sets $import_kind to the kind of disk that the file $1 is.
+judge_disk() {
+    kind=''
+    case $(head -c 8 "$1" | od -A n -t x1 | tr -d ' \n') in
+    514649fb*) import_kind=qcow2 && return ;;
+    4b444d56*) kind=VMDK ;;
+    7668647866696c65) kind=VHDX ;;
+    636f6e6563746978) kind=VHD ;;
+    3c3c3c20*) kind=VDI ;;
     esac
+    [ -z "$kind" ] || die "$source_option is a disk of the kind $kind" \
+        "Make it one that is taken: qemu-img convert -O qcow2 $source_option NEW"
+    import_kind=raw
 }
 
 # pack_squashfs: standard input or $1 as the root; $2 says which it is for mksquashfs.
@@ -46,98 +69,78 @@ import_directory() {
 }
 
 import_tar() {
-    stage pack "packing the root"
-    unpacker=cat
-    case $(head -c 4 "$source_option" | od -A n -t x1 | tr -d ' \n') in
-    1f8b*) unpacker='gzip -dc' ;;
-    fd377a58) unpacker='xz -dc' ;;
-    28b52ffd) unpacker='zstd -qdc' ;;
-    425a68*) unpacker='bzip2 -dc' ;;
-    esac
-    need "${unpacker%% *}" "${unpacker%% *}"
-    $unpacker <"$source_option" | pack_squashfs - '-tar -root-mode 755 -root-uid 0 -root-gid 0'
-    $unpacker <"$source_option" | tar -tf - >"$work/names" ||
+    $unpacker <"$source_option" | tar -tf - >"$work/names" 2>/dev/null ||
         die "$source_option is no tar archive, or damaged"
+    # Clouds' archives hold one disk and nothing else.
+    if [ "$(wc -l <"$work/names")" -eq 1 ] && grep -q -E '\.(raw|img|qcow2)$' "$work/names"; then
+        unpacker="tar_disk $unpacker"
+        import_packed
+        return
+    fi
+    stage pack "packing the root"
+    $unpacker <"$source_option" | pack_squashfs - '-tar -root-mode 755 -root-uid 0 -root-gid 0'
     has_init=
     ! grep -q -E '^(\./)?(usr/)?sbin/init$' "$work/names" || has_init=1
     own=$work/own
     mkdir "$own"
     if grep -q -E '^(\./)?boot/vmlinuz' "$work/names"; then
         $unpacker <"$source_option" | tar -C "$own" -xf - --wildcards --no-anchored \
-            'boot/vmlinuz-*' 'lib/modules/*' 2>/dev/null || true
+            'boot/vmlinuz*' 'boot/config-*' 'lib/modules/*' 2>/dev/null || true
     fi
 }
 
-# in_disk COMMAND: debugfs on the root's file system.
-in_disk() {
-    debugfs -R "$1" "$new/root.ext4" 2>/dev/null
+# tar_disk UNPACKER: what the one file of a packed archive holds.
+tar_disk() {
+    "$@" | tar -xOf -
 }
 
-# Takes the file system with an init out of the disk $1, as root.ext4.
-find_root_partition() {
-    need debugfs e2fsprogs
-    need partx util-linux
-    # Of a disk without partitions, the whole.
-    { partx -rgbo START,SIZE "$1" 2>/dev/null || true; } >"$work/partitions"
-    [ -s "$work/partitions" ] || printf '0 %s\n' "$(stat -c %s "$1")" >"$work/partitions"
-    found=
-    while read -r start bytes; do
-        for path in /sbin/init /usr/sbin/init /etc/passwd; do
-            if debugfs -R "stat $path" "$1?offset=$((start * 512))" 2>/dev/null | grep -q '^Inode:'; then
-                found="$((start * 512)) $bytes"
-                break 2
-            fi
-        done
-    done <"$work/partitions"
-    [ -n "$found" ] || die "$source_option holds no root on ext4" \
-        "A disk image needs a partition, or itself, to be an ext4 file system with /etc/passwd"
-    set -- "$1" $found
-    dd if="$1" of="$new/root.ext4" bs=1M iflag=skip_bytes,count_bytes skip="$2" count="$3" conv=sparse \
-        status=none || die "the root cannot be copied" "It needs $3 bytes free in $parent"
-    # What a running system left in its journal: guests mount it read-only.
-    status=0
-    e2fsck -fy "$new/root.ext4" >"$work/fsck.log" 2>&1 || status=$?
-    [ "$status" -lt 4 ] || die "the file system of $source_option is damaged: $(tail -n 1 "$work/fsck.log")"
+# A disk in a packed file.
+import_packed() {
+    stage unpack "unpacking the disk"
+    $unpacker <"$source_option" 2>"$work/unpack.log" |
+        dd of="$work/packed" bs=1M iflag=fullblock conv=sparse status=none ||
+        die "the disk cannot be unpacked" "It needs room in $parent"
+    [ ! -s "$work/unpack.log" ] ||
+        die "$source_option cannot be unpacked: $(head -n 1 "$work/unpack.log")" "Get it again"
+    judge_disk "$work/packed"
+    "import_$import_kind" "$work/packed"
+    rm -f "$work/packed"
 }
 
 import_raw() {
     stage copy "copying the root"
-    find_root_partition "${1:-$source_option}"
+    disk=${1:-$source_option}
+    list_partitions "$disk"
+    take_root "$disk"
     has_init=
-    for path in /sbin/init /usr/sbin/init; do
-        ! in_disk "stat $path" | grep -q '^Inode:' || has_init=1
-    done
-    own=$work/own
-    mkdir -p "$own/boot" "$own/lib/modules"
-    for name in $(in_disk 'ls -p /boot' | cut -d/ -f6 | grep '^vmlinuz-' || true); do
-        in_disk "dump /boot/$name $own/boot/$name" >/dev/null
-        in_disk "rdump /lib/modules/${name#vmlinuz-} $own/lib/modules" >/dev/null
-        [ -d "$own/lib/modules/${name#vmlinuz-}" ] ||
-            in_disk "rdump /usr/lib/modules/${name#vmlinuz-} $own/lib/modules" >/dev/null
-    done
+    ! has_path "$disk" "$root_offset" /sbin/init /usr/sbin/init || has_init=1
+    take_boot_files "$disk"
 }
 
 import_qcow2() {
-    need qemu-img qemu-utils
     stage convert "converting the disk"
-    qemu-img convert -O raw "$source_option" "$work/disk" 2>"$work/convert.log" ||
-        die "$source_option cannot be converted: $(head -n 1 "$work/convert.log")"
+    unpack_qcow2 "${1:-$source_option}"
     import_raw "$work/disk"
     rm -f "$work/disk"
 }
 
-# The newest kernel of the image's own that has its modules, unless one was given.
+# The newest kernel of the image's own that has its modules, which is what boot loaders take, unless
+# another was asked for.
 take_own_kernel() {
     [ -z "$kernel_option" ] || return 0
-    for file in $(find "$own/boot" -maxdepth 1 -type f -name 'vmlinuz-*' 2>/dev/null | sort -rV); do
+    find "$own"/boot "$own"/lib/modules/*/vmlinuz "$own"/usr/lib/modules/*/vmlinuz -maxdepth 1 -type f \
+        -name 'vmlinuz*' 2>/dev/null | while read -r file; do
+        release=$(kernel_release "$file" 2>/dev/null) && printf '%s %s\n' "$release" "$file" || true
+    done | sort -rV >"$work/kernels"
+    while read -r release file; do
         for dir in "$own/lib/modules" "$own/usr/lib/modules"; do
-            if [ -d "$dir/${file##*/vmlinuz-}/kernel" ]; then
+            if [ -d "$dir/$release/kernel" ]; then
                 kernel_option=$file
-                modules_option=$dir/${file##*/vmlinuz-}
+                modules_option=$dir/$release
                 return
             fi
         done
-    done
+    done <"$work/kernels"
 }
 
 import_manifest() {
@@ -158,6 +161,11 @@ import_image() {
     fi
     source_option=$(readlink -f "$source_option")
     settle_output "$output"
+    # A name that is no file's: not the image's own.
+    without_own=''
+    if [ "$kernel_option" = distribution ]; then
+        without_own=1 kernel_option=''
+    fi
     check_options
     need cpio cpio
     need flock util-linux
@@ -170,7 +178,7 @@ import_image() {
     mkdir "$tree" "$new"
     inputs=imported
     "import_$import_kind"
-    take_own_kernel
+    [ -n "$without_own" ] || take_own_kernel
     stage kernel kernel
     find_kernel
     # Named by what it is, not by where it lay for a moment.

@@ -8,6 +8,7 @@ imagepartsdir = $(pkglibexecdir)/image
 dist_imageparts_DATA = \
 	guest/image/image-common.sh \
 	guest/image/image-debian.sh \
+	guest/image/image-disk.sh \
 	guest/image/image-import.sh \
 	guest/image/image-kernel.sh \
 	guest/image/image-micro.sh \

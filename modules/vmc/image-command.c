@@ -315,7 +315,7 @@ static const struct crosh_param build_params[] = {
 
 static const struct crosh_param import_params[] = {
     {.name = "kernel", .type = CROSH_TYPE_PATH, .value_name = "FILE",
-     .summary = "Boot this kernel (the image's own, or the distribution's)"},
+     .summary = "Boot this kernel; \"distribution\": the one that termina has (the image's own)"},
     {.name = "modules", .type = CROSH_TYPE_PATH, .value_name = "DIR",
      .summary = "The modules of that kernel (/lib/modules/RELEASE)"},
     {.name = "name", .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED,
@@ -366,14 +366,20 @@ static const struct crosh_command import_command = {
     CROSH_COMMAND_HEADER,
     .name = "import",
     .summary = "Make an image of a root file system that others made",
-    .help = "SOURCE is a directory, a tar archive (gzip, xz, zstd, bzip2), or a disk image, raw or "
-            "qcow2, that is ext4 or has a partition with it, as the cloud images of Debian have. It "
-            "is only read. Its own kernel is booted when it has one with its modules.\n\n"
+    .help = "SOURCE is a directory, a tar archive (gzip, xz, zstd, bzip2), or a disk image, raw, packed "
+            "or qcow2, that is ext4 or has a partition with it, as the cloud images of Debian have. "
+            "It is only read, and must be whole by itself. The newest kernel of its own that has its "
+            "modules is booted, from the root or from a partition for /boot; a kernel that is installed "
+            "in a VM later is not.\n\n"
             "VMs get the root with a layer of their own over it, on their data disk; the disks that "
             "its fstab names are not there. If it has an init, that is process 1, and the agent "
-            "runs beside it.",
+            "runs beside it: vsh, sftp and ping need nothing to be set up. Its network is its own "
+            "business, by DHCP; a card that it leaves off for half a minute is set up by the agent. "
+            "cloud-init finds a seed of the VM's, unless the root has one, and a disk with the label "
+            "cidata beside it.",
     .examples = "vmc image import debian debian-12-genericcloud-amd64.qcow2\ta cloud image\n"
-                "vmc start --image debian web\ta VM of it\n",
+                "vmc start --image debian web\ta VM of it\n"
+                "vsh web -- systemctl is-system-running --wait\tuntil its system is up\n",
     .params = import_params,
     .run = import,
 };

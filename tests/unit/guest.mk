@@ -20,7 +20,7 @@ guest_unit_cppflags = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(PROTOBUF_C_CFLAGS)
 guest_unit_libs = lib/libwire.la lib/libbase.la $(CMOCKA_LIBS) $(PROTOBUF_C_LIBS)
 
 tests_unit_test_agent_parts_SOURCES = tests/unit/test-agent-parts.c \
-	guest/agent/address.c guest/agent/kernel-params.c guest/agent/log.c guest/agent/lxd.c \
+	guest/agent/address.c guest/agent/cloud-seed.c guest/agent/kernel-params.c guest/agent/log.c guest/agent/lxd.c \
 	guest/agent/network.c guest/agent/online.c guest/agent/users.c
 tests_unit_test_agent_parts_CPPFLAGS = $(guest_unit_cppflags)
 tests_unit_test_agent_parts_LDADD = $(guest_unit_libs)

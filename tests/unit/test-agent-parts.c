@@ -7,15 +7,83 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "guest/agent/address.h"
+#include "guest/agent/cloud-seed.h"
 #include "guest/agent/kernel-params.h"
 #include "guest/agent/lxd.h"
 #include "guest/agent/network.h"
 #include "guest/agent/online.h"
 #include "guest/agent/users.h"
 #include "lib/base/cleanup.h"
+
+/* Makes the directories that prefix PATH stands in, and a file there if it ends without a slash. */
+static void make_path(const char *prefix, const char *path)
+{
+    char full[256];
+
+    (void)snprintf(full, sizeof(full), "%s%s", prefix, path);
+    for (char *slash = full + strlen(prefix) + 1; (slash = strchr(slash, '/')) != NULL; slash++) {
+        *slash = '\0';
+        (void)mkdir(full, 0755);
+        *slash = '/';
+    }
+    if (full[strlen(full) - 1] != '/') {
+        cleanup_fclose FILE *f = fopen(full, "we");
+
+        assert_non_null(f);
+    }
+}
+
+/* What a file of the seed says; "absent" if there is none. */
+static const char *seed_text(const char *prefix, const char *name, char text[256])
+{
+    char full[256];
+    cleanup_fclose FILE *f = NULL;
+
+    (void)snprintf(full, sizeof(full), "%s/var/lib/cloud/seed/nocloud/%s", prefix, name);
+    f = fopen(full, "re");
+    if (f == NULL)
+        return "absent";
+    text[fread(text, 1, 255, f)] = '\0';
+    return text;
+}
+
+static void cloud_seeds(void **state)
+{
+    char prefix[] = "/tmp/crosh-seed.XXXXXX";
+    char text[256];
+    char command[64];
+
+    (void)state;
+    assert_non_null(mkdtemp(prefix));
+    /* A root without cloud-init is left as it is. */
+    cloud_seed_write(prefix, "web");
+    (void)snprintf(text, sizeof(text), "%s/var", prefix);
+    assert_int_equal(access(text, F_OK), -1);
+    make_path(prefix, "/etc/cloud/cloud.cfg");
+    /* What a write that was cut off has left. */
+    make_path(prefix, "/var/lib/cloud/seed/new/meta-data");
+    cloud_seed_write(prefix, "web");
+    assert_string_equal(seed_text(prefix, "meta-data", text),
+                        "instance-id: \"crosh-web\"\nlocal-hostname: \"web\"\n");
+    assert_string_equal(seed_text(prefix, "user-data", text), "");
+    assert_string_equal(seed_text(prefix, "vendor-data", text),
+                        "#cloud-config\ngrowpart: {mode: 'off'}\nresize_rootfs: false\n");
+    /* One that is there stays. */
+    cloud_seed_write(prefix, "other");
+    assert_string_equal(seed_text(prefix, "meta-data", text),
+                        "instance-id: \"crosh-web\"\nlocal-hostname: \"web\"\n");
+    (void)snprintf(command, sizeof(command), "rm -r %s/var", prefix);
+    assert_int_equal(system(command), 0);
+    make_path(prefix, "/var/lib/cloud/seed/nocloud-net/");
+    cloud_seed_write(prefix, "web");
+    assert_string_equal(seed_text(prefix, "meta-data", text), "absent");
+    (void)snprintf(command, sizeof(command), "rm -r %s", prefix);
+    assert_int_equal(system(command), 0);
+}
 
 static void kernel_parameters(void **state)
 {
@@ -308,6 +376,7 @@ int main(void)
         cmocka_unit_test(container_states),
         cmocka_unit_test(containers_whose_making_ended),
         cmocka_unit_test(users),
+        cmocka_unit_test(cloud_seeds),
         cmocka_unit_test(networks),
         cmocka_unit_test(networks_that_make_no_sense),
         cmocka_unit_test(root_is_known_without_files),
