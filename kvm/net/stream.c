@@ -34,6 +34,7 @@ enum {
 struct net_stream {
     struct net_end end; /* first */
     bool is_gone;
+    bool is_drained;               /* the socket was left empty when the frames of the input came */
     size_t input_start, input_end; /* what of input was not handed over yet */
     size_t output_start, output_end;
     uint8_t input[INPUT_BYTES];
@@ -149,12 +150,18 @@ static int fill_input(struct net_stream *stream, int fd)
         stream->input_start = 0;
         stream->input_end = have;
     }
+    /* Only the turn's end: the descriptor says when there is more. */
+    if (stream->is_drained) {
+        stream->is_drained = false;
+        return -EAGAIN;
+    }
     n = recv(fd, stream->input + have, INPUT_BYTES - have, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return -EAGAIN;
     if (n <= 0)
         return set_gone(stream);
     stream->input_end += (size_t)n;
+    stream->is_drained = stream->input_end < INPUT_BYTES && frame_size(stream) != -EAGAIN;
     return 0;
 }
 

@@ -36,6 +36,14 @@ static int end_send(struct net_fixture *f, uint8_t *frame, size_t size)
     return f->nic.end->ops->send(f->nic.end, 0, segment, 3, size);
 }
 
+static ssize_t end_receive(struct net_fixture *f, uint8_t *frame)
+{
+    struct virtio_net_hdr_v1 header;
+    struct iovec segment[] = {{&header, sizeof(header)}, {frame, NET_FRAME_MAX}};
+
+    return f->nic.end->ops->receive(f->nic.end, 0, segment, 2);
+}
+
 /* Small frames wait for the flush and go in one piece; a large one goes at once, behind them. */
 static void test_gathering(void **state)
 {
@@ -129,6 +137,31 @@ static void test_slow_peer_of_small_frames(void **state)
     net_fixture_fini(&f);
 }
 
+/* A socket that was read empty is not asked for more before its descriptor was. */
+static void test_reading_once(void **state)
+{
+    static uint8_t frame[FRAME], got[NET_FRAME_MAX];
+    struct net_fixture f;
+
+    (void)state;
+    net_fixture_init(&f);
+    net_make_frame(frame, FRAME, 1);
+    net_peer_send(&f, frame, FRAME);
+    for (unsigned int i = 0; i < 3; i++) {
+        assert_int_equal(end_receive(&f, got), FRAME);
+        net_peer_send(&f, frame, FRAME);
+        assert_int_equal(end_receive(&f, got), -EAGAIN);
+    }
+    assert_int_equal(end_receive(&f, got), FRAME);
+    assert_int_equal(end_receive(&f, got), -EAGAIN);
+    /* Half a frame: the rest is asked for. */
+    net_peer_write(&f, "\0\0\0\x10half", 8);
+    assert_int_equal(end_receive(&f, got), -EAGAIN);
+    net_peer_write(&f, " a frame, or", 12);
+    assert_int_equal(end_receive(&f, got), 16);
+    net_fixture_fini(&f);
+}
+
 /* passt is given an MTU that its first window has room for, unless another one is asked for. */
 static void test_mtu(void **state)
 {
@@ -179,6 +212,7 @@ int main(void)
         cmocka_unit_test(test_gathering),
         cmocka_unit_test(test_gathering_without_end),
         cmocka_unit_test(test_slow_peer_of_small_frames),
+        cmocka_unit_test(test_reading_once),
         cmocka_unit_test(test_mtu),
         cmocka_unit_test(test_no_mtu),
     };
