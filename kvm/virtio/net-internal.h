@@ -48,8 +48,10 @@ struct net_pair {
     bool is_gone;     /* the host end is no more */
 
     enum net_way way;  /* where the last turn's frames went */
-    int64_t turned_ns; /* when it was over, CLOCK_MONOTONIC */
+    bool is_bulk;      /* a large one of the guest's was among those it last sent */
+    int64_t turned_ns; /* when the last turn was over, CLOCK_MONOTONIC */
 
+    uint16_t answered_idx; /* of rx's used index, when frames were sent last */
     /* The interrupt for frames sent was put off; the timer sees to it that it is not forgotten. */
     bool is_owing, is_timer_set;
     struct event_source *timer;

@@ -21,14 +21,17 @@
  * acknowledgements. So the host end is looked at as soon as something was sent, and
  * when the guest is interrupted for what came, the interrupt for what was sent is put
  * off: drivers look at both queues then, and mostly want none any more when the next
- * frames are sent. One that still does gets it a moment later.
+ * frames are sent. One that still does gets it a moment later. With large frames that
+ * are being answered, the next answer is awaited in the same way.
  *
  * Where frames go one way only, one short turn after another, a turn begins with a
  * short sleep, in which more of them gather: else each small frame of a burst would
  * cost an exit of the guest's or an interrupt, and the switch to this thread. Frames
- * that are answered are never kept waiting by that. Nor are those of a stream for the
- * guest: its buffers hold a few large ones, and passt drops those that do not fit, for
- * two seconds.
+ * that are answered are never kept waiting by that, but for large ones from the guest,
+ * whose sender has more under way and waits for no single answer. Nor are those of a
+ * stream for the guest: its buffers hold a few large ones, and passt drops those that do
+ * not fit, for two seconds. Where several large ones are there already the guest is ahead
+ * of this thread, which does not wait then.
  *
  * A turn is bounded, so that neither direction starves the other; descriptors are
  * watched level-triggered and bring the next turn. Kicks are watched edge-triggered:
@@ -52,6 +55,13 @@
 /* Turns that follow so soon are one burst; and how long frames of it gather. */
 #define BURST_NS  100000
 #define GATHER_NS 30000
+/* The same bound for large frames from the guest, those of more than so many bytes; and how many of
+   them are enough for a turn. */
+#define BULK_BYTES  8192
+#define BULK_NS     1000000
+#define BULK_FRAMES 4
+/* So many frames are told to have been sent without waiting for an answer to them. */
+#define OWING_FRAMES 32
 
 /* ---- What the guest claims of its frames ---- */
 
@@ -131,13 +141,22 @@ static int64_t now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* Whether more frames that go that way are to be expected soon, and are worth waiting for. */
+static bool is_gathering(const struct net_pair *pair, enum net_way way)
+{
+    if (way == NET_FROM_GUEST && pair->is_bulk)
+        return !pair->is_blocked && virtqueue_available(pair->tx) < BULK_FRAMES &&
+               now_ns() - pair->turned_ns < BULK_NS;
+    return (pair->net->end->is_tap || way == NET_FROM_GUEST) && pair->way == way &&
+           now_ns() - pair->turned_ns < BURST_NS;
+}
+
 /* Before a turn for frames that go that way. */
 static void gather(const struct net_pair *pair, enum net_way way)
 {
     const struct timespec duration = {.tv_nsec = GATHER_NS};
 
-    if ((pair->net->end->is_tap || way == NET_FROM_GUEST) && pair->way == way &&
-        now_ns() - pair->turned_ns < BURST_NS)
+    if (is_gathering(pair, way))
         (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &duration, NULL);
 }
 
@@ -436,6 +455,17 @@ static void on_timer(void *opaque)
         tell_sent(pair);
 }
 
+/* Whether to wait for what large frames are answered with before the driver hears of them: they
+   have been until now, and it does not need the buffers of so few. */
+static bool is_answer_due(struct net_pair *pair)
+{
+    const bool is_answered = pair->rx->used_idx != pair->answered_idx;
+
+    pair->answered_idx = pair->rx->used_idx;
+    return pair->is_bulk && is_answered &&
+           (uint16_t)(pair->tx->used_idx - pair->tx->signalled_used) < OWING_FRAMES;
+}
+
 /* 0: what was sent has left the host end, or there is none any more; -EAGAIN: it takes no more. */
 static int flush_end(struct net_pair *pair)
 {
@@ -451,13 +481,16 @@ static int flush_end(struct net_pair *pair)
 static void transmit(struct net_pair *pair)
 {
     const uint16_t received = pair->rx->used_idx;
+    const bool is_due = is_answer_due(pair);
     unsigned int i;
     int code = 0;
 
     gather(pair, NET_FROM_GUEST);
+    pair->is_bulk = false;
     for (i = 0; i < TURN_FRAMES && code == 0; i++) {
         if (virtqueue_pop(pair->tx, &pair->chain) <= 0)
             break;
+        pair->is_bulk = pair->is_bulk || pair->chain.out_bytes > BULK_BYTES;
         code = send_frame(pair);
         if (code == -EAGAIN) {
             virtqueue_unpop(pair->tx);
@@ -472,7 +505,7 @@ static void transmit(struct net_pair *pair)
     if (code == 0 && !pair->is_gone)
         code = flush_end(pair);
     pair->is_blocked = code != 0;
-    if (!pair->is_gone && !pair->is_starving && receive(pair))
+    if ((!pair->is_gone && !pair->is_starving && receive(pair)) || is_due)
         tell_sent_later(pair);
     else
         tell_sent(pair);
@@ -524,6 +557,8 @@ int net_pair_start(struct net_pair *pair)
     pair->is_starving = pair->is_blocked = pair->is_gone = false;
     pair->is_owing = pair->is_timer_set = false;
     pair->way = NET_BOTH_WAYS;
+    pair->is_bulk = false;
+    pair->answered_idx = pair->rx->used_idx;
     pair->pending_size = 0;
     forget_room(pair);
     pair->source = event_add(pair->loop, end->fd[pair->index], EPOLLIN, on_end, pair);

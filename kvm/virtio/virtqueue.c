@@ -318,10 +318,16 @@ void virtqueue_unpop(struct virtqueue *vq)
     returned(vq);
 }
 
+unsigned int virtqueue_available(const struct virtqueue *vq)
+{
+    if (!vq->running || vq->is_held || vq->broken)
+        return 0;
+    return (uint16_t)(load16_acquire(vq->avail + RING_IDX) - vq->last_avail);
+}
+
 bool virtqueue_has_available(struct virtqueue *vq)
 {
-    return vq->running && !vq->is_held && !vq->broken &&
-           load16_acquire(vq->avail + RING_IDX) != vq->last_avail;
+    return virtqueue_available(vq) > 0;
 }
 
 void virtqueue_add_used(struct virtqueue *vq, uint16_t head, uint32_t written)

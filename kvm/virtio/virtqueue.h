@@ -97,6 +97,8 @@ void virtqueue_put_off(struct virtqueue *vq);
 int virtqueue_retake(struct virtqueue *vq, uint16_t head, struct virtqueue_chain *chain);
 /* Puts back the chain popped last, as if never taken; repeatable for the ones before it. */
 void virtqueue_unpop(struct virtqueue *vq);
+/* How many chains could be taken now; of a driver that breaks the rules, what it claims. */
+unsigned int virtqueue_available(const struct virtqueue *vq);
 bool virtqueue_has_available(struct virtqueue *vq);
 
 /* Copies and checks the chain that begins at head, whether or not it is available. 0 or -EPROTO. */

@@ -502,8 +502,10 @@ struct echo {
     struct net_end end; /* first */
     struct net_fixture *fixture;
     size_t size; /* of the frame that comes back; 0: none */
-    uint8_t frame[FRAME];
+    uint8_t frame[NET_FRAME_MAX];
     bool is_content; /* the driver wants no interrupt for what it sent any more when it comes */
+    bool is_late;   /* it is not there when it is looked for at once; then the descriptor says so */
+    bool is_hidden; /* until the next look */
 };
 
 static struct echo *echo_of(struct net_end *end)
@@ -523,6 +525,9 @@ static int echo_send(struct net_end *end, unsigned int queue, struct iovec *segm
         echo->size += segment[i].iov_len;
     }
     assert_int_equal(echo->size, bytes);
+    echo->is_hidden = echo->is_late;
+    if (echo->is_late)
+        assert_int_equal(eventfd_write(end->fd[0], 1), 0);
     return 0;
 }
 
@@ -531,10 +536,15 @@ static ssize_t echo_receive(struct net_end *end, unsigned int queue, struct iove
 {
     struct echo *echo = echo_of(end);
     size_t size = echo->size, done = 0;
+    eventfd_t calls;
 
     (void)queue;
-    if (size == 0)
+    if (size == 0 || echo->is_hidden) {
+        echo->is_hidden = false;
         return -EAGAIN;
+    }
+    if (echo->is_late)
+        assert_int_equal(eventfd_read(end->fd[0], &calls), 0);
     memset(segment[0].iov_base, 0, segment[0].iov_len);
     for (unsigned int i = 1; i < count && done < size; i++) {
         size_t part = segment[i].iov_len < size - done ? segment[i].iov_len : size - done;
@@ -603,6 +613,47 @@ static void test_answers_at_once(void **state)
     }
 }
 
+/* Large frames whose answers take their time: once one was answered, the driver hears of those that
+   were sent by the next answer, or in the end without it. It hears of small ones at once. */
+static void test_answers_later(void **state)
+{
+    static const struct {
+        size_t size;
+        bool is_content, is_told;
+    } cases[] = {{20000, true, false}, {20000, false, true}, {8192 - NET_HEADER, true, true}};
+    static struct echo echo;
+    static uint8_t frame[20000];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct net_fixture f = {.peer = -1};
+
+        echo = (struct echo){
+            .end = {.ops = &echo_ops, .queue_count = 1, .fd = {eventfd(0, EFD_NONBLOCK)}},
+            .fixture = &f,
+            .is_late = true};
+        f.nic = (struct nic){.end = &echo.end};
+        net_fixture_attach(&f, 1);
+        net_fixture_start(&f, MERGE | NET_FEATURE(VIRTIO_RING_F_EVENT_IDX));
+        net_add_buffers(&f, 0, NET_RING, 1526);
+        net_make_frame(frame, cases[i].size, 1);
+        net_send_frame(&f, 0, &plain, frame, cases[i].size);
+        expect_frame(&f, frame, cases[i].size, true);
+        net_wait_for(&f, fake_queue_interrupted(&f.tx[0]));
+        assert_int_equal(net_sent(&f, 0), 1);
+        fake_queue_set_used_event(&f.tx[0], 1);
+        echo.is_content = cases[i].is_content;
+        net_send_frame(&f, 0, &plain, frame, cases[i].size);
+        expect_frame(&f, frame, cases[i].size, true);
+        if (cases[i].is_told)
+            net_wait_for(&f, fake_queue_interrupted(&f.tx[0]));
+        virtio_device_stop(f.dev);
+        assert_false(fake_queue_interrupted(&f.tx[0]));
+        assert_int_equal(net_sent(&f, 0), 1);
+        net_fixture_fini(&f);
+    }
+}
+
 /* Large frames between small ones: each whole, in its place, whatever room was thought to do. */
 static void test_mixed_sizes(void **state)
 {
@@ -642,6 +693,7 @@ int main(void)
         cmocka_unit_test(test_hold),
         cmocka_unit_test(test_tiny_buffers),
         cmocka_unit_test(test_answers_at_once),
+        cmocka_unit_test(test_answers_later),
         cmocka_unit_test(test_mixed_sizes),
     };
 

@@ -81,6 +81,7 @@ static void test_chain(void **state)
     assert_int_equal(virtqueue_pop(&f->vq, &f->chain), 0);
     fake_queue_offer(&f->q, 3);
     assert_true(virtqueue_has_available(&f->vq));
+    assert_int_equal(virtqueue_available(&f->vq), 1);
     assert_int_equal(virtqueue_pop(&f->vq, &f->chain), 1);
     assert_int_equal(f->chain.head, 3);
     assert_int_equal(f->chain.out_count, 2);
