@@ -27,10 +27,14 @@ ip link set lo up
 case $(cat /proc/cmdline) in
 *bench=tap*) ip addr add 10.9.0.2/24 dev eth0 ;;
 *bench=passt1500*) ip addr add 10.9.0.1/24 dev eth0 && ip link set eth0 mtu 1500 ;;
+*bench=user*) ip addr add 10.0.2.15/24 dev eth0 ;;
 *) ip addr add 10.9.0.1/24 dev eth0 && ip link set eth0 mtu 32768 ;;
 esac
 ip link set eth0 up
-ip route add default via 10.9.0.254
+case $(cat /proc/cmdline) in
+*bench=user*) ip route add default via 10.0.2.2 ;;
+*) ip route add default via 10.9.0.254 ;;
+esac
 /net-load serve
 END
 chmod +x guest/bench-init
@@ -96,6 +100,10 @@ tap)
     net=tap=tap0
     netdev=tap,ifname=tap0,script=no,downscript=no,vhost=off
     [ "$program" != vhost ] || netdev=${netdev%off}on
+    ;;
+user)
+    address=127.0.0.1
+    netdev=user,hostfwd=tcp:127.0.0.1:5000-:5000,hostfwd=udp:127.0.0.1:5000-:5000
     ;;
 *)
     # The guest takes the address of an interface of the host's, from which passt takes its own.

@@ -15,7 +15,8 @@
 # not count; behind ours is what it is of QEMU's on the same path (of streams and datagrams more is
 # better, of round trips less), and in brackets the exits of the guest. "vhost" moves frames in the
 # host's kernel. On "passt" the guest's MTU is 32,768, on "passt1500" 1,500; the host's sockets may
-# have as much memory as passt asks for, as it loses frames for the guest otherwise.
+# have as much memory as passt asks for, as it loses frames for the guest otherwise. "user" is QEMU's
+# own way out that needs no rights, libslirp in its process, as a figure to hold passt's against.
 # --only takes candidates with PART in their names; --other is another crosh-vm to compare with.
 set -eu
 
@@ -40,6 +41,7 @@ for way in tap passt passt1500; do
     [ -z "$other" ] || candidate $way-other "./${other##*/}"
     candidate $way-qemu qemu
     [ $way != tap ] || candidate tap-vhost vhost
+    [ $way != passt1500 ] || candidate user-qemu qemu
 done | tee /dev/stderr | awk "$median"'
 NF == 5 && $4 > 0 {
     if (!($1 in label)) { label[$1] = 1; labels[++label_count] = $1 }
