@@ -307,7 +307,7 @@ int lxd_find_operation(struct lxd *lxd, const char *instance, char id[LXD_OPERAT
             struct lxd_operation operation;
 
             if (lxd_operation_parse(&operation, item, NULL) < 0 ||
-                operation.state != LXD_OPERATION_RUNNING ||
+                operation.state != LXD_OPERATION_RUNNING || !operation.has_begun ||
                 !lxd_operation_concerns(&operation, instance))
                 continue;
             (void)strcpy(id, operation.id);

@@ -10,6 +10,7 @@
 #define OPERATIONS_PATH "/1.0/operations/"
 
 /* LXD's codes for operations: 1xx under way, 200 done, 4xx over. */
+#define CODE_PENDING   105
 #define CODE_SUCCESS   200
 #define CODE_FAILURE   400
 #define CODE_CANCELLED 401
@@ -154,6 +155,7 @@ int lxd_operation_parse(struct lxd_operation *operation, json_t *object, struct 
         operation->state = LXD_OPERATION_CANCELLED;
     else if (code >= CODE_FAILURE)
         operation->state = LXD_OPERATION_FAILED;
+    operation->has_begun = code != CODE_PENDING;
     operation->may_cancel = json_is_true(json_object_get(object, "may_cancel"));
     lxd_text(object, "description", operation->description, sizeof(operation->description));
     lxd_text(object, "err", operation->error, sizeof(operation->error));

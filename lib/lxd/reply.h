@@ -57,6 +57,7 @@ enum lxd_operation_state {
 struct lxd_operation {
     char id[LXD_OPERATION_ID_SIZE];
     enum lxd_operation_state state;
+    bool has_begun; /* LXD keeps for ever what it could not even begin */
     bool may_cancel;
     char description[128];
     char error[512];

@@ -229,6 +229,21 @@ def what_was_imported_copied_and_kept_is_whole():
 
 
 @case
+def a_full_disk_is_in_the_way_only_while_it_is_full():
+    images = {"c5": aptroot.metadata(home.path, "full"), "c6": home.path / "one.tar.xz"}
+    lxd.run("sh", "-c", f"head -c 3G /dev/zero >{disk.place}/filler", check=False)
+    for name, metadata in images.items():
+        crosh(*making(name, metadata), status=1)
+    equal(list(listed()), ["c1"])
+    (disk.place / "filler").unlink()
+    for name, metadata in images.items():
+        crosh(*making(name, metadata))
+        check_made(name)
+    crosh("vmc", "container", "delete", "-y", "-f", "alpha", "c5")
+    crosh("vmc", "container", "delete", "-y", "-f", "alpha", "c6")
+
+
+@case
 def the_power_is_cut_while_a_container_is_made():
     took = timed(making("c3", aptroot.metadata(home.path, "three")))
     crosh("vmc", "container", "delete", "-y", "-f", "alpha", "c3")

@@ -151,12 +151,17 @@ static void test_operation(void **state)
          "\"resources\":{\"instances\":[\"/1.0/instances/crosh-new-c1\"]}}",
          0);
     assert_int_equal(operation.state, LXD_OPERATION_RUNNING);
+    assert_true(operation.has_begun);
     assert_true(operation.may_cancel);
     assert_string_equal(operation.progress, "rootfs: 5% (1MB?/s)");
     assert_true(lxd_operation_concerns(&operation, "crosh-new-c1"));
     assert_false(lxd_operation_concerns(&operation, "c1"));
     json_decref(object);
 
+    take(&operation, &object, "{\"id\":\"" ID "\",\"status_code\":105}", 0);
+    assert_int_equal(operation.state, LXD_OPERATION_RUNNING);
+    assert_false(operation.has_begun);
+    json_decref(object);
     take(&operation, &object, "{\"id\":\"" ID "\",\"status_code\":200}", 0);
     assert_int_equal(operation.state, LXD_OPERATION_DONE);
     json_decref(object);
