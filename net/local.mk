@@ -47,9 +47,13 @@ crosh_net_LDADD = net/libkeeper.la lib/libcrosh.la $(LIBNL_LIBS) $(NFTABLES_LIBS
 
 # For nsswitch.conf(5). Loaded into every program that looks a name up: no libraries but one.
 lib_LTLIBRARIES += net/libnss_crosh.la
-net_libnss_crosh_la_SOURCES = net/nss.c lib/net/socket.c lib/net/socket.h
+net_libnss_crosh_la_SOURCES = net/nss.c lib/net/socket.c lib/net/socket.h \
+	lib/base/fd-pass.c lib/base/fd-pass.h
 nodist_net_libnss_crosh_la_SOURCES = lib/wire/net.pb-c.c lib/wire/net.pb-c.h
 net_libnss_crosh_la_CPPFLAGS = $(AM_CPPFLAGS) $(PROTOBUF_C_CFLAGS)
 net_libnss_crosh_la_LIBADD = $(PROTOBUF_C_LIBS)
 net_libnss_crosh_la_LDFLAGS = $(HARDEN_LDFLAGS) $(SANITIZE_CFLAGS) -version-info 2:0:0 \
 	-export-symbols-regex '^_nss_crosh_'
+if !SANITIZERS
+net_libnss_crosh_la_LDFLAGS += -no-undefined -Wl,-z,defs
+endif
