@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 # The net module on this host, in network namespaces of its own.
 net_tests = tests/net/arrangements.py tests/net/containers.py tests/net/dhcp.py tests/net/links.py \
-	tests/net/ping.py tests/net/resolved.py tests/net/vms.py
+	tests/net/ping.py tests/net/resolved.py tests/net/stock.py tests/net/vms.py
 TESTS += $(net_tests)
-EXTRA_DIST += $(net_tests) tests/net/first.py tests/net/guest.py tests/net/world.py
+EXTRA_DIST += $(net_tests) tests/net/first.py tests/net/guest.py tests/net/world.py tests/stockdisk.py
 
 if HAVE_CMOCKA
 keeper_unit_tests = tests/unit/test-agent-network tests/unit/test-container-state \
