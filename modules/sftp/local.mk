@@ -16,6 +16,7 @@ modules_sftp_libsftpio_la_LIBADD = lib/libcrosh.la lib/libwire.la lib/libbase.la
 
 modules_sftp_libsftp_la_SOURCES = \
 	modules/sftp/bookmarks.c modules/sftp/bookmarks.h \
+	modules/sftp/folder-icon.c modules/sftp/folder-icon.h \
 	modules/sftp/checker.c modules/sftp/checker.h \
 	modules/sftp/commands.h \
 	modules/sftp/copy-command.c \

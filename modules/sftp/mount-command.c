@@ -18,6 +18,7 @@
 #include "lib/base/deadline.h"
 #include "lib/vm/runtime.h"
 #include "modules/sftp/bookmarks.h"
+#include "modules/sftp/folder-icon.h"
 #include "modules/sftp/commands.h"
 #include "modules/sftp/mounts.h"
 #include "modules/sftp/where.h"
@@ -225,8 +226,12 @@ static int mount_it(struct crosh_context *ctx, const struct crosh_args *args,
         return r;
     }
     /* Where nobody has said otherwise it is where file managers should show it. */
-    if (crosh_args_string(args, "directory") == NULL && (r = bookmarks_add(directory)) < 0)
-        crosh_warn(ctx, "file managers get no bookmark for it: %s", strerror(-r));
+    if (crosh_args_string(args, "directory") == NULL) {
+        r = bookmarks_add(directory);
+        if (r < 0)
+            crosh_warn(ctx, "file managers get no bookmark for it: %s", strerror(-r));
+        folder_icon_give(directory);
+    }
     (void)fprintf(crosh_stdout(ctx), "%s is at %s\n", target, directory);
     return 0;
 }

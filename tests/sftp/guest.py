@@ -125,6 +125,43 @@ def a_mount_has_a_bookmark_while_it_is_there():
 
 
 @case
+def a_mount_has_an_icon_where_a_desktop_runs():
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK) or shutil.which("fusermount3") is None:
+        raise Skip("no FUSE here")
+    mounted = home.path / "crosh" / "alpha"
+    hidden = mounted.parent / ".directory"
+    attribute = "metadata::custom-icon-name"
+    bus = subprocess.Popen(["dbus-daemon", "--session", "--nofork", "--print-address"],
+                           env=home.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    env = {**home.env, "DBUS_SESSION_BUS_ADDRESS": bus.stdout.readline().strip()}
+
+    def icon():
+        done = subprocess.run(["gio", "info", "-a", attribute, mounted], env=env, text=True,
+                              stdout=subprocess.PIPE, check=True)
+        return attribute + ": crosh" in done.stdout.split("attributes:")[-1].splitlines()[-1]
+
+    try:
+        # Without a desktop, or by a name of the user's own, there is none.
+        equal(home.run("-c", "sftp mount alpha; sftp umount alpha").returncode, 0)
+        equal((icon(), hidden.exists()), (False, False))
+        done = home.run("-c", f"sftp mount alpha {mounted}", env=env | {"XDG_CURRENT_DESKTOP": "KDE"})
+        equal(done.returncode, 0, done.stderr)
+        equal(home.run("-c", "sftp umount alpha").returncode, 0)
+        equal((icon(), hidden.exists()), (False, False))
+        done = home.run("-c", "sftp mount alpha", env=env | {"XDG_CURRENT_DESKTOP": "KDE"})
+        equal((done.returncode, done.stderr), (0, ""))
+        wait_for(icon, 60, "the icon")
+        equal(hidden.read_text(), "[Desktop Entry]\nIcon=crosh\n")
+        equal(sorted(os.listdir(mounted)), sorted(os.listdir(pwd.getpwuid(os.getuid()).pw_dir)))
+        equal(home.run("-c", "sftp umount alpha").returncode, 0)
+    finally:
+        home.run("-c", "sftp umount alpha")
+        bus.terminate()
+        bus.wait(60)
+        hidden.unlink(missing_ok=True)
+
+
+@case
 def files_of_a_guest_are_copied():
     data = os.urandom(5_000_000)
     (home.path / "payload").write_bytes(data)
