@@ -80,6 +80,11 @@ def image(directory, fill=lambda root: None):
     return directory / "rootfs.squashfs", metadata(directory, "first")
 
 
+# What apt says to do after an interruption: dpkg alone cannot go on with a package when one that it
+# depends on was not unpacked yet.
+REPAIR = "/usr/bin/dpkg --configure -a || apt-get -q -y --fix-broken install"
+
+
 def metadata(directory, mark):
     """Metadata by which an image of the same root is another image."""
     (directory / "metadata.yaml").write_text("architecture: x86_64\ncreation_date: 1700000000\n"

@@ -246,7 +246,7 @@ def a_kill_while_apt_installs():
             packages.update(sums)
         start()
         check_finished()
-        crosh("vsh", "alpha", "c1", "--", "dpkg", "--configure", "-a")
+        crosh("vsh", "alpha", "c1", "--", "sh", "-c", aptroot.REPAIR)
         crosh(*INSTALL)
         packages.update(sums)
         check_finished()

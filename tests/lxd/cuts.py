@@ -121,14 +121,20 @@ def crosh(*words, status=0, **options):
     return done.stdout
 
 
+def launch_again():
+    """The VM's launcher, until commands find the VM."""
+    global launcher  # pylint: disable=global-statement
+    launcher = Launcher(home, "alpha", around=lxd.around, again=True)
+    wait_for(lambda: home.run("vmc", "container", "list", "alpha").returncode == 0, 60, "the VM")
+
+
 def cut():
     """A cut of the power and the next start."""
-    global launcher  # pylint: disable=global-statement
     disk.cut(lxd.kill)
     launcher.close()
     lxd.start()
     equal(lxd.run("/usr/lib/crosh/lxd-ready"), "")
-    launcher = Launcher(home, "alpha", around=lxd.around, again=True)
+    launch_again()
 
 
 def rounds(kind):
@@ -275,7 +281,7 @@ def the_power_is_cut_while_lxd_starts():
         disk.cut(lxd.kill)
         lxd.start()
         equal(lxd.run("/usr/lib/crosh/lxd-ready"), "")
-        launcher = Launcher(home, "alpha", around=lxd.around, again=True)
+        launch_again()
         check_made("c1")
         print(f"# start {number}", flush=True)
 
@@ -283,7 +289,7 @@ def the_power_is_cut_while_lxd_starts():
 @case
 def the_power_is_cut_while_apt_installs():
     image = aptroot.image(home.path / "apt", aptroot.package_tools)
-    crosh("vmc", "container", "--user", "root", "alpha", "c4", *image)
+    crosh("vmc", "container", "--network-timeout", "0", "--user", "root", "alpha", "c4", *image)
     install = ("vsh", "alpha", "c4", "--", "apt-get", "-q", "-y", "install", *PACKAGES)
     sums = serve(1, random.Random(SEED))
     took = timed(install)
@@ -298,7 +304,7 @@ def the_power_is_cut_while_apt_installs():
         print(f"# apt {number}: {'done' if is_done else 'not done'}", flush=True)
         if is_done:
             check_packages(sums)
-        crosh("vsh", "alpha", "c4", "--", "dpkg", "--configure", "-a")
+        crosh("vsh", "alpha", "c4", "--", "sh", "-c", aptroot.REPAIR)
         crosh(*install)
         check_packages(sums)
 
@@ -311,7 +317,7 @@ def serve(version, chance):
     shutil.rmtree(home.path / "repository")
     done = home.run_bytes("vsh", "alpha", "c4", "--", "sh", "-c", "rm -rf /srv/repository && "
                           "tar -C /srv -xf - && echo 'deb [trusted=yes] file:/srv/repository ./' "
-                          ">/etc/apt/sources.list && apt-get -q update", data=archive)
+                          ">/etc/apt/sources.list && apt-get -q update && sync", data=archive)
     equal(done.returncode, 0, done.stderr)
     return sums
 
