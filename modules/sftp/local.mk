@@ -31,6 +31,10 @@ modules_sftp_libsftp_la_SOURCES = \
 	modules/sftp/sftp.c \
 	modules/sftp/shell.c modules/sftp/shell.h \
 	modules/sftp/shell-commands.c \
+	modules/sftp/shell-copies.c \
+	modules/sftp/shell-files.c \
+	modules/sftp/shell-internal.h \
+	modules/sftp/shell-paths.c \
 	modules/sftp/sync.c \
 	modules/sftp/transfer.c modules/sftp/transfer.h modules/sftp/transfer-internal.h \
 	modules/sftp/tree.c \
