@@ -63,6 +63,7 @@ void fs_forget(struct fs *fs, struct node *node, uint64_t count);
 void fs_mend_mode(struct fs *fs, const char *path, int r, mode_t mode, struct sftp_attrs *attrs);
 
 void fs_add_name_ops(struct fuse_lowlevel_ops *ops);
+void fs_add_attr_ops(struct fuse_lowlevel_ops *ops);
 void fs_add_data_ops(struct fuse_lowlevel_ops *ops);
 
 #endif

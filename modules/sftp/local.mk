@@ -50,6 +50,7 @@ modules_sftp_sftp_la_LIBADD = modules/sftp/libsftp.la
 modules_sftp_libsftpfs_la_SOURCES = \
 	modules/sftp/fs.h \
 	modules/sftp/fs-ahead.c modules/sftp/fs-ahead.h \
+	modules/sftp/fs-attrs.c \
 	modules/sftp/fs-data.c \
 	modules/sftp/fs-dir.c modules/sftp/fs-dir.h \
 	modules/sftp/fs-file.c modules/sftp/fs-file.h modules/sftp/fs-file-internal.h \

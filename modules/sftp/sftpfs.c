@@ -104,6 +104,7 @@ static struct fuse_session *new_session(struct fs *fs, const struct settings *se
             options = NULL;
     }
     fs_add_name_ops(&ops);
+    fs_add_attr_ops(&ops);
     fs_add_data_ops(&ops);
     if (options != NULL && fuse_opt_add_arg(&args, "crosh-sftpfs") == 0 &&
         fuse_opt_add_arg(&args, options) == 0)
