@@ -19,8 +19,8 @@ void sftp_attrs_of_stat(struct sftp_attrs *attrs, const struct stat *st)
         .uid = st->st_uid,
         .gid = st->st_gid,
         .mode = st->st_mode,
-        .atime = (uint32_t)st->st_atime,
-        .mtime = (uint32_t)st->st_mtime,
+        .atime = sftp_time(st->st_atime),
+        .mtime = sftp_time(st->st_mtime),
     };
 }
 

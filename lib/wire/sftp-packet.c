@@ -209,6 +209,11 @@ int sftp_read_status(struct sftp_reader *reader)
     return code < sizeof(codes) / sizeof(codes[0]) ? codes[code] : -EIO;
 }
 
+uint32_t sftp_time(time_t seconds)
+{
+    return seconds < 0 ? 0 : seconds > UINT32_MAX ? UINT32_MAX : (uint32_t)seconds;
+}
+
 void sftp_attrs_to_stat(const struct sftp_attrs *attrs, struct stat *st)
 {
     memset(st, 0, sizeof(*st));

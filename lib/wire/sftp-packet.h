@@ -70,6 +70,10 @@ struct sftp_attrs {
     uint32_t atime, mtime; /* seconds since 1970; the protocol has no more */
 };
 
+/* A time as the protocol can have it: between 1970 and 2106, and what is beyond as what is nearest.
+ */
+uint32_t sftp_time(time_t seconds);
+
 /* The attributes as stat(2) has them; what the server left out is zero, a file of one link. */
 void sftp_attrs_to_stat(const struct sftp_attrs *attrs, struct stat *st);
 

@@ -136,8 +136,8 @@ static int finish_handle(struct departure *departure, const struct sftp_handle *
         .flags = SFTP_ATTR_SIZE | SFTP_ATTR_MODE | SFTP_ATTR_TIMES,
         .size = item->attrs.size,
         .mode = item->attrs.mode & 0777,
-        .atime = (uint32_t)item->mtime.tv_sec,
-        .mtime = (uint32_t)item->mtime.tv_sec,
+        .atime = sftp_time(item->mtime.tv_sec),
+        .mtime = sftp_time(item->mtime.tv_sec),
     };
     struct sftp_packet packets[2];
     struct sftp_reply replies[2];
@@ -296,8 +296,8 @@ static int look_before(struct departure *departure)
     const struct item *item = departure->item;
     const struct sftp_attrs time = {
         .flags = SFTP_ATTR_TIMES,
-        .atime = (uint32_t)item->mtime.tv_sec,
-        .mtime = (uint32_t)item->mtime.tv_sec,
+        .atime = sftp_time(item->mtime.tv_sec),
+        .mtime = sftp_time(item->mtime.tv_sec),
     };
     int r;
 
@@ -313,7 +313,7 @@ static int look_before(struct departure *departure)
         item->target.size != item->attrs.size)
         return 0;
     if (!transfer->options.is_by_content)
-        return (time_t)item->target.mtime == item->mtime.tv_sec;
+        return item->target.mtime == time.mtime;
     r = open_source(departure);
     if (r == 0)
         r = transfer_matches(transfer, departure->there, departure->fd, item->attrs.size);

@@ -109,8 +109,8 @@ static void finish(struct tree *tree)
         const struct sftp_attrs attrs = {
             .flags = SFTP_ATTR_MODE | SFTP_ATTR_TIMES,
             .mode = tree->attributes.mode & 0777,
-            .atime = (uint32_t)tree->attributes.mtime.tv_sec,
-            .mtime = (uint32_t)tree->attributes.mtime.tv_sec,
+            .atime = sftp_time(tree->attributes.mtime.tv_sec),
+            .mtime = sftp_time(tree->attributes.mtime.tv_sec),
         };
 
         r = sftp_setstat(transfer->client, tree->there, &attrs);

@@ -354,6 +354,20 @@ def sync_goes_the_other_way():
 
 
 @case
+def times_that_the_protocol_has_not_are_the_nearest():
+    """And are the same at the next time, too."""
+    near = fresh("old")[1]
+    (near / "before").write_text("1969")
+    (near / "after").write_text("2107")
+    os.utime(near / "before", (-86_400, -86_400))
+    os.utime(near / "after", (1 << 32, 1 << 32))
+    equal(sync("--json", near, at(there / "old")), counts(copied=2, bytes=8))
+    equal([(there / "old" / name).stat().st_mtime for name in ("before", "after")],
+          [0, (1 << 32) - 1])
+    equal(sync("--json", near, at(there / "old")), counts(unchanged=2))
+
+
+@case
 def sync_wants_one_server():
     done = sftp("sync", here, there)
     equal((done.returncode, done.stderr),

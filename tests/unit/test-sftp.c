@@ -73,6 +73,16 @@ static void attributes_travel(void **state)
     sftp_packet_free(&packet);
 }
 
+static void times_are_what_is_nearest(void **state)
+{
+    (void)state;
+    assert_int_equal(sftp_time(-1), 0);
+    assert_int_equal(sftp_time(0), 0);
+    assert_int_equal(sftp_time(1500000000), 1500000000);
+    assert_int_equal(sftp_time(UINT32_MAX), UINT32_MAX);
+    assert_int_equal(sftp_time((time_t)UINT32_MAX + 1), UINT32_MAX);
+}
+
 static void names_that_lead_elsewhere_are_none(void **state)
 {
     static const char *const bad[] = {"", ".", "..", "a/b", "/", "../x"};
@@ -316,6 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_is_laid_out_by_the_draft),
         cmocka_unit_test(attributes_travel),
+        cmocka_unit_test(times_are_what_is_nearest),
         cmocka_unit_test(names_that_lead_elsewhere_are_none),
         cmocka_unit_test(places_are_read),
         cmocka_unit_test(what_is_no_server_is_said),
