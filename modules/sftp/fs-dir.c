@@ -38,7 +38,12 @@
 #define MISSES_MAX 3
 /* Beyond this, a change is cheaper forgotten than made. */
 #define CHANGE_MAX 20000
-#define READERS    2
+/* Such a directory is not read again, only for names asked for singly, so soon after a change. */
+#define CHANGING_MS 10000
+/* What kept listings hold at most, and all that are being read. */
+#define HELD_BYTES_MAX ((size_t)128 * 1024 * 1024)
+#define READ_BYTES_MAX ((size_t)512 * 1024 * 1024)
+#define READERS        2
 
 /* A listing that is being read. */
 struct fetch {
@@ -81,6 +86,8 @@ static void unhold_first(struct fs *fs)
 
     fs->dirs.first = (fs->dirs.first + 1) % DIRS_HELD_MAX;
     fs->dirs.count--;
+    fs->dirs.bytes -= node->held_bytes;
+    node->held_bytes = 0;
     node->is_held = false;
     node->users--;
     if (node->listing != NULL && node->listing->is_done)
@@ -88,15 +95,30 @@ static void unhold_first(struct fs *fs)
     nodes_release(&fs->nodes, node);
 }
 
+/* Whether the one that is kept longest is of no use any more. */
+static bool is_first_over(const struct fs *fs)
+{
+    const struct listing *listing = fs->dirs.held[fs->dirs.first]->listing;
+
+    return listing == NULL || (listing->is_done && deadline_now() >= listing->until_ms);
+}
+
 static void hold(struct fs *fs, struct node *node)
 {
-    if (node->is_held)
-        return;
-    if (fs->dirs.count == DIRS_HELD_MAX)
+    struct dirs *dirs = &fs->dirs;
+
+    if (!node->is_held) {
+        while (dirs->count == DIRS_HELD_MAX || (dirs->count > 0 && is_first_over(fs)))
+            unhold_first(fs);
+        dirs->held[(dirs->first + dirs->count++) % DIRS_HELD_MAX] = node;
+        node->is_held = true;
+        node->users++;
+    }
+    dirs->bytes -= node->held_bytes;
+    node->held_bytes = node->listing->entries.bytes;
+    dirs->bytes += node->held_bytes;
+    while (dirs->bytes > HELD_BYTES_MAX && dirs->held[dirs->first] != node)
         unhold_first(fs);
-    fs->dirs.held[(fs->dirs.first + fs->dirs.count++) % DIRS_HELD_MAX] = node;
-    node->is_held = true;
-    node->users++;
 }
 
 void dirs_fini(struct fs *fs)
@@ -184,6 +206,8 @@ static struct sftp_entries *to_change(struct node *node)
         return NULL;
     if (!listing->is_done || listing->error != 0 || listing->entries.count > CHANGE_MAX) {
         /* One that is being read may or may not see the change. */
+        if (listing->is_done && listing->error == 0)
+            node->settled_ms = deadline_now() + CHANGING_MS;
         fs_dir_forget(node);
         return NULL;
     }
@@ -300,6 +324,7 @@ static bool plan(struct fs *fs, struct node *node, bool is_walk, struct fetch **
     fs_dir_forget(node);
     node->listing = listing;
     node->misses = 0;
+    node->reads++;
     node->users++;
     fs->dirs.under_way++;
     *work = fetch;
@@ -372,10 +397,14 @@ static void finish(struct fetch *fetch)
     listing->until_ms = deadline_now() + fs->options.cache_ms;
     listing->is_done = true;
     fs->dirs.under_way--;
+    fs->dirs.read_bytes -= listing->entries.bytes;
+    fetch->node->reads--;
     if (listing->error == 0 && fetch->node->listing == listing) {
         hold(fs, fetch->node);
         if (fetch->is_walk)
             plan_within(fs, fetch->node, &work);
+    } else if (listing->entries.count > CHANGE_MAX) {
+        fetch->node->settled_ms = deadline_now() + CHANGING_MS;
     }
     put_listing(listing);
     fetch->node->users--;
@@ -415,13 +444,27 @@ static void send_readdir(struct fetch *fetch)
     sftp_client_send(fetch->connection->client, &packet, NULL, 0, on_entries, fetch);
 }
 
+static void take_entries(struct fetch *fetch, const struct sftp_reply *reply)
+{
+    struct fs *fs = fetch->fs;
+    struct sftp_entries *entries = &fetch->listing->entries;
+    size_t before = entries->bytes;
+
+    fetch->error = sftp_reply_entries(reply, entries);
+    pthread_mutex_lock(&fs->nodes.lock);
+    fs->dirs.read_bytes += entries->bytes - before;
+    if (fs->dirs.read_bytes > READ_BYTES_MAX && fetch->error == 0)
+        fetch->error = -EOVERFLOW;
+    pthread_mutex_unlock(&fs->nodes.lock);
+}
+
 static void on_entries(void *opaque, const struct sftp_reply *reply)
 {
     struct fetch *fetch = opaque;
 
     fetch->under_way--;
     if (fetch->error == 0)
-        fetch->error = sftp_reply_entries(reply, &fetch->listing->entries);
+        take_entries(fetch, reply);
     if (fetch->error == 0)
         send_readdir(fetch);
     else if (fetch->under_way == 0)
@@ -519,7 +562,8 @@ void fs_dir_missed(struct fs *fs, struct node *node)
     struct fetch *work = NULL;
 
     pthread_mutex_lock(&fs->nodes.lock);
-    if (++node->misses > MISSES_MAX && !is_fresh(node->listing) && fs->dirs.under_way < AHEAD_MAX)
+    if (++node->misses > MISSES_MAX && !is_fresh(node->listing) && node->reads == 0 &&
+        deadline_now() >= node->settled_ms && fs->dirs.under_way < AHEAD_MAX)
         (void)plan(fs, node, false, &work);
     pthread_mutex_unlock(&fs->nodes.lock);
     send_all(work);

@@ -26,6 +26,8 @@ struct listing {
 struct dirs {
     struct node *held[DIRS_HELD_MAX]; /* a ring */
     size_t first, count;
+    size_t bytes;           /* of their listings */
+    size_t read_bytes;      /* of those that are being read */
     unsigned int under_way; /* listings being read */
     pthread_cond_t done;    /* one of them is */
 };

@@ -26,13 +26,18 @@ struct node {
     struct sftp_attrs attrs;
     int64_t attrs_until_ms;
     int64_t ours_until_ms;   /* it was made by us: nobody else knows it well before then */
-    struct listing *listing; /* of a directory: fs-dir.c's, as are the next three */
+    struct listing *listing; /* of a directory: fs-dir.c's, as are the next six */
     unsigned int misses;     /* names looked up one by one since */
+    unsigned int reads;      /* listings of it that are being read */
     int64_t opened_ms;       /* by a reader */
+    int64_t settled_ms;      /* it changes, until then at least, more than is noted in a listing */
     bool is_held;            /* counted among those whose listings are kept */
+    size_t held_bytes;       /* of its listing, as counted there */
     struct file *files;      /* open: fs-file.c's */
     struct ahead *ahead;     /* what is read of it before it is opened: fs-ahead.c's */
-    atomic_uint writes;      /* counts them, so that what was read before is known to be old */
+    /* Counts them, and other changes that are seen, so that what was read before is known as old.
+     */
+    atomic_uint writes;
 };
 
 /* All nodes of a mount. One lock for them all: what is done under it is short. */
