@@ -2,6 +2,7 @@
 # The sftp module, with a real sshd on the loopback.
 sftp_tests = \
 	tests/sftp/automount.py \
+	tests/sftp/changes.py \
 	tests/sftp/copies.py \
 	tests/sftp/foreign.py \
 	tests/sftp/guest.py \

@@ -32,20 +32,86 @@ void fs_mend_mode(struct fs *fs, const char *path, int r, mode_t mode, struct sf
         attrs->mode = (attrs->mode & S_IFMT) | wanted.mode;
 }
 
-/* Asks the server, by the open file where there is one: its name may be gone. */
-static int ask_attrs(struct fs *fs, struct node *node, struct file *file, struct sftp_attrs *attrs)
+/* Whether both may be of one file that did not change in between. */
+static bool is_alike(const struct sftp_attrs *a, const struct sftp_attrs *b)
 {
+    return a->size == b->size && a->mtime == b->mtime && a->mode == b->mode && a->uid == b->uid &&
+           a->gid == b->gid;
+}
+
+bool fs_is_replaced(struct fs *fs, struct node *node, const char *path,
+                    const struct sftp_attrs *attrs)
+{
+    struct sftp_attrs by_handle, again;
+    struct file *file;
+    bool is_doubtful;
+    int r;
+
+    pthread_mutex_lock(&fs->nodes.lock);
+    is_doubtful = node->files != NULL && !files_has_writer(node) && !is_alike(&node->attrs, attrs);
+    pthread_mutex_unlock(&fs->nodes.lock);
+    file = is_doubtful ? file_find(fs, node, 0) : NULL;
+    if (file == NULL)
+        return false;
+    r = file_getattr(file, &by_handle);
+    file_put(file);
+    if (r == -ESTALE || (r == 0 && !is_alike(&by_handle, attrs))) {
+        /* One file that grows just now shows three states, and another one two. */
+        ON_SERVER(fs, true, r, sftp_lstat(client, path, &again));
+        is_doubtful = r == 0 && is_alike(&again, attrs);
+    } else {
+        is_doubtful = false;
+    }
+    if (is_doubtful) {
+        pthread_mutex_lock(&fs->nodes.lock);
+        nodes_unname(&fs->nodes, node);
+        pthread_mutex_unlock(&fs->nodes.lock);
+    }
+    return is_doubtful;
+}
+
+/* By a handle; of what is not even open but was all read, what is known of it is good enough. */
+static int ask_by_handle(struct fs *fs, struct node *node, int error, struct sftp_attrs *attrs)
+{
+    struct file *file = file_find(fs, node, 0);
+
+    if (file != NULL) {
+        error = file_getattr(file, attrs);
+        file_put(file);
+        return error;
+    }
+    pthread_mutex_lock(&fs->nodes.lock);
+    if (node->files != NULL) {
+        *attrs = node->attrs;
+        error = 0;
+    }
+    pthread_mutex_unlock(&fs->nodes.lock);
+    return error;
+}
+
+/*
+ * Asks the server: by the handle of who writes to it, else by its name, which may lead to another
+ * file by now or to none.
+ */
+static int ask_attrs(struct fs *fs, struct node *node, struct sftp_attrs *attrs)
+{
+    struct file *writer = file_find(fs, node, SFTP_OPEN_WRITE);
     cleanup_free char *path = NULL;
     int r;
 
-    if (file != NULL)
-        return file_getattr(file, attrs);
+    if (writer != NULL) {
+        r = file_getattr(writer, attrs);
+        file_put(writer);
+        return r;
+    }
     path = nodes_path(&fs->nodes, fs->prefix, node, NULL);
     if (path == NULL)
-        return -errno;
+        return ask_by_handle(fs, node, -errno, attrs);
     ON_SERVER(fs, true, r,
               node == &fs->nodes.root ? sftp_stat(client, path, attrs)
                                       : sftp_lstat(client, path, attrs));
+    if (r == -ENOENT || (r == 0 && fs_is_replaced(fs, node, path, attrs)))
+        r = ask_by_handle(fs, node, -ENOENT, attrs);
     return r;
 }
 
@@ -75,14 +141,9 @@ static void fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
     pthread_mutex_unlock(&fs->nodes.lock);
     fs_count_asked(fs, is_fresh);
     if (!is_fresh) {
-        struct file *file = file_find(fs, node, 0);
-
         (void)fi;
-        if (file != NULL)
-            file_settle(file);
-        r = ask_attrs(fs, node, file, &attrs);
-        if (file != NULL)
-            file_put(file);
+        files_settle(fs, node);
+        r = ask_attrs(fs, node, &attrs);
         pthread_mutex_lock(&fs->nodes.lock);
         if (r == 0)
             node_set_attrs(node, &attrs, deadline_now() + fs->options.cache_ms);
@@ -122,7 +183,7 @@ static void fs_access(fuse_req_t req, fuse_ino_t ino, int mask)
     attrs = node->attrs;
     pthread_mutex_unlock(&fs->nodes.lock);
     if (!is_fresh)
-        r = ask_attrs(fs, node, NULL, &attrs);
+        r = ask_attrs(fs, node, &attrs);
     if (r == 0 && (attrs.flags & SFTP_ATTR_MODE) != 0 && !may_access(fs, &attrs, (uint32_t)mask))
         r = -EACCES;
     (void)fuse_reply_err(req, fs_errno(r));
@@ -130,9 +191,7 @@ static void fs_access(fuse_req_t req, fuse_ino_t ino, int mask)
 
 static uint32_t seconds(const struct timespec *ts, bool is_now)
 {
-    time_t s = is_now ? time(NULL) : ts->tv_sec;
-
-    return s < 0 ? 0 : s > UINT32_MAX ? UINT32_MAX : (uint32_t)s;
+    return sftp_time(is_now ? time(NULL) : ts->tv_sec);
 }
 
 /* What the kernel wants set, as the protocol has it: both of a pair, or none. */
@@ -173,8 +232,9 @@ static int set_attrs(struct fs *fs, struct node *node, struct file *file,
     int r;
 
     if (file != NULL)
-        return attrs->flags == SFTP_ATTR_TIMES ? file_set_times(file, attrs)
-                                               : file_setattr(file, attrs);
+        return attrs->flags == SFTP_ATTR_TIMES && (file->flags & SFTP_OPEN_WRITE) != 0
+                   ? file_set_times(file, attrs)
+                   : file_setattr(file, attrs);
     path = nodes_path(&fs->nodes, fs->prefix, node, NULL);
     if (path == NULL)
         return -errno;
@@ -243,18 +303,33 @@ static bool has_to_know(const struct node *node, int to_set)
            ((to_set & FUSE_SET_ATTR_ATIME) != 0 && (to_set & FUSE_SET_ATTR_MTIME) == 0);
 }
 
+/* By the handle of a writer, so that it comes behind what is being written; by any without a name.
+ */
+static struct file *find_setter(struct fs *fs, struct node *node)
+{
+    struct file *file = file_find(fs, node, SFTP_OPEN_WRITE);
+    cleanup_free char *path = NULL;
+
+    if (file != NULL)
+        return file;
+    path = nodes_path(&fs->nodes, fs->prefix, node, NULL);
+    return path == NULL ? file_find(fs, node, 0) : NULL;
+}
+
 static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
                        struct fuse_file_info *fi)
 {
     struct fs *fs = fuse_req_userdata(req);
     struct node *node = fs_node(fs, ino);
-    /* By the handle of a writer, so that it comes behind what is being written. */
-    struct file *file = file_find(fs, node, SFTP_OPEN_WRITE);
+    struct file *file = find_setter(fs, node);
     struct sftp_attrs now, attrs;
     bool has_to_ask, is_known;
     int r = 0;
 
     (void)fi;
+    /* A file that is cut must not get from another handle what was written before. */
+    if ((to_set & FUSE_SET_ATTR_SIZE) != 0)
+        files_settle(fs, node);
     pthread_mutex_lock(&fs->nodes.lock);
     now = node->attrs;
     to_set = without_known_owner(fs, node, st, to_set);
@@ -262,7 +337,7 @@ static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
     is_known = has_to_ask || deadline_now() < node->attrs_until_ms;
     pthread_mutex_unlock(&fs->nodes.lock);
     if (has_to_ask)
-        r = ask_attrs(fs, node, file, &now);
+        r = ask_attrs(fs, node, &now);
     if (r == 0) {
         wanted_attrs(fs, &now, st, to_set, &attrs);
         if (attrs.flags != 0)
@@ -284,7 +359,7 @@ static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
     has_to_ask = r == 0 && !S_ISDIR(node->attrs.mode) && deadline_now() >= node->attrs_until_ms;
     pthread_mutex_unlock(&fs->nodes.lock);
     if (has_to_ask) {
-        r = ask_attrs(fs, node, file, &now);
+        r = ask_attrs(fs, node, &now);
         pthread_mutex_lock(&fs->nodes.lock);
         if (r == 0)
             node_set_attrs(node, &now, deadline_now() + fs->options.cache_ms);

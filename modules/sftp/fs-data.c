@@ -96,6 +96,9 @@ static void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     before = node->attrs;
     is_fresh = deadline_now() < node->attrs_until_ms && (fi->flags & O_TRUNC) == 0;
     pthread_mutex_unlock(&fs->nodes.lock);
+    /* The size comes behind what is being written, and that must not come behind a cut. */
+    if (!is_fresh)
+        files_settle(fs, node);
     if (is_fresh && (fi->flags & O_ACCMODE) == O_RDONLY)
         file = open_ahead(fs, node);
     for (int i = 0; file == NULL && i < FS_TRIES; i++) {
@@ -107,6 +110,8 @@ static void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         (void)fuse_reply_err(req, fs_errno(r));
         return;
     }
+    if ((fi->flags & O_TRUNC) != 0)
+        atomic_fetch_add(&node->writes, 1);
     fi->fh = (uint64_t)(uintptr_t)file;
     /* Closing one that is only read has nothing to tell. */
     fi->noflush = (file->flags & SFTP_OPEN_WRITE) == 0;
@@ -192,19 +197,14 @@ static void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
     struct fs *fs = fuse_req_userdata(req);
     struct node *node = fs_node(fs, ino);
     cleanup_free char *buf = malloc(size);
-    struct file *writer;
     ssize_t n;
 
     if (buf == NULL) {
         (void)fuse_reply_err(req, ENOMEM);
         return;
     }
-    /* What was written through another handle comes first. */
-    writer = file_find(fs, node, SFTP_OPEN_WRITE);
-    if (writer != NULL) {
-        file_settle(writer);
-        file_put(writer);
-    }
+    /* What was written through other handles comes first. */
+    files_settle(fs, node);
     n = file_read((struct file *)(uintptr_t)fi->fh, (uint64_t)off, buf, size);
     if (n < 0)
         (void)fuse_reply_err(req, fs_errno((int)n));
@@ -238,7 +238,8 @@ static void note_written(struct fs *fs, struct node *node)
 {
     pthread_mutex_lock(&fs->nodes.lock);
     if (node->parent != NULL)
-        fs_dir_add(node->parent, node->name, &node->attrs);
+        fs_dir_add(node->parent, node->name,
+                   deadline_now() < node->attrs_until_ms ? &node->attrs : NULL);
     pthread_mutex_unlock(&fs->nodes.lock);
 }
 

@@ -120,6 +120,7 @@ struct connection *file_connected(struct file *file, int *error)
 {
     struct sftp_attrs now;
     cleanup_free char *path = NULL;
+    bool is_first;
 
     if (file->connection != NULL && sftp_client_state(file->connection->client) == 0) {
         remote_hold(file->fs->remote, file->connection);
@@ -136,8 +137,10 @@ struct connection *file_connected(struct file *file, int *error)
     *error = -ETIMEDOUT;
     if (file->connection == NULL)
         return NULL;
+    /* What was all read before it was opened is at no place in a file yet. */
+    is_first = file->handle.size == 0;
     *error = sftp_open(file->connection->client, path, file->flags, 0, &file->handle);
-    if (*error == 0 && (file->flags & SFTP_OPEN_WRITE) == 0) {
+    if (*error == 0 && !is_first && (file->flags & SFTP_OPEN_WRITE) == 0) {
         *error = sftp_fstat(file->connection->client, &file->handle, &now);
         if (*error == 0 && (now.size != file->seen.size || now.mtime != file->seen.mtime))
             *error = -ESTALE;
@@ -187,8 +190,42 @@ void files_close_all(struct fs *fs)
 {
     struct file *file;
 
-    while ((file = any_file(fs)) != NULL)
+    while ((file = any_file(fs)) != NULL) {
+        if ((file->flags & SFTP_OPEN_WRITE) != 0)
+            file_settle(file);
         file_close(file);
+    }
+}
+
+bool files_has_writer(const struct node *node)
+{
+    for (const struct file *file = node->files; file != NULL; file = file->next) {
+        if ((file->flags & SFTP_OPEN_WRITE) != 0)
+            return true;
+    }
+    return false;
+}
+
+void files_settle(struct fs *fs, struct node *node)
+{
+    cleanup_free struct file **writers = NULL;
+    size_t count = 0, at = 0;
+
+    pthread_mutex_lock(&fs->nodes.lock);
+    for (struct file *file = node->files; file != NULL; file = file->next)
+        count += (file->flags & SFTP_OPEN_WRITE) != 0;
+    writers = count > 0 ? calloc(count, sizeof(struct file *)) : NULL;
+    for (struct file *file = node->files; writers != NULL && file != NULL; file = file->next) {
+        if ((file->flags & SFTP_OPEN_WRITE) == 0)
+            continue;
+        atomic_fetch_add(&file->users, 1);
+        writers[at++] = file;
+    }
+    pthread_mutex_unlock(&fs->nodes.lock);
+    for (size_t i = 0; i < at; i++) {
+        file_settle(writers[i]);
+        file_put(writers[i]);
+    }
 }
 
 /* ---- Everything else ---- */

@@ -67,8 +67,15 @@ struct file *file_new(struct fs *fs, struct node *node, uint32_t flags,
 struct file *file_new_whole(struct fs *fs, struct node *node, uint8_t *whole, size_t size);
 /* Closes it, without waiting for the server, once nobody works with it any more. */
 void file_close(struct file *file);
-/* Closes those that have names and that the kernel, which ended the mount, left open. */
+/*
+ * Closes those that have names and that the kernel, which ended the mount, left open. Waits for
+ * what was written to them.
+ */
 void files_close_all(struct fs *fs);
+/* With the nodes' lock: whether one of the node is open to be written. */
+bool files_has_writer(const struct node *node);
+/* Waits until the server has all that was written to the node; errors are left to be told. */
+void files_settle(struct fs *fs, struct node *node);
 /*
  * An open file of the node with these flags at least, that has or had a connection, kept until
  * it is put; NULL: none.

@@ -7,6 +7,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
+#include "modules/sftp/fs-file.h"
 #include "modules/sftp/fs-ops.h"
 
 /* Directory entries of one answer, in bytes; the kernel asks for about as many. */
@@ -67,6 +68,31 @@ static void reply_entry(fuse_req_t req, struct node *parent, const char *name,
     }
 }
 
+/* The server was asked for the name of what may be open here, to be read. */
+static void note_asked(struct fs *fs, const struct node *parent, const char *name, const char *path,
+                       const struct sftp_attrs *attrs, int64_t until_ms)
+{
+    struct node *node;
+    bool is_replaced;
+
+    pthread_mutex_lock(&fs->nodes.lock);
+    node = nodes_find(&fs->nodes, parent, name);
+    if (node != NULL && node->files == NULL)
+        node = NULL;
+    if (node != NULL)
+        node->users++;
+    pthread_mutex_unlock(&fs->nodes.lock);
+    if (node == NULL)
+        return;
+    is_replaced = fs_is_replaced(fs, node, path, attrs);
+    pthread_mutex_lock(&fs->nodes.lock);
+    if (!is_replaced && !files_has_writer(node))
+        node_set_attrs(node, attrs, until_ms);
+    node->users--;
+    nodes_release(&fs->nodes, node);
+    pthread_mutex_unlock(&fs->nodes.lock);
+}
+
 static void fs_lookup(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
     struct fs *fs = fuse_req_userdata(req);
@@ -114,6 +140,7 @@ static void fs_lookup(fuse_req_t req, fuse_ino_t ino, const char *name)
             (void)fuse_reply_err(req, fs_errno(r));
             return;
         }
+        note_asked(fs, parent, name, path, &attrs, until_ms);
     }
     reply_entry(req, parent, name, &attrs, until_ms);
 }
@@ -248,6 +275,25 @@ static void fs_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info 
     (void)fuse_reply_err(req, 0);
 }
 
+/*
+ * The protocol has no word for it: whether two directories are of different file systems there,
+ * which neither rename nor link can cross.
+ */
+static bool is_across(struct fs *fs, const struct node *from, const struct node *to)
+{
+    cleanup_free char *one = nodes_path(&fs->nodes, fs->prefix, from, NULL);
+    cleanup_free char *two = nodes_path(&fs->nodes, fs->prefix, to, NULL);
+    struct statvfs here, there;
+    int r;
+
+    if (from == to || one == NULL || two == NULL)
+        return false;
+    ON_SERVER(fs, true, r, sftp_statvfs(client, one, &here));
+    if (r == 0)
+        ON_SERVER(fs, true, r, sftp_statvfs(client, two, &there));
+    return r == 0 && here.f_fsid != there.f_fsid;
+}
+
 /* ---- Making ---- */
 
 /* What a name has become is known: the listing and the kernel are told. */
@@ -326,7 +372,18 @@ static void fs_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const
         return;
     }
     ON_SERVER(fs, false, r, sftp_link(client, path, new_path, &attrs));
+    if (r == -EIO && is_across(fs, fs_node(fs, ino), parent))
+        r = -EXDEV;
     made(req, parent, name, r, &attrs, false);
+}
+
+static int make_file(struct sftp_client *client, const char *path, mode_t mode,
+                     struct sftp_attrs *attrs)
+{
+    struct sftp_handle handle;
+    int r = sftp_create(client, path, SFTP_OPEN_WRITE | SFTP_OPEN_EXCLUSIVE, mode, &handle, attrs);
+
+    return r < 0 ? r : sftp_close(client, &handle);
 }
 
 static void fs_mknod(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t mode, dev_t dev)
@@ -335,7 +392,6 @@ static void fs_mknod(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t mo
     struct node *parent = fs_node(fs, ino);
     cleanup_free char *path = nodes_path(&fs->nodes, fs->prefix, parent, name);
     struct sftp_attrs attrs = {0};
-    struct sftp_handle handle;
     int r;
 
     (void)dev;
@@ -344,11 +400,7 @@ static void fs_mknod(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t mo
         (void)fuse_reply_err(req, path == NULL ? errno : EPERM);
         return;
     }
-    ON_SERVER(
-        fs, false, r,
-        sftp_create(client, path, SFTP_OPEN_WRITE | SFTP_OPEN_EXCLUSIVE, mode, &handle, &attrs) < 0
-            ? -EEXIST
-            : sftp_close(client, &handle));
+    ON_SERVER(fs, false, r, make_file(client, path, mode, &attrs));
     fs_mend_mode(fs, path, r, mode, &attrs);
     made(req, parent, name, r, &attrs, false);
 }
@@ -437,6 +489,8 @@ static void fs_rename(fuse_req_t req, fuse_ino_t ino, const char *name, fuse_ino
         ON_SERVER(fs, false, r, sftp_rename_new(client, path, new_path));
     else
         ON_SERVER(fs, false, r, sftp_rename(client, path, new_path));
+    if (r == -EIO && is_across(fs, from, to))
+        r = -EXDEV;
     if (r == -EIO && flags == 0) {
         int there;
 

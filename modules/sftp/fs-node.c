@@ -180,6 +180,10 @@ void nodes_release(struct nodes *nodes, struct node *node)
 
 void node_set_attrs(struct node *node, const struct sftp_attrs *attrs, int64_t until_ms)
 {
+    /* What was read ahead of who has it open is of the file as it was. */
+    if (node->files != NULL &&
+        (node->attrs.size != attrs->size || node->attrs.mtime != attrs->mtime))
+        atomic_fetch_add(&node->writes, 1);
     node->attrs = *attrs;
     node->attrs_until_ms = until_ms;
 }

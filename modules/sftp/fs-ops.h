@@ -63,6 +63,13 @@ void fs_forget(struct fs *fs, struct node *node, uint64_t count);
 void fs_mend_mode(struct fs *fs, const char *path, int r, mode_t mode, struct sftp_attrs *attrs);
 
 void fs_add_name_ops(struct fuse_lowlevel_ops *ops);
+/*
+ * Given what the server tells of the node's path: whether that is another file than the one that
+ * is open here to be read, which then has lost its name.
+ */
+bool fs_is_replaced(struct fs *fs, struct node *node, const char *path,
+                    const struct sftp_attrs *attrs);
+
 void fs_add_attr_ops(struct fuse_lowlevel_ops *ops);
 void fs_add_data_ops(struct fuse_lowlevel_ops *ops);
 
