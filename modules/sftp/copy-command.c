@@ -10,6 +10,7 @@
 #include "lib/base/cleanup.h"
 #include "modules/sftp/calls.h"
 #include "modules/sftp/commands.h"
+#include "modules/sftp/interrupt.h"
 #include "modules/sftp/transfer.h"
 #include "modules/sftp/where.h"
 
@@ -19,10 +20,14 @@ struct session {
     struct sftp_client *client;
     struct transfer *transfer;
     char *path; /* absolute */
+    struct interrupt interrupt;
+    bool is_watched; /* by it */
 };
 
 static void session_end(struct session *session)
 {
+    if (session->is_watched)
+        interrupt_end(&session->interrupt);
     transfer_free(session->transfer);
     sftp_client_free(session->client);
     sftp_where_fini(&session->where);
@@ -66,12 +71,27 @@ static int session_begin(struct session *session, struct crosh_context *ctx, con
     session->client = sftp_where_open(&session->where, &open_options, err);
     if (session->client == NULL)
         return err->code;
+    interrupt_begin(&session->interrupt, ctx, session->client, -1);
+    session->is_watched = true;
     r = find_path(session, err);
     if (r < 0)
-        return r;
+        return interrupt_result(&session->interrupt, r, err);
     session->transfer =
         transfer_new(ctx, session->client, &session->where, open_options.timeout_ms, options, err);
     return session->transfer != NULL ? 0 : err->code;
+}
+
+/* With the copy begun, or not: from here on the transfer itself listens to the user. */
+static int session_begun(struct session *session, int r, struct crosh_error *err)
+{
+    if (!session->is_watched)
+        return r;
+    interrupt_end(&session->interrupt);
+    session->is_watched = false;
+    /* What is under way has lost its server by then, and would not tell of it. */
+    if (r == 0 && crosh_is_interrupted(session->interrupt.ctx) != 0)
+        r = -EINTR;
+    return interrupt_result(&session->interrupt, r, err);
 }
 
 /* The exit status when nothing ended it. */
@@ -91,6 +111,7 @@ int sftp_run_get(struct crosh_context *ctx, const struct crosh_args *args, struc
     if (r == 0)
         r = transfer_get(session.transfer, session.path, here != NULL ? here : ".",
                          crosh_args_has(args, "into") != 0, err);
+    r = session_begun(&session, r, err);
     if (r == 0)
         r = transfer_finish(session.transfer, "copying", &counts, err);
     return r < 0 ? r : status_of(&counts);
@@ -128,6 +149,7 @@ int sftp_run_put(struct crosh_context *ctx, const struct crosh_args *args, struc
     r = session_begin(&session, ctx, words[count - 1], args, &options, err);
     for (size_t i = 0; i + 1 < count && r == 0; i++)
         r = transfer_put(session.transfer, words[i], session.path, is_into, err);
+    r = session_begun(&session, r, err);
     if (r == 0)
         r = transfer_finish(session.transfer, "copying", &counts, err);
     return r < 0 ? r : status_of(&counts);
@@ -188,6 +210,7 @@ int sftp_run_sync(struct crosh_context *ctx, const struct crosh_args *args, stru
     if (r == 0)
         r = is_get ? transfer_get(session.transfer, session.path, target, false, err)
                    : transfer_put(session.transfer, source, session.path, false, err);
+    r = session_begun(&session, r, err);
     if (r == 0) {
         r = transfer_finish(session.transfer, is_dry ? NULL : "copying", &counts, err);
         /* What was done is told also when it came to no good end. */

@@ -35,6 +35,7 @@ modules_sftp_libsftp_la_SOURCES = \
 	modules/sftp/shell-files.c \
 	modules/sftp/shell-internal.h \
 	modules/sftp/shell-paths.c \
+	modules/sftp/shell-remove.c \
 	modules/sftp/sync.c \
 	modules/sftp/transfer.c modules/sftp/transfer.h modules/sftp/transfer-internal.h \
 	modules/sftp/tree.c \

@@ -45,10 +45,17 @@ static int run_help(struct crosh_context *ctx, const struct crosh_args *args,
     {                                                                                              \
         .name = (the_name), .short_name = (letter), .type = CROSH_TYPE_FLAG, .summary = (text)     \
     }
-#define RECURSIVE                                                                                  \
+/* What fingers type that know OpenSSH's. */
+#define ALWAYS(the_name, letter)                                                                   \
     {                                                                                              \
-        .name = "recursive", .short_name = 'r', .flags = CROSH_PARAM_HIDDEN,                       \
+        .name = (the_name), .short_name = (letter), .flags = CROSH_PARAM_HIDDEN,                   \
         .type = CROSH_TYPE_FLAG, .summary = "Always so"                                            \
+    }
+#define ID(value)                                                                                  \
+    {                                                                                              \
+        .name = "id", .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED,                        \
+        .type = CROSH_TYPE_INT, .max = UINT32_MAX - 1, .value_name = (value),                      \
+        .summary = "Its number at the server"                                                      \
     }
 #define PATHS                                                                                      \
     ARGUMENT("path", CROSH_PARAM_REQUIRED | CROSH_PARAM_REPEATED, "PATH",                          \
@@ -78,7 +85,8 @@ static const struct crosh_param ls_params[] = {
 
 static const struct crosh_param get_params[] = {
     FLAG("verify", 0, "Compare each copy with its source"),
-    RECURSIVE,
+    ALWAYS("recursive", 'r'),
+    ALWAYS("preserve", 'p'),
     ARGUMENT("path", CROSH_PARAM_REQUIRED | CROSH_PARAM_REPEATED, "REMOTE... [LOCAL]",
              "What to copy; the last of several words is where to", shell_complete_remote),
     {.name = NULL},
@@ -86,7 +94,8 @@ static const struct crosh_param get_params[] = {
 
 static const struct crosh_param put_params[] = {
     FLAG("verify", 0, "Compare each copy with its source"),
-    RECURSIVE,
+    ALWAYS("recursive", 'r'),
+    ALWAYS("preserve", 'p'),
     {.name = "path",
      .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED | CROSH_PARAM_REPEATED,
      .type = CROSH_TYPE_PATH,
@@ -96,6 +105,12 @@ static const struct crosh_param put_params[] = {
 };
 
 static const struct crosh_param paths_params[] = {PATHS, {.name = NULL}};
+
+static const struct crosh_param rm_params[] = {
+    FLAG("recursive", 'r', "Directories with all that is in them, too; links are not followed"),
+    PATHS,
+    {.name = NULL},
+};
 
 static const struct crosh_param rename_params[] = {
     ARGUMENT("old", CROSH_PARAM_REQUIRED, "OLD", "What it is called", shell_complete_remote),
@@ -116,6 +131,9 @@ static const struct crosh_param chmod_params[] = {
     PATHS,
     {.name = NULL},
 };
+
+static const struct crosh_param chown_params[] = {ID("UID"), PATHS, {.name = NULL}};
+static const struct crosh_param chgrp_params[] = {ID("GID"), PATHS, {.name = NULL}};
 
 static const struct crosh_param df_params[] = {
     ARGUMENT("path", 0, "PATH", "At the server", shell_complete_remote),
@@ -142,23 +160,27 @@ COMMAND(ls_command, "ls", "List a directory", ls_params, shell_run_ls);
 COMMAND(get_command, "get", "Copy from the server, trees too", get_params, shell_run_get);
 COMMAND(put_command, "put", "Copy to the server, trees too", put_params, shell_run_put);
 COMMAND(mkdir_command, "mkdir", "Make directories", paths_params, shell_run_mkdir);
-COMMAND(rm_command, "rm", "Remove files", paths_params, shell_run_rm);
+COMMAND(rm_command, "rm", "Remove files, or trees", rm_params, shell_run_rm);
 COMMAND(rmdir_command, "rmdir", "Remove empty directories", paths_params, shell_run_rmdir);
 COMMAND(rename_command, "rename", "Give another name", rename_params, shell_run_rename);
 COMMAND(mv_command, "mv", "The same as rename", rename_params, shell_run_rename);
 COMMAND(ln_command, "ln", "Make a link", ln_params, shell_run_ln);
 COMMAND(chmod_command, "chmod", "Change permissions", chmod_params, shell_run_chmod);
+COMMAND(chown_command, "chown", "Change the owner", chown_params, shell_run_chown);
+COMMAND(chgrp_command, "chgrp", "Change the group", chgrp_params, shell_run_chgrp);
 COMMAND(stat_command, "stat", "Show all there is to know of files", paths_params, shell_run_stat);
 COMMAND(df_command, "df", "Show how much room there is", df_params, shell_run_df);
 COMMAND(help_command, "help", "List the commands, or tell of one", help_params, run_help);
 COMMAND(quit_command, "quit", "Leave", NULL, run_quit);
 COMMAND(exit_command, "exit", "The same as quit", NULL, run_quit);
+COMMAND(bye_command, "bye", "The same as quit", NULL, run_quit);
 
 static const struct crosh_command *const commands[] = {
     &cd_command,     &lcd_command,  &pwd_command,   &lpwd_command,  &ls_command,
     &get_command,    &put_command,  &mkdir_command, &rm_command,    &rmdir_command,
-    &rename_command, &mv_command,   &ln_command,    &chmod_command, &stat_command,
-    &df_command,     &help_command, &quit_command,  &exit_command,  NULL,
+    &rename_command, &mv_command,   &ln_command,    &chmod_command, &chown_command,
+    &chgrp_command,  &stat_command, &df_command,    &help_command,  &quit_command,
+    &exit_command,   &bye_command,  NULL,
 };
 
 const struct crosh_command sftp_shell_commands = {

@@ -11,25 +11,21 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/sanitize.h"
-#include "modules/sftp/interrupt.h"
 #include "modules/sftp/list-files.h"
 #include "modules/sftp/shell-internal.h"
 
 /* ---- Directories ---- */
 
-int shell_run_cd(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
+static int change_directory(struct sftp_shell *shell, struct crosh_context *ctx,
+                            const struct crosh_args *args, struct crosh_error *err)
 {
-    struct sftp_shell *shell = sftp_shell_session(err);
     const char *word = crosh_args_string(args, "directory");
-    cleanup_free char *path = NULL;
+    cleanup_free char *path = word != NULL ? sftp_shell_path(shell, word) : strdup(".");
     char *absolute = NULL;
     struct sftp_attrs attrs;
     int r;
 
     (void)ctx;
-    if (shell == NULL)
-        return err->code;
-    path = word != NULL ? sftp_shell_path(shell, word) : strdup(".");
     if (path == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");
     r = sftp_realpath(shell->client, path, &absolute);
@@ -44,6 +40,11 @@ int shell_run_cd(struct crosh_context *ctx, const struct crosh_args *args, struc
     free(shell->directory);
     shell->directory = absolute;
     return 0;
+}
+
+int shell_run_cd(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
+{
+    return sftp_shell_work(ctx, args, change_directory, err);
 }
 
 int shell_run_pwd(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
@@ -97,21 +98,15 @@ static void hide(struct sftp_entries *entries)
     entries->count = kept;
 }
 
-int shell_run_ls(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
+static int list(struct sftp_shell *shell, struct crosh_context *ctx, const struct crosh_args *args,
+                struct crosh_error *err)
 {
-    static const char *const here[] = {"", NULL};
-    struct sftp_shell *shell = sftp_shell_session(err);
-    const char *const *words =
-        crosh_args_count(args, "path") > 0 ? crosh_args_all(args, "path") : here;
-    struct interrupt interrupt;
-    char **paths;
-    int r;
+    static const char *const here[] = {""};
+    const size_t count = crosh_args_count(args, "path");
+    char **paths = shell_remote_paths(shell, count > 0 ? crosh_args_all(args, "path") : here,
+                                      count > 0 ? count : 1, err);
+    int r = paths != NULL ? 0 : err->code;
 
-    if (shell == NULL)
-        return err->code;
-    interrupt_begin(&interrupt, ctx, shell->client, -1);
-    paths = shell_remote_paths(shell, words, err);
-    r = paths != NULL ? 0 : err->code;
     for (size_t i = 0; r == 0 && paths[i] != NULL; i++) {
         struct sftp_entries entries = {0};
 
@@ -124,10 +119,14 @@ int shell_run_ls(struct crosh_context *ctx, const struct crosh_args *args, struc
             r = list_files_print(ctx, &entries, crosh_args_has(args, "long") != 0, err);
         sftp_entries_free(&entries);
     }
-    interrupt_end(&interrupt);
     if (paths != NULL)
         crosh_strv_free(paths);
-    return interrupt_result(&interrupt, r, err);
+    return r;
+}
+
+int shell_run_ls(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
+{
+    return sftp_shell_work(ctx, args, list, err);
 }
 
 static int make_directory(struct sftp_shell *shell, const char *path, int64_t value)
@@ -138,10 +137,17 @@ static int make_directory(struct sftp_shell *shell, const char *path, int64_t va
     return sftp_mkdir(shell->client, path, 0777, &attrs);
 }
 
+static int make_directories(struct sftp_shell *shell, struct crosh_context *ctx,
+                            const struct crosh_args *args, struct crosh_error *err)
+{
+    (void)ctx;
+    return shell_for_each(shell, args, make_directory, 0, err);
+}
+
 int shell_run_mkdir(struct crosh_context *ctx, const struct crosh_args *args,
                     struct crosh_error *err)
 {
-    return shell_for_each(ctx, args, "path", make_directory, 0, err);
+    return sftp_shell_work(ctx, args, make_directories, err);
 }
 
 static int remove_directory(struct sftp_shell *shell, const char *path, int64_t value)
@@ -150,59 +156,42 @@ static int remove_directory(struct sftp_shell *shell, const char *path, int64_t 
     return sftp_rmdir(shell->client, path);
 }
 
+static int remove_directories(struct sftp_shell *shell, struct crosh_context *ctx,
+                              const struct crosh_args *args, struct crosh_error *err)
+{
+    (void)ctx;
+    return shell_for_each(shell, args, remove_directory, 0, err);
+}
+
 int shell_run_rmdir(struct crosh_context *ctx, const struct crosh_args *args,
                     struct crosh_error *err)
 {
-    return shell_for_each(ctx, args, "path", remove_directory, 0, err);
-}
-
-static int remove_file(struct sftp_shell *shell, const char *path, int64_t value)
-{
-    struct sftp_attrs attrs;
-    int r = sftp_remove(shell->client, path);
-
-    (void)value;
-    /* The server's word for that is "failure". */
-    if (r == -EIO && sftp_lstat(shell->client, path, &attrs) == 0 && S_ISDIR(attrs.mode))
-        return -EISDIR;
-    return r;
-}
-
-int shell_run_rm(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
-{
-    return shell_for_each(ctx, args, "path", remove_file, 0, err);
+    return sftp_shell_work(ctx, args, remove_directories, err);
 }
 
 /* ---- Names and attributes ---- */
 
-/* The session, and where the words "old" and "new" lead to. NULL with err. */
-static struct sftp_shell *two_paths(const struct crosh_args *args, char **old_path, char **new_path,
-                                    struct crosh_error *err)
+/* Where the words "old" and "new" lead to. 0 or negative. */
+static int two_paths(const struct sftp_shell *shell, const struct crosh_args *args, char **old_path,
+                     char **new_path, struct crosh_error *err)
 {
-    struct sftp_shell *shell = sftp_shell_session(err);
-
-    if (shell == NULL)
-        return NULL;
     *old_path = sftp_shell_path(shell, crosh_args_string(args, "old"));
     *new_path = sftp_shell_path(shell, crosh_args_string(args, "new"));
-    if (*old_path != NULL && *new_path != NULL)
-        return shell;
-    (void)crosh_error_set(err, -ENOMEM, "out of memory");
-    return NULL;
+    return *old_path != NULL && *new_path != NULL ? 0
+                                                  : crosh_error_set(err, -ENOMEM, "out of memory");
 }
 
-int shell_run_rename(struct crosh_context *ctx, const struct crosh_args *args,
-                     struct crosh_error *err)
+static int give_name(struct sftp_shell *shell, struct crosh_context *ctx,
+                     const struct crosh_args *args, struct crosh_error *err)
 {
     cleanup_free char *old_path = NULL;
     cleanup_free char *new_path = NULL;
-    struct sftp_shell *shell = two_paths(args, &old_path, &new_path, err);
     struct sftp_attrs attrs;
-    int r;
+    int r = two_paths(shell, args, &old_path, &new_path, err);
 
     (void)ctx;
-    if (shell == NULL)
-        return err->code;
+    if (r < 0)
+        return r;
     /* Into a directory that is there, as mv(1) does. */
     if (sftp_stat(shell->client, new_path, &attrs) == 0 && S_ISDIR(attrs.mode)) {
         char *within = NULL;
@@ -216,28 +205,47 @@ int shell_run_rename(struct crosh_context *ctx, const struct crosh_args *args,
     return r < 0 ? shell_fail(crosh_args_string(args, "old"), r, err) : 0;
 }
 
-int shell_run_ln(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
+int shell_run_rename(struct crosh_context *ctx, const struct crosh_args *args,
+                     struct crosh_error *err)
+{
+    return sftp_shell_work(ctx, args, give_name, err);
+}
+
+static int make_link(struct sftp_shell *shell, struct crosh_context *ctx,
+                     const struct crosh_args *args, struct crosh_error *err)
 {
     cleanup_free char *old_path = NULL;
     cleanup_free char *new_path = NULL;
-    struct sftp_shell *shell = two_paths(args, &old_path, &new_path, err);
     struct sftp_attrs attrs;
-    int r;
+    int r = two_paths(shell, args, &old_path, &new_path, err);
 
     (void)ctx;
-    if (shell == NULL)
-        return err->code;
+    if (r < 0)
+        return r;
     r = crosh_args_has(args, "symbolic") != 0
             ? sftp_symlink(shell->client, crosh_args_string(args, "old"), new_path, &attrs)
             : sftp_link(shell->client, old_path, new_path, &attrs);
     return r < 0 ? shell_fail(crosh_args_string(args, "new"), r, err) : 0;
 }
 
-static int change_mode(struct sftp_shell *shell, const char *path, int64_t value)
+int shell_run_ln(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
+{
+    return sftp_shell_work(ctx, args, make_link, err);
+}
+
+static int set_mode(struct sftp_shell *shell, const char *path, int64_t value)
 {
     const struct sftp_attrs attrs = {.flags = SFTP_ATTR_MODE, .mode = (uint32_t)value};
 
     return sftp_setstat(shell->client, path, &attrs);
+}
+
+static int change_mode(struct sftp_shell *shell, struct crosh_context *ctx,
+                       const struct crosh_args *args, struct crosh_error *err)
+{
+    (void)ctx;
+    return shell_for_each(shell, args, set_mode, strtol(crosh_args_string(args, "mode"), NULL, 8),
+                          err);
 }
 
 int shell_run_chmod(struct crosh_context *ctx, const struct crosh_args *args,
@@ -249,15 +257,65 @@ int shell_run_chmod(struct crosh_context *ctx, const struct crosh_args *args,
 
     if (text[0] < '0' || text[0] > '7' || *end != '\0' || mode > 07777)
         return crosh_error_set(err, CROSH_EUSAGE, "a mode is an octal number, as 644");
-    return shell_for_each(ctx, args, "path", change_mode, (int64_t)mode, err);
+    return sftp_shell_work(ctx, args, change_mode, err);
 }
 
-int shell_run_stat(struct crosh_context *ctx, const struct crosh_args *args,
-                   struct crosh_error *err)
+/* The protocol sets both or none: the other is as it was. */
+static int set_ids(struct sftp_shell *shell, const char *path, bool is_group, uint32_t id)
 {
-    struct sftp_shell *shell = sftp_shell_session(err);
-    char **paths =
-        shell != NULL ? shell_remote_paths(shell, crosh_args_all(args, "path"), err) : NULL;
+    struct sftp_attrs attrs;
+    int r = sftp_stat(shell->client, path, &attrs);
+
+    if (r < 0)
+        return r;
+    if ((attrs.flags & SFTP_ATTR_OWNER) == 0)
+        return -EOPNOTSUPP;
+    attrs.flags = SFTP_ATTR_OWNER;
+    *(is_group ? &attrs.gid : &attrs.uid) = id;
+    return sftp_setstat(shell->client, path, &attrs);
+}
+
+static int set_owner(struct sftp_shell *shell, const char *path, int64_t value)
+{
+    return set_ids(shell, path, false, (uint32_t)value);
+}
+
+static int set_group(struct sftp_shell *shell, const char *path, int64_t value)
+{
+    return set_ids(shell, path, true, (uint32_t)value);
+}
+
+static int change_owner(struct sftp_shell *shell, struct crosh_context *ctx,
+                        const struct crosh_args *args, struct crosh_error *err)
+{
+    (void)ctx;
+    return shell_for_each(shell, args, set_owner, crosh_args_number(args, "id", 0), err);
+}
+
+static int change_group(struct sftp_shell *shell, struct crosh_context *ctx,
+                        const struct crosh_args *args, struct crosh_error *err)
+{
+    (void)ctx;
+    return shell_for_each(shell, args, set_group, crosh_args_number(args, "id", 0), err);
+}
+
+int shell_run_chown(struct crosh_context *ctx, const struct crosh_args *args,
+                    struct crosh_error *err)
+{
+    return sftp_shell_work(ctx, args, change_owner, err);
+}
+
+int shell_run_chgrp(struct crosh_context *ctx, const struct crosh_args *args,
+                    struct crosh_error *err)
+{
+    return sftp_shell_work(ctx, args, change_group, err);
+}
+
+static int show_attributes(struct sftp_shell *shell, struct crosh_context *ctx,
+                           const struct crosh_args *args, struct crosh_error *err)
+{
+    char **paths = shell_remote_paths(shell, crosh_args_all(args, "path"),
+                                      crosh_args_count(args, "path"), err);
     int r = paths != NULL ? 0 : err->code;
 
     for (size_t i = 0; r == 0 && paths[i] != NULL; i++) {
@@ -281,19 +339,21 @@ int shell_run_stat(struct crosh_context *ctx, const struct crosh_args *args,
     return r;
 }
 
-int shell_run_df(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
+int shell_run_stat(struct crosh_context *ctx, const struct crosh_args *args,
+                   struct crosh_error *err)
 {
-    struct sftp_shell *shell = sftp_shell_session(err);
+    return sftp_shell_work(ctx, args, show_attributes, err);
+}
+
+static int show_room(struct sftp_shell *shell, struct crosh_context *ctx,
+                     const struct crosh_args *args, struct crosh_error *err)
+{
     const char *word = crosh_args_string(args, "path");
-    cleanup_free char *path =
-        shell != NULL ? sftp_shell_path(shell, word != NULL ? word : "") : NULL;
+    cleanup_free char *path = sftp_shell_path(shell, word != NULL ? word : "");
     struct statvfs vfs;
     uint64_t unit;
-    int r;
+    int r = path != NULL ? sftp_statvfs(shell->client, path, &vfs) : -ENOMEM;
 
-    if (shell == NULL)
-        return err->code;
-    r = path != NULL ? sftp_statvfs(shell->client, path, &vfs) : -ENOMEM;
     if (r < 0)
         return shell_fail(word != NULL ? word : ".", r, err);
     unit = vfs.f_frsize;
@@ -302,4 +362,9 @@ int shell_run_df(struct crosh_context *ctx, const struct crosh_args *args, struc
                   (unsigned long long)((vfs.f_blocks - vfs.f_bfree) * unit >> 20),
                   (unsigned long long)(vfs.f_bavail * unit >> 20));
     return 0;
+}
+
+int shell_run_df(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
+{
+    return sftp_shell_work(ctx, args, show_room, err);
 }

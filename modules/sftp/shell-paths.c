@@ -78,13 +78,13 @@ static int match(const struct sftp_shell *shell, const char *word, char ***list,
 
 /* The paths at the server that words mean, of which patterns are several; NULL with err. */
 char **shell_remote_paths(const struct sftp_shell *shell, const char *const *words,
-                          struct crosh_error *err)
+                          size_t word_count, struct crosh_error *err)
 {
     char **list = calloc(1, sizeof(*list));
     size_t count = 0;
     int r = list != NULL ? 0 : crosh_error_set(err, -ENOMEM, "out of memory");
 
-    for (size_t i = 0; r == 0 && words[i] != NULL; i++) {
+    for (size_t i = 0; r == 0 && i < word_count; i++) {
         cleanup_free char *path = sftp_shell_path(shell, words[i]);
         struct sftp_attrs attrs;
 
@@ -127,30 +127,21 @@ char **shell_local_paths(const char *const *words, size_t word_count, struct cro
     return NULL;
 }
 
-/* Does something to each path that the words mean. */
-int shell_for_each(struct crosh_context *ctx, const struct crosh_args *args, const char *name,
-                   int (*work)(struct sftp_shell *shell, const char *path, int64_t value),
+int shell_for_each(struct sftp_shell *shell, const struct crosh_args *args, shell_path_fn *work,
                    int64_t value, struct crosh_error *err)
 {
-    struct sftp_shell *shell = sftp_shell_session(err);
-    struct interrupt interrupt;
-    char **paths;
-    int r;
+    char **paths = shell_remote_paths(shell, crosh_args_all(args, "path"),
+                                      crosh_args_count(args, "path"), err);
+    int r = paths != NULL ? 0 : err->code;
 
-    if (shell == NULL)
-        return err->code;
-    interrupt_begin(&interrupt, ctx, shell->client, -1);
-    paths = shell_remote_paths(shell, crosh_args_all(args, name), err);
-    r = paths != NULL ? 0 : err->code;
     for (size_t i = 0; r == 0 && paths[i] != NULL; i++) {
         r = work(shell, paths[i], value);
         if (r < 0)
             r = shell_fail(paths[i], r, err);
     }
-    interrupt_end(&interrupt);
     if (paths != NULL)
         crosh_strv_free(paths);
-    return interrupt_result(&interrupt, r, err);
+    return r;
 }
 
 void shell_complete_remote(struct crosh_context *ctx, const struct crosh_args *args,

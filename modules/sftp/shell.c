@@ -14,6 +14,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/sanitize.h"
 #include "modules/sftp/commands.h"
+#include "modules/sftp/interrupt.h"
 
 /* Commands get no argument of ours; there is one session at a time. */
 static struct sftp_shell *session;
@@ -53,6 +54,21 @@ struct sftp_shell *sftp_shell_open(void)
     return session != NULL && session->client != NULL && sftp_client_state(session->client) == 0
                ? session
                : NULL;
+}
+
+int sftp_shell_work(struct crosh_context *ctx, const struct crosh_args *args,
+                    sftp_shell_work_fn *work, struct crosh_error *err)
+{
+    struct sftp_shell *shell = sftp_shell_session(err);
+    struct interrupt interrupt;
+    int r;
+
+    if (shell == NULL)
+        return err->code;
+    interrupt_begin(&interrupt, ctx, shell->client, -1);
+    r = work(shell, ctx, args, err);
+    interrupt_end(&interrupt);
+    return interrupt_result(&interrupt, r, err);
 }
 
 static char *prompt(void *opaque)

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 from harness import CROSH, Home, case, contains, equal, main, wait_for
-from server import Server
+from server import SUBSYSTEM, Server
 
 home = server = None
 there = here = None  # directories of the server, and of the client
@@ -233,6 +233,41 @@ def ctrl_c_leaves_a_part():
     equal([name for name in os.listdir(there) if name.startswith(".")], [])
     for path in (there / "big", there / "big2", here / "big"):
         path.unlink()
+
+
+@case
+def ctrl_c_ends_what_has_not_begun():
+    (here / "file").write_text("")
+    silent, asked = home.path / "silent", home.path / "asked"
+    # It begins the protocol, and answers nothing that is asked then.
+    silent.write_text("#!/bin/sh\nhead -c 9 >/dev/null\nprintf '\\0\\0\\0\\5\\2\\0\\0\\0\\3'\n"
+                      f"head -c 1 >/dev/null\n: >'{asked}'\ncat >/dev/null\n")
+    silent.chmod(0o755)
+    server.stop()
+    server.set_subsystem(silent)
+    server.start()
+    try:
+        for words in (("get", at("file"), here), ("get", at("/file"), here),
+                      ("put", here / "file", at("file")), ("put", here / "file", at("/file")),
+                      ("sync", at("/file"), here / "none")):
+            # pylint: disable=consider-using-with
+            process = subprocess.Popen(
+                [str(CROSH), "-c", "sftp " + " ".join(map(str, (*words, "--timeout", 3600)))],
+                env=home.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE, text=True)
+            try:
+                wait_for(lambda: asked.exists() or process.poll() is not None, 60, "a question")
+                process.send_signal(signal.SIGINT)
+                equal((process.communicate(timeout=60)[1], process.returncode),
+                      (f"sftp {words[0]}: interrupted\n", 130), words)
+            finally:
+                process.kill()
+                process.wait()
+            asked.unlink()
+    finally:
+        server.stop()
+        server.set_subsystem(SUBSYSTEM)
+        server.start()
 
 
 @case

@@ -13,7 +13,7 @@ DIRECTORY, FILE, LINK = stat.S_IFDIR | 0o755, stat.S_IFREG | 0o644, stat.S_IFLNK
 VICTIM = os.environ.get("VICTIM", "/nowhere")
 START = os.environ.get("START", "/")
 
-# What is in "/evil", "/evil/d" and "/evil/deep": kind, size.
+# What is in "/evil", "/evil/out" and others: kind, size.
 LISTINGS = {
     "/evil": [(b"..", DIRECTORY, 0), (b".", DIRECTORY, 0), (b"../escaped", FILE, 6),
               (b"../escaped-directory", DIRECTORY, 0),
@@ -22,6 +22,8 @@ LISTINGS = {
               (b"short", FILE, 1000), (b"out", LINK, 6), (b"out", DIRECTORY, 0),
               (b"bad-link", LINK, 6), (b"suid", FILE | stat.S_ISUID, 6)],
     "/evil/out": [(b"inner", FILE, 6)],
+    "/trees": [(b"plain", FILE, 6), (b"link", LINK, 6), (b"inner", DIRECTORY, 0)],
+    "/trees/inner": [(b"was-link", FILE, 6), (b"other", FILE, 6)],
     "/sizes": [(b"all", FILE, (1 << 64) - 1), (b"half", FILE, 1 << 63), (b"below", FILE, (1 << 63) - 1),
                (b"most", FILE, 1 << 60), (b"honest", FILE, 6)],
     "/typed": [(b"esc\x1b]0;title\x07", FILE, 6), (b"new\nline", FILE, 6), (b"$(touch pwned)", FILE, 6),
@@ -62,7 +64,7 @@ class Hostile:
         for known, mode, size in LISTINGS.get(parent, []):
             if known.decode(errors="replace") == name:
                 return mode, size
-        known = path in LISTINGS or path in ENDLESS or path in ("/", START) or path.startswith("/deep")
+        known = path in LISTINGS or path in ENDLESS or path in ("/", START) or f"{path}/".startswith("/p/")
         return (DIRECTORY, 0) if known else None
 
     def answer(self, kind, number, body):
@@ -75,7 +77,8 @@ class Hostile:
             else:
                 self.send(105, number, attrs(*found))
         elif kind == 16:
-            self.send(104, number, struct.pack(">I", 1) + string(START.encode()) + string(b"") +
+            path = text if os.environ.get("REMOVES") and text.startswith("/") else START
+            self.send(104, number, struct.pack(">I", 1) + string(path.encode()) + string(b"") +
                       attrs(DIRECTORY, 0))
         elif kind in (3, 11) and os.environ.get("ONE_HANDLE"):
             self.last = text
@@ -86,7 +89,7 @@ class Hostile:
         elif kind == 12:
             text = self.last if text == "handle" else text
             entries = LISTINGS.get(text, [])
-            if text.startswith("/deep"):
+            if f"{text}/".startswith("/p/"):
                 entries = [(b"d", DIRECTORY, 0), (b"file", FILE, 6)]
             elif text in ENDLESS:
                 entries = ENDLESS[text]
@@ -115,6 +118,10 @@ class Hostile:
             link = (VICTIM + "\0hidden") if text.endswith("bad-link") else VICTIM
             self.send(104, number, struct.pack(">I", 1) + string(link.encode()) + string(b"") +
                       attrs(LINK, 0))
+        elif kind in (13, 15) and os.environ.get("REMOVES"):  # REMOVE, RMDIR: noted, and not done
+            with open(VICTIM + "/../removed", "a", encoding="utf-8") as notes:
+                notes.write(text + "\n")
+            self.status(number, 0)
         elif kind == 4:
             self.status(number, 0)
         else:

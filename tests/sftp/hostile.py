@@ -193,6 +193,32 @@ def names_are_no_words_of_the_shells():
     equal((here / "-rf").exists(), True)
 
 
+def removed_by(command):
+    """What a command of the shell has the server remove, and what it says."""
+    notes = home.path / "removed"
+    notes.write_text("")
+    serve(REMOVES=1, START="/typed")
+    done = home.run("-c", f"sftp shell {server.target}:/typed", data=f"{command}\n")
+    serve()
+    return notes.read_text().splitlines(), done.stderr, done.returncode
+
+
+@case
+def trees_are_removed_by_checked_names():
+    equal(removed_by("rm -r /evil"),
+          ([], "sftp: rm: /evil: has names that cannot be names here\n", 1))
+    # What a listing calls a link or a file is removed and not listed.
+    equal(removed_by("rm -r /trees"),
+          (["/trees/plain", "/trees/link", "/trees/inner/was-link", "/trees/inner/other",
+            "/trees/inner", "/trees"], "", 0))
+    # Depth and width have an end.
+    paths, errors, status = removed_by("rm -r /p")
+    equal((paths, status), ([], 1))
+    equal(errors, "sftp: rm: /p" + "/d" * 128 + ": Too many levels of symbolic links\n")
+    equal(removed_by("rm -r /dots"),
+          ([], "sftp: rm: /dots: Value too large for defined data type\n", 1))
+
+
 @case
 def completion_offers_nothing_that_harms():
     serve(START="/typed")

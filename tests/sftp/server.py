@@ -15,6 +15,7 @@ from pathlib import Path
 from harness import Skip
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
+SUBSYSTEM = os.environ.get("CROSH_TEST_SUBSYSTEM", "internal-sftp")
 
 
 def free_port():
@@ -98,7 +99,7 @@ class Server:
     CROSH_TEST_SUBSYSTEM, such as "/path/to/crosh-agent --sftp-server", has another serve the files.
     """
 
-    def __init__(self, home, subsystem=os.environ.get("CROSH_TEST_SUBSYSTEM", "internal-sftp")):
+    def __init__(self, home, subsystem=SUBSYSTEM):
         if SSHD is None:
             raise Skip("sshd is not installed")
         self.directory = home.path / "sshd"
@@ -196,6 +197,15 @@ class Server:
                 os.kill(pid, number)
             except ProcessLookupError:
                 pass
+
+    def has_unread(self):
+        """Whether a client has sent what no session has read."""
+        for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+            fields = line.split()
+            if (int(fields[1].split(":")[1], 16) == self.port and fields[3] == "01" and
+                    int(fields[4].split(":")[1], 16) > 0):
+                return True
+        return False
 
     def stop(self):
         """Ends the listener and every session."""

@@ -2,9 +2,10 @@
 """sftp shell with a real sshd on the loopback: scripts, and typed on a terminal."""
 
 import os
+import signal
 import stat
 
-from harness import CROSH, Home, Terminal, case, contains, equal, main
+from harness import CROSH, Home, Skip, Terminal, case, contains, equal, main
 from server import Server
 
 home = server = None
@@ -87,6 +88,57 @@ def a_script_ends_at_what_fails():
 
 
 @case
+def trees_are_removed():
+    tree = there / "tree"
+    (tree / "sub" / "deep").mkdir(parents=True)
+    (tree / "sub" / "deep" / "file").write_text("x")
+    (tree / "*").write_text("a name like any other")
+    (there / "kept").mkdir()
+    (there / "kept" / "file").write_text("kept")
+    for place in (tree, tree / "sub"):
+        (place / "link").symlink_to(there / "kept")
+        (place / "dangling").symlink_to("nowhere")
+    (there / "to-kept").symlink_to("kept")
+    equal(script("rm tree"), (1, [], [f"sftp: rm: {tree}: Is a directory"]))
+    equal(script("rm -r tree none"),
+          (3, [], [f"sftp: rm: {there}/none: No such file or directory"]))
+    equal(tree.exists(), False)
+    # A link is removed, also when its name says that it is a directory.
+    equal(script("rm -r to-kept/"), (0, [], []))
+    equal((os.path.lexists(there / "to-kept"), (there / "kept" / "file").read_text()),
+          (False, "kept"))
+    # Not from under the session, whatever the way there is called.
+    (there / "kept" / "sub").mkdir()
+    (there / "way").symlink_to(there.parent)
+    busy = "the directory where you are is in it"
+    for word, path in ((".", f"{there}/kept"), ("../kept", f"{there}/kept/../kept"),
+                       (str(there), str(there)), ("../way/there", f"{there}/kept/../way/there")):
+        equal(script("cd kept", f"rm -r '{word}'"), (4, [], [f"sftp: rm: {path}: {busy}"]))
+    for word, path in (("/", "/"), ("//", "/"), ("sub/..", f"{there}/kept/sub/.."),
+                       ("sub/.", f"{there}/kept/sub/.")):
+        equal(script("cd kept", f"rm -r {word}"),
+              (2, [], [f"sftp: rm: {path}: has no name to remove it by"]))
+    equal((there / "kept" / "file").read_text(), "kept")
+    equal(script("rm -r kept way 'two words'"), (0, [], []))
+    equal(sorted(os.listdir(there)), ["file"])
+    (there / "two words").mkdir()
+    (there / "two words" / "uno").write_text("two")
+
+
+@case
+def owners_are_changed_one_at_a_time():
+    if os.geteuid() != 0:
+        raise Skip("root's alone")
+    equal(script("chown 12 file", "chgrp 34 file"), (0, [], []))
+    status = (there / "file").stat()
+    equal((status.st_uid, status.st_gid), (12, 34))
+    equal(script("chgrp 0 fi*", "chown 0 f*", "bye", "rm file"), (0, [], []))
+    status = (there / "file").stat()
+    equal((status.st_uid, status.st_gid), (0, 0))
+    equal(script("chown 1 none"), (3, [], [f"sftp: chown: {there}/none: No such file or directory"]))
+
+
+@case
 def help_comes_from_the_table():
     status, out, errors = script("help", "help get", "ls --help")
     equal((status, errors), (0, []))
@@ -151,6 +203,39 @@ def lines_are_completed_and_remembered():
         screen.close()
     history = (home.path / "state" / "crosh" / "history-sftp").read_text()
     contains(history, "chmod 600 alpha")
+
+
+@case
+def ctrl_c_ends_what_waits_for_a_server():
+    (here / "local").write_text("local")
+    before = sorted(os.listdir(there))
+    prompt = f"{server.user}@127.0.0.1:{there}>"
+    # Without Ctrl-C each would wait for an hour.
+    screen = terminal("-c", f"sftp shell --timeout 3600 {server.target}:{there}")
+    try:
+        last(screen, prompt)
+        for command in ("stat file", "stat f*", "cd ..", "df", "rename file other", "mv f* other",
+                        "ln file other", "ln -s file other", "ls", "mkdir other", "rm file",
+                        "rm -r file", "rmdir file", "chmod 600 file", "chown 0 file", "chgrp 0 file",
+                        f"get file {here}/got", f"get f* file {here}", f"put {here}/l* other"):
+            # A connection that was lost is made again.
+            screen.send("pwd\r")
+            screen.wait(lambda t: t.text().split("\n")[-2:] == [str(there), prompt], 60, "pwd")
+            screen.send("\f")
+            screen.wait(lambda t: t.text().strip() == prompt, 60, "an empty screen")
+            server.signal_sessions(signal.SIGSTOP)
+            screen.send(f"{command}\r")
+            screen.wait(lambda _: server.has_unread(), 60, f"a question of {command}")
+            screen.send(CTRL_C)
+            screen.wait(lambda t: t.text().endswith(f"sftp: {command.split()[0]}: interrupted\n"
+                                                    f"{prompt}"), 60, command)
+            server.signal_sessions(signal.SIGKILL)
+        screen.send("quit\r")
+        equal(screen.end(60), 0)
+    finally:
+        screen.close()
+        server.signal_sessions(signal.SIGKILL)
+    equal(sorted(os.listdir(there)), before)
 
 
 @case
