@@ -9,8 +9,8 @@ import stat
 import subprocess
 from pathlib import Path
 
-from harness import CROSH, Home, case, contains, equal, main, wait_for
-from server import SUBSYSTEM, Server
+from harness import CROSH, case, contains, equal, main, wait_for
+from server import SUBSYSTEM, end, errors_of, two_ends
 
 home = server = None
 there = here = None  # directories of the server, and of the client
@@ -19,18 +19,11 @@ MIB = 1 << 20
 
 def set_up():
     global home, server, there, here
-    home = Home()
-    server = Server(home)
-    there, here = home.path / "there", home.path / "here"
-    there.mkdir()
-    here.mkdir()
+    home, server, there, here = two_ends()
 
 
 def tear_down():
-    if server is not None:
-        server.stop()
-    if home is not None:
-        home.close()
+    end(home, server)
 
 
 def sftp(*words, **options):
@@ -39,8 +32,7 @@ def sftp(*words, **options):
 
 def ok(*words):
     done = sftp(*words)
-    equal((done.returncode, [line for line in done.stderr.splitlines()
-                             if not line.startswith("copying: ")]), (0, []), " ".join(map(str, words)))
+    equal((done.returncode, errors_of(done)), (0, []), " ".join(map(str, words)))
     return done
 
 

@@ -10,8 +10,8 @@ import os
 import shutil
 import subprocess
 
-from harness import Home, Skip, case, equal, main
-from server import Server
+from harness import Skip, case, equal, main
+from server import end, two_ends
 
 STRESSORS = ("access", "chmod", "chown", "copy-file", "dentry", "dir", "dup", "fallocate", "fcntl",
              "filename", "flock", "fpunch", "fsize", "fstat", "getdent", "hdd", "io", "iomix", "lease",
@@ -28,11 +28,7 @@ def set_up():
     for program in ("fusermount3", "fio", "stress-ng"):
         if shutil.which(program) is None:
             raise Skip(f"{program} is not installed")
-    home = Home()
-    server = Server(home)
-    there, here = home.path / "there", home.path / "here"
-    there.mkdir()
-    here.mkdir()
+    home, server, there, here = two_ends()
     done = home.run("-c", f"sftp mount {server.target}:{there} {here}")
     equal((done.stderr, done.returncode), ("", 0))
 
@@ -41,9 +37,7 @@ def tear_down():
     if home is None:
         return
     home.run("-c", f"sftp umount {here}")
-    if server is not None:
-        server.stop()
-    home.close()
+    end(home, server)
 
 
 def run(*argv):

@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 from harness import CROSH, Home, Skip, Terminal, case, contains, equal, main, wait_for
-from server import Server
+from server import Server, end
 
 SCRIPT = Path(os.environ["top_srcdir"]).resolve() / "tests" / "sftp" / "hostile-server.py"
 
@@ -30,10 +30,7 @@ def set_up():
 
 
 def tear_down():
-    if server is not None:
-        server.stop()
-    if home is not None:
-        home.close()
+    end(home, server)
 
 
 @case

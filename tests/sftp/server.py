@@ -12,7 +12,7 @@ import threading
 import time
 from pathlib import Path
 
-from harness import Skip
+from harness import Home, Skip
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 SUBSYSTEM = os.environ.get("CROSH_TEST_SUBSYSTEM", "internal-sftp")
@@ -220,3 +220,30 @@ class Server:
             except ProcessLookupError:
                 pass
         self.process = None
+
+
+def two_ends():
+    """A home, a server that lets it in, and a directory for the files of either: all that end() ends."""
+    home = Home()
+    try:
+        server = Server(home)
+    except BaseException:
+        home.close()
+        raise
+    there, here = home.path / "there", home.path / "here"
+    there.mkdir()
+    here.mkdir()
+    return home, server, there, here
+
+
+def end(home, server):
+    """Ends what is there of them."""
+    if server is not None:
+        server.stop()
+    if home is not None:
+        home.close()
+
+
+def errors_of(done):
+    """The lines of errors of what crosh has done, without those that tell of progress."""
+    return [line for line in done.stderr.splitlines() if not line.startswith("copying: ")]

@@ -5,8 +5,8 @@ import os
 import signal
 import stat
 
-from harness import CROSH, Home, Skip, Terminal, case, contains, equal, main
-from server import Server
+from harness import CROSH, Skip, Terminal, case, contains, equal, main
+from server import end, errors_of, two_ends
 
 home = server = None
 there = here = None
@@ -15,26 +15,18 @@ TAB, CTRL_D, UP, CTRL_C = "\t", "\x04", "\x1b[A", "\x03"
 
 def set_up():
     global home, server, there, here
-    home = Home()
-    server = Server(home)
-    there, here = home.path / "there", home.path / "here"
-    there.mkdir()
-    here.mkdir()
+    home, server, there, here = two_ends()
 
 
 def tear_down():
-    if server is not None:
-        server.stop()
-    if home is not None:
-        home.close()
+    end(home, server)
 
 
 def script(*lines, target=None):
     """Runs them; returns status, output and errors without those of progress."""
     done = home.run("-c", f"sftp shell {target or server.target + ':' + str(there)}",
                     data="".join(line + "\n" for line in lines))
-    errors = [line for line in done.stderr.splitlines() if not line.startswith("copying: ")]
-    return done.returncode, done.stdout.splitlines(), errors
+    return done.returncode, done.stdout.splitlines(), errors_of(done)
 
 
 @case

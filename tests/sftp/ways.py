@@ -5,8 +5,8 @@ import os
 import subprocess
 from pathlib import Path
 
-from harness import CROSH, Home, Skip, Terminal, case, contains, equal, main
-from server import SSHD, Server
+from harness import CROSH, Skip, Terminal, case, contains, equal, main
+from server import SSHD, end, two_ends
 
 home = server = None
 there = None
@@ -14,18 +14,12 @@ there = None
 
 def set_up():
     global home, server, there
-    home = Home()
-    server = Server(home)
-    there = home.path / "there"
-    there.mkdir()
+    home, server, there, _ = two_ends()
     (there / "file").write_text("hello")
 
 
 def tear_down():
-    if server is not None:
-        server.stop()
-    if home is not None:
-        home.close()
+    end(home, server)
 
 
 def ls(target, **env):
