@@ -276,7 +276,7 @@ static int call_making(struct sftp_client *client, struct sftp_packet *packet, c
     int r;
 
     begin(&packets[1], SFTP_LSTAT, path);
-    sftp_call_two(client, packets, replies);
+    sftp_call_two((struct sftp_client *const[]){client, client}, packets, replies);
     r = handle != NULL ? sftp_reply_handle(&replies[0], handle) : sftp_reply_status(&replies[0]);
     *attrs = (struct sftp_attrs){0};
     if (sftp_reply_attrs(&replies[1], attrs) < 0)
@@ -434,6 +434,23 @@ int sftp_fstat(struct sftp_client *client, const struct sftp_handle *handle,
 
     begin_handle(&packet, SFTP_FSTAT, handle);
     return call_attrs(client, &packet, attrs);
+}
+
+int sftp_fstat_two(struct sftp_client *const clients[2], const struct sftp_handle *const handles[2],
+                   struct sftp_attrs attrs[2])
+{
+    struct sftp_packet packets[2];
+    struct sftp_reply replies[2];
+    int r, second;
+
+    begin_handle(&packets[0], SFTP_FSTAT, handles[0]);
+    begin_handle(&packets[1], SFTP_FSTAT, handles[1]);
+    sftp_call_two(clients, packets, replies);
+    r = sftp_reply_attrs(&replies[0], &attrs[0]);
+    second = sftp_reply_attrs(&replies[1], &attrs[1]);
+    sftp_call_free(&replies[0]);
+    sftp_call_free(&replies[1]);
+    return r < 0 ? r : second;
 }
 
 int sftp_fsetstat(struct sftp_client *client, const struct sftp_handle *handle,

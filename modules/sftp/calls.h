@@ -74,6 +74,9 @@ int sftp_open(struct sftp_client *client, const char *path, uint32_t flags, uint
               struct sftp_handle *handle);
 int sftp_fstat(struct sftp_client *client, const struct sftp_handle *handle,
                struct sftp_attrs *attrs);
+/* The same of two at once, which may be of two servers. The first error of the two. */
+int sftp_fstat_two(struct sftp_client *const clients[2], const struct sftp_handle *const handles[2],
+                   struct sftp_attrs attrs[2]);
 int sftp_fsetstat(struct sftp_client *client, const struct sftp_handle *handle,
                   const struct sftp_attrs *attrs);
 /* -EOPNOTSUPP where the server cannot (SFTP_CAN_FSYNC). */

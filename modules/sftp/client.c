@@ -6,10 +6,13 @@
  *
  * A request's id is the index of its slot and a number that changes with each use of the
  * slot, so that an answer that nobody asked for is known. Whoever sends appends to one
- * queue and, at a flush, writes as much as the link takes; what is left is written by the
- * client's thread, which waits for the link and reads the answers. One lock guards link,
- * queue and slots. Answers are read into one buffer and handed out from there, without
- * the lock, as nobody else touches the buffer.
+ * queue. At a flush a short queue is written at once, which spares a change of threads; a long
+ * one, and what the link did not take, is left to the client's thread, which waits for the
+ * link and reads the answers, so that who sends much goes on meanwhile. One lock guards slots
+ * and queue, and is held for moments; another one guards the link, which may encrypt under
+ * it. Who writes takes over all that is queued and needs the first lock no more. Answers are
+ * read into one buffer and handed out from there, without a lock, as nobody else touches the
+ * buffer.
  *
  * A server that owes an answer and sends nothing at all for the time-out is taken for
  * gone, and so is one whose bytes are no protocol. All that was under way then ends with
@@ -30,18 +33,31 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
+#include "modules/sftp/greeting.h"
 #include "modules/sftp/outgoing.h"
 #include "modules/sftp/rate.h"
 
 #define SLOT_BITS   10
 #define BUFFER_SIZE (2 * (size_t)SFTP_PACKET_MAX)
+/* Kept for what the thread sends when answers come, as it cannot wait for others. */
+#define SLOTS_KEPT 64u
 /* What is queued at most before a sender waits. */
 #define QUEUE_MAX (8u * 1024u * 1024u)
+/* A longer queue is left to the thread. */
+#define AT_ONCE_MAX (64u * 1024u)
 /*
  * So much of a request is copied into the queue, so that it makes one whole packet of SSH, of
  * OpenSSH's 32 KiB less what libssh keeps free; what is beyond is sent from where it is.
  */
 #define COPIED_MAX (32768u - 10u)
+/*
+ * What is worth having under way: as much as comes in a round trip at a gigabyte a second, and
+ * enough that nobody waits for another thread's turn. More would only leave the processor's
+ * cache before it is used.
+ */
+#define WINDOW_MIN    (512 * 1024)
+#define WINDOW_PER_US 1000
+#define WINDOW_MAX    (16 * 1024 * 1024)
 /* What one request carries when the server does not tell: what every server must take. */
 #define PIECE_PLAIN 32768u
 /* OpenSSH's limit on packets, less what is not data. */
@@ -54,6 +70,7 @@ struct slot {
     void *opaque;
     uint32_t id;
     int64_t sent_us;
+    size_t size; /* of the whole packet */
     uint32_t next_free;
     struct outgoing_lent lent; /* what the queue has not copied of it */
 };
@@ -65,13 +82,18 @@ struct sftp_client {
     bool has_thread;
     int wake_fd, dead_fd;
 
+    pthread_mutex_t link_lock; /* taken before the other */
+    struct outgoing sending;   /* with it: what was taken over from the queue */
+
     pthread_mutex_t lock;
-    pthread_cond_t room; /* a slot is free, or the queue is shorter, or the client is dead */
+    pthread_cond_t room; /* a slot is free, or little is unsent, or the client is dead */
     struct slot slots[SFTP_REQUESTS_MAX];
     uint32_t first_free; /* SFTP_REQUESTS_MAX: none */
     unsigned int under_way;
     struct outgoing queue;
-    bool is_thread_writing; /* the thread waits until the link takes more */
+    size_t unsent;          /* bytes, of what was taken over, too */
+    size_t on_its_way;      /* bytes that were written, of what has no answer yet */
+    bool is_left_to_thread; /* which writes all that is queued, as soon as the link takes it */
     int64_t owed_since_ms;  /* when the first of those under way was sent */
     bool is_closing;
     int error; /* 0, or why it is dead */
@@ -95,6 +117,13 @@ static int64_t now_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+static uint32_t window(int64_t round_trip_us)
+{
+    int64_t size = WINDOW_MIN + round_trip_us * WINDOW_PER_US;
+
+    return round_trip_us == 0 || size > WINDOW_MAX ? WINDOW_MAX : (uint32_t)size;
+}
+
 /* ---- Slots and the queue; all with the lock ---- */
 
 /* Frees the slot and says whose it was. */
@@ -102,11 +131,13 @@ static struct slot slot_take(struct sftp_client *client, uint32_t index)
 {
     struct slot was = client->slots[index];
 
+    if (client->under_way == SFTP_REQUESTS_MAX - SLOTS_KEPT)
+        pthread_cond_broadcast(&client->room);
     client->slots[index].done = NULL;
     client->slots[index].next_free = client->first_free;
     client->first_free = index;
     client->under_way--;
-    pthread_cond_broadcast(&client->room);
+    client->on_its_way -= was.size;
     return was;
 }
 
@@ -120,24 +151,62 @@ static void set_dead(struct sftp_client *client, int error)
     pthread_cond_broadcast(&client->room);
 }
 
-/* Writes what the link takes. Whether some is left. */
+/* ---- Writing; all with the link's lock ---- */
+
+/* What is to be written next. NULL: nothing, or the client is dead. */
+static const uint8_t *next_bytes(struct sftp_client *client, size_t *size)
+{
+    bool has_some, is_enough;
+
+    pthread_mutex_lock(&client->lock);
+    if (client->sending.size == 0) {
+        struct outgoing empty = client->sending;
+
+        client->sending = client->queue;
+        client->queue = empty;
+    }
+    has_some = client->error == 0 && client->sending.size > 0;
+    /* The thread goes on with it when answers have come. */
+    is_enough = client->on_its_way >= window(client->round_trip_us);
+    client->is_left_to_thread = has_some && (is_enough || client->is_left_to_thread);
+    pthread_mutex_unlock(&client->lock);
+    return has_some && !is_enough ? outgoing_next(&client->sending, size) : NULL;
+}
+
+static void pass_bytes(struct sftp_client *client, size_t size)
+{
+    outgoing_pass(&client->sending, size);
+    pthread_mutex_lock(&client->lock);
+    client->sent += size;
+    rate_add(&client->sent_rate, size, deadline_now());
+    client->unsent -= size;
+    client->on_its_way += size;
+    /* Not for every little room: who is woken is to have something to do. */
+    if (client->unsent <= QUEUE_MAX / 2 && client->unsent + size > QUEUE_MAX / 2)
+        pthread_cond_broadcast(&client->room);
+    pthread_mutex_unlock(&client->lock);
+}
+
+/* Writes what the link takes. Whether some is left, to the thread. */
 static bool write_queue(struct sftp_client *client)
 {
-    while (client->error == 0 && client->queue.size > 0) {
-        size_t size;
-        const uint8_t *next = outgoing_next(&client->queue, &size);
-        ssize_t n = client->link->ops->write(client->link, next, size);
+    const uint8_t *next;
+    size_t size;
 
-        if (n == 0 || n == -EAGAIN)
-            return true;
-        if (n < 0) {
-            set_dead(client, -ECONNRESET);
-            break;
+    while ((next = next_bytes(client, &size)) != NULL) {
+        ssize_t n = client->link->ops->write(client->link, next, size);
+        bool is_full = n == 0 || n == -EAGAIN;
+
+        if (n > 0) {
+            pass_bytes(client, (size_t)n);
+            continue;
         }
-        outgoing_pass(&client->queue, (size_t)n);
-        client->sent += (uint64_t)n;
-        rate_add(&client->sent_rate, (uint64_t)n, deadline_now());
-        pthread_cond_broadcast(&client->room);
+        pthread_mutex_lock(&client->lock);
+        client->is_left_to_thread = is_full;
+        if (!is_full)
+            set_dead(client, -ECONNRESET);
+        pthread_mutex_unlock(&client->lock);
+        return is_full;
     }
     return false;
 }
@@ -157,7 +226,17 @@ static bool append(struct sftp_client *client, struct outgoing_lent *lent,
         return false;
     if (copied < size)
         outgoing_lend(&client->queue, lent, data + copied, size - copied);
+    client->unsent += packet->size + size;
     return true;
+}
+
+/* With the lock. */
+static void leave_to_thread(struct sftp_client *client)
+{
+    if (client->is_left_to_thread)
+        return;
+    client->is_left_to_thread = true;
+    (void)eventfd_write(client->wake_fd, 1);
 }
 
 void sftp_client_send(struct sftp_client *client, struct sftp_packet *packet, const void *data,
@@ -170,14 +249,10 @@ void sftp_client_send(struct sftp_client *client, struct sftp_packet *packet, co
 
     pthread_mutex_lock(&client->lock);
     /* The thread cannot wait for itself: what it sends may exceed the queue's bound. */
-    while (client->error == 0 && (client->first_free == SFTP_REQUESTS_MAX ||
-                                  (!is_thread && client->queue.size > QUEUE_MAX))) {
-        if (is_thread)
-            break;
-        if (write_queue(client))
-            (void)eventfd_write(client->wake_fd, 1);
-        if (client->first_free == SFTP_REQUESTS_MAX || client->queue.size > QUEUE_MAX)
-            pthread_cond_wait(&client->room, &client->lock);
+    while (!is_thread && client->error == 0 &&
+           (client->under_way >= SFTP_REQUESTS_MAX - SLOTS_KEPT || client->unsent > QUEUE_MAX)) {
+        leave_to_thread(client);
+        pthread_cond_wait(&client->room, &client->lock);
     }
     index = client->first_free;
     if (client->error != 0) {
@@ -198,6 +273,7 @@ void sftp_client_send(struct sftp_client *client, struct sftp_packet *packet, co
             slot->done = done;
             slot->opaque = opaque;
             slot->sent_us = now_us();
+            slot->size = packet->size + size;
             if (client->under_way++ == 0)
                 client->owed_since_ms = slot->sent_us / 1000;
         }
@@ -210,15 +286,34 @@ void sftp_client_send(struct sftp_client *client, struct sftp_packet *packet, co
 
 void sftp_client_flush(struct sftp_client *client)
 {
+    bool has_work;
+
     pthread_mutex_lock(&client->lock);
-    /* A link may take bytes in while it writes, which the thread would not learn of. */
-    if (!client->is_thread_writing &&
-        (write_queue(client) || client->link->ops->has_data(client->link)))
-        (void)eventfd_write(client->wake_fd, 1);
+    if (client->unsent == 0 || client->is_left_to_thread) {
+        pthread_mutex_unlock(&client->lock);
+        return;
+    }
+    if (client->unsent > AT_ONCE_MAX || pthread_mutex_trylock(&client->link_lock) != 0) {
+        leave_to_thread(client);
+        pthread_mutex_unlock(&client->lock);
+        return;
+    }
     pthread_mutex_unlock(&client->lock);
+    has_work = write_queue(client);
+    /* A link may take bytes in while it writes, which the thread would not learn of. */
+    has_work = client->link->ops->has_data(client->link) || has_work;
+    pthread_mutex_unlock(&client->link_lock);
+    if (has_work)
+        (void)eventfd_write(client->wake_fd, 1);
 }
 
 /* ---- The thread ---- */
+
+/* With the lock. What is not all sent has no answer yet, and has to stay. */
+static bool is_answer(const struct slot *slot, uint32_t id)
+{
+    return slot->done != NULL && slot->id == id && outgoing_lent_size(&slot->lent) == 0;
+}
 
 /* Hands one packet out: type, id and what is behind them. 0, or -EBADMSG. */
 static int take_packet(struct sftp_client *client, const uint8_t *packet, size_t size)
@@ -226,6 +321,8 @@ static int take_packet(struct sftp_client *client, const uint8_t *packet, size_t
     struct sftp_reader reader = {.data = packet, .size = size};
     struct sftp_reply reply = {0};
     struct slot slot;
+    bool is_owed;
+    int64_t took;
     uint32_t id;
 
     reply.type = sftp_read_u8(&reader);
@@ -234,20 +331,15 @@ static int take_packet(struct sftp_client *client, const uint8_t *packet, size_t
         return -EBADMSG;
     reply.body = reader;
     pthread_mutex_lock(&client->lock);
-    slot = client->slots[id % SFTP_REQUESTS_MAX];
-    if (slot.lent.size > 0) {
-        slot.done = NULL; /* the answer to what is not all sent, and so has to stay */
-    } else if (slot.done != NULL && slot.id == id) {
-        int64_t took = now_us() - slot.sent_us;
-
-        (void)slot_take(client, id % SFTP_REQUESTS_MAX);
+    is_owed = is_answer(&client->slots[id % SFTP_REQUESTS_MAX], id);
+    if (is_owed) {
+        slot = slot_take(client, id % SFTP_REQUESTS_MAX);
+        took = now_us() - slot.sent_us;
         if (client->round_trip_us == 0 || took < client->round_trip_us)
             client->round_trip_us = took;
-    } else {
-        slot.done = NULL;
     }
     pthread_mutex_unlock(&client->lock);
-    if (slot.done == NULL)
+    if (!is_owed)
         return -EBADMSG; /* an answer to nothing */
     slot.done(slot.opaque, &reply);
     return 0;
@@ -282,17 +374,17 @@ static bool read_link(struct sftp_client *client)
     ssize_t n;
     int error = 0;
 
-    pthread_mutex_lock(&client->lock);
+    pthread_mutex_lock(&client->link_lock);
     n = client->link->ops->read(client->link, client->buffer + client->filled,
                                 BUFFER_SIZE - client->filled);
-    if (n > 0) {
-        client->received += (uint64_t)n;
-        rate_add(&client->received_rate, (uint64_t)n, deadline_now());
-    }
-    pthread_mutex_unlock(&client->lock);
+    pthread_mutex_unlock(&client->link_lock);
     if (n == -EAGAIN)
         return false;
     if (n > 0) {
+        pthread_mutex_lock(&client->lock);
+        client->received += (uint64_t)n;
+        rate_add(&client->received_rate, (uint64_t)n, deadline_now());
+        pthread_mutex_unlock(&client->lock);
         client->filled += (size_t)n;
         error = take_packets(client);
     } else {
@@ -311,8 +403,11 @@ static void fail_all(struct sftp_client *client)
 {
     struct sftp_reply none = {0};
 
+    /* Nobody writes what goes with them: who comes to the link next finds the client dead. */
+    pthread_mutex_lock(&client->link_lock);
     pthread_mutex_lock(&client->lock);
     set_dead(client, -ECONNRESET);
+    pthread_mutex_unlock(&client->link_lock);
     none.error = client->error;
     for (uint32_t i = 0; i < SFTP_REQUESTS_MAX; i++) {
         struct slot slot;
@@ -355,13 +450,14 @@ static void *client_thread(void *opaque)
         bool is_over, has_data;
         int timeout;
 
-        pthread_mutex_lock(&client->lock);
-        client->is_thread_writing = write_queue(client);
-        if (client->is_thread_writing)
+        pthread_mutex_lock(&client->link_lock);
+        if (write_queue(client))
             pfd[0].events |= client->link->ops->write_events(client->link);
+        has_data = client->link->ops->has_data(client->link);
+        pthread_mutex_unlock(&client->link_lock);
+        pthread_mutex_lock(&client->lock);
         timeout = patience(client, heard_ms);
         is_over = client->is_closing || client->error != 0;
-        has_data = client->link->ops->has_data(client->link);
         pthread_mutex_unlock(&client->lock);
         if (is_over)
             break;
@@ -380,102 +476,6 @@ static void *client_thread(void *opaque)
 }
 
 /* ---- The beginning ---- */
-
-/* Sends the first packet and waits for the server's. */
-static int exchange_versions(struct sftp_client *client, struct crosh_error *err)
-{
-    int64_t deadline = deadline_in(client->timeout_ms);
-    struct sftp_packet packet;
-    uint32_t length;
-    bool is_queued;
-
-    sftp_packet_begin(&packet, SFTP_INIT);
-    is_queued = sftp_packet_end(&packet, SFTP_VERSION, 0) == 0 &&
-                outgoing_copy(&client->queue, packet.data, packet.size);
-    sftp_packet_free(&packet);
-    if (!is_queued)
-        return crosh_error_set(err, -ENOMEM, "out of memory");
-    for (;;) {
-        bool is_waiting = write_queue(client);
-        ssize_t n;
-        int r;
-
-        if (client->error != 0)
-            return crosh_error_set(err, client->error, "the server closed the connection");
-        n = client->link->ops->read(client->link, client->buffer + client->filled,
-                                    BUFFER_SIZE - client->filled);
-        if (n == 0 || (n < 0 && n != -EAGAIN))
-            return crosh_error_set(err, -ECONNRESET, "the server offers no SFTP");
-        if (n > 0)
-            client->filled += (size_t)n;
-        if (client->filled >= sizeof(length) + 5) {
-            memcpy(&length, client->buffer, sizeof(length));
-            length = be32toh(length);
-            if (length < 5 || length > SFTP_PACKET_MAX || client->buffer[4] != SFTP_VERSION_REPLY) {
-                (void)crosh_error_set(err, -EPROTO, "the server does not speak SFTP");
-                return crosh_error_hint(err, "a start-up file of the user's shell there may print "
-                                             "text: it must be silent");
-            }
-            if (client->filled - sizeof(length) >= length)
-                return (int)length;
-        }
-        r = n > 0
-                ? 0
-                : deadline_poll(client->link->fd,
-                                is_waiting ? POLLIN | client->link->ops->write_events(client->link)
-                                           : POLLIN,
-                                deadline);
-        if (r < 0)
-            return crosh_error_set(err, r, "the server does not answer");
-    }
-}
-
-static void read_extensions(struct sftp_client *client, struct sftp_reader *reader)
-{
-    static const struct {
-        const char *name, *version;
-        unsigned int can;
-    } known[] = {
-        {"posix-rename@openssh.com", "1", SFTP_CAN_POSIX_RENAME},
-        {"statvfs@openssh.com", "2", SFTP_CAN_STATVFS},
-        {"hardlink@openssh.com", "1", SFTP_CAN_HARDLINK},
-        {"fsync@openssh.com", "1", SFTP_CAN_FSYNC},
-        {"lsetstat@openssh.com", "1", SFTP_CAN_LSETSTAT},
-        {"limits@openssh.com", "1", SFTP_CAN_LIMITS},
-    };
-
-    while (reader->size > 0 && !reader->failed) {
-        size_t name_size, version_size;
-        const uint8_t *name = sftp_read_string(reader, &name_size);
-        const uint8_t *version = sftp_read_string(reader, &version_size);
-
-        for (size_t i = 0; i < sizeof(known) / sizeof(known[0]) && !reader->failed; i++) {
-            if (name_size == strlen(known[i].name) && version_size == strlen(known[i].version) &&
-                memcmp(name, known[i].name, name_size) == 0 &&
-                memcmp(version, known[i].version, version_size) == 0)
-                client->can |= known[i].can;
-        }
-    }
-}
-
-static int take_version(struct sftp_client *client, size_t length, struct crosh_error *err)
-{
-    struct sftp_reader reader = {.data = client->buffer + sizeof(uint32_t), .size = length};
-    uint32_t version;
-
-    (void)sftp_read_u8(&reader);
-    version = sftp_read_u32(&reader);
-    if (version != SFTP_VERSION)
-        return crosh_error_set(err, -EPROTO, "the server speaks version %u of SFTP, not 3",
-                               version);
-    read_extensions(client, &reader);
-    if (reader.failed)
-        return crosh_error_set(err, -EPROTO, "the server's first packet is damaged");
-    if (client->filled != sizeof(uint32_t) + length)
-        return crosh_error_set(err, -EPROTO, "the server answers what nobody has asked");
-    client->filled = 0;
-    return 0;
-}
 
 /* The value the server states, within what we take; ours when it states none. */
 static uint32_t limit(uint64_t stated, uint32_t fallback)
@@ -533,6 +533,7 @@ struct sftp_client *sftp_client_new(struct sftp_link *link, int timeout_ms, stru
     }
     client->link = link;
     client->timeout_ms = timeout_ms;
+    (void)pthread_mutex_init(&client->link_lock, NULL);
     (void)pthread_mutex_init(&client->lock, NULL);
     (void)pthread_cond_init(&client->room, NULL);
     client->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -543,9 +544,7 @@ struct sftp_client *sftp_client_new(struct sftp_link *link, int timeout_ms, stru
     if (client->wake_fd < 0 || client->dead_fd < 0 || client->buffer == NULL)
         r = crosh_error_set(err, -ENOMEM, "out of memory or descriptors");
     else
-        r = exchange_versions(client, err);
-    if (r > 0)
-        r = take_version(client, (size_t)r, err);
+        r = sftp_greet(link, timeout_ms, &client->can, err);
     if (r == 0) {
         r = start_thread(client);
         r = r < 0 ? crosh_error_set(err, r, "cannot start a thread") : ask_limits(client, err);
@@ -572,9 +571,11 @@ void sftp_client_free(struct sftp_client *client)
         (void)close(client->wake_fd);
     if (client->dead_fd >= 0)
         (void)close(client->dead_fd);
+    (void)pthread_mutex_destroy(&client->link_lock);
     (void)pthread_mutex_destroy(&client->lock);
     (void)pthread_cond_destroy(&client->room);
     free(client->buffer);
+    outgoing_fini(&client->sending);
     outgoing_fini(&client->queue);
     free(client);
 }
@@ -628,6 +629,11 @@ int64_t sftp_client_round_trip_us(struct sftp_client *client)
     return us;
 }
 
+uint32_t sftp_client_window(struct sftp_client *client)
+{
+    return window(sftp_client_round_trip_us(client));
+}
+
 void sftp_client_add_traffic(struct sftp_client *client, struct sftp_traffic *traffic)
 {
     int64_t now;
@@ -639,79 +645,4 @@ void sftp_client_add_traffic(struct sftp_client *client, struct sftp_traffic *tr
     traffic->sent_rate += rate_get(&client->sent_rate, now);
     traffic->received_rate += rate_get(&client->received_rate, now);
     pthread_mutex_unlock(&client->lock);
-}
-
-/* ---- One at a time ---- */
-
-struct call {
-    pthread_mutex_t lock;
-    pthread_cond_t came;
-    bool is_done;
-    struct sftp_reply *reply;
-};
-
-static void on_called(void *opaque, const struct sftp_reply *reply)
-{
-    struct call *call = opaque;
-    uint8_t *copy = NULL;
-
-    pthread_mutex_lock(&call->lock);
-    *call->reply = *reply;
-    call->reply->body.data = NULL;
-    if (reply->error == 0 && reply->body.size > 0) {
-        copy = malloc(reply->body.size);
-        if (copy == NULL)
-            *call->reply = (struct sftp_reply){.error = -ENOMEM};
-        else
-            call->reply->body.data = memcpy(copy, reply->body.data, reply->body.size);
-    }
-    call->reply->copy = copy;
-    call->is_done = true;
-    pthread_cond_signal(&call->came);
-    pthread_mutex_unlock(&call->lock);
-}
-
-static void call_begin(struct sftp_client *client, struct call *call, struct sftp_packet *packet,
-                       struct sftp_reply *reply)
-{
-    *call = (struct call){
-        .lock = PTHREAD_MUTEX_INITIALIZER, .came = PTHREAD_COND_INITIALIZER, .reply = reply};
-    *reply = (struct sftp_reply){0};
-    sftp_client_send(client, packet, NULL, 0, on_called, call);
-}
-
-static void call_await(struct call *call)
-{
-    pthread_mutex_lock(&call->lock);
-    while (!call->is_done)
-        pthread_cond_wait(&call->came, &call->lock);
-    pthread_mutex_unlock(&call->lock);
-}
-
-int sftp_call(struct sftp_client *client, struct sftp_packet *packet, struct sftp_reply *reply)
-{
-    struct call call;
-
-    call_begin(client, &call, packet, reply);
-    sftp_client_flush(client);
-    call_await(&call);
-    return reply->error;
-}
-
-void sftp_call_two(struct sftp_client *client, struct sftp_packet packets[2],
-                   struct sftp_reply replies[2])
-{
-    struct call call[2];
-
-    call_begin(client, &call[0], &packets[0], &replies[0]);
-    call_begin(client, &call[1], &packets[1], &replies[1]);
-    sftp_client_flush(client);
-    call_await(&call[0]);
-    call_await(&call[1]);
-}
-
-void sftp_call_free(struct sftp_reply *reply)
-{
-    free(reply->copy);
-    reply->copy = NULL;
 }

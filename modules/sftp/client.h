@@ -68,6 +68,9 @@ uint32_t sftp_client_read_max(const struct sftp_client *client);
 uint32_t sftp_client_write_max(const struct sftp_client *client);
 /* The smallest round trip seen so far, in microseconds. */
 int64_t sftp_client_round_trip_us(struct sftp_client *client);
+/* How many bytes of one file are worth having under way, by the round trip: 512 KiB to
+ * 16 MiB. */
+uint32_t sftp_client_window(struct sftp_client *client);
 /* Bytes of packets that went and came: so far, and a second (see rate.h). */
 struct sftp_traffic {
     uint64_t sent, received;
@@ -92,8 +95,8 @@ void sftp_client_flush(struct sftp_client *client);
  * freed by sftp_call_free(). 0, or reply->error.
  */
 int sftp_call(struct sftp_client *client, struct sftp_packet *packet, struct sftp_reply *reply);
-/* Two requests, of which the server does the second behind the first, in one round trip. */
-void sftp_call_two(struct sftp_client *client, struct sftp_packet packets[2],
+/* Two requests in one round trip. A server does the second behind the first. */
+void sftp_call_two(struct sftp_client *const clients[2], struct sftp_packet packets[2],
                    struct sftp_reply replies[2]);
 void sftp_call_free(struct sftp_reply *reply);
 

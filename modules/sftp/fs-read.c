@@ -182,6 +182,15 @@ static int read_ahead(struct file *file, struct connection *connection, uint64_t
     return 0;
 }
 
+/* Pieces that are worth having under way. */
+static unsigned int ahead_max(struct connection *connection)
+{
+    unsigned int pieces =
+        sftp_client_window(connection->client) / sftp_client_read_max(connection->client);
+
+    return pieces < AHEAD_MAX ? pieces : AHEAD_MAX;
+}
+
 /* With the file's lock: the bytes at offset from one piece, waited for. Count, or negative. */
 static ssize_t read_piece(struct file *file, struct connection *connection, uint64_t offset,
                           uint8_t *buf, size_t size)
@@ -201,7 +210,7 @@ static ssize_t read_piece(struct file *file, struct connection *connection, uint
     if (!piece->is_done) {
         sftp_client_flush(connection->client);
         /* A reader that has to wait is faster than what is read ahead of it. */
-        if (file->in_a_row > 2 && file->ahead < AHEAD_MAX)
+        if (file->in_a_row > 2 && file->ahead < ahead_max(connection))
             file->ahead *= 2;
     }
     while (!piece->is_done)

@@ -3,7 +3,8 @@
 noinst_LTLIBRARIES += modules/sftp/libsftpio.la modules/sftp/libsftp.la modules/sftp/libsftpfs.la
 modules_sftp_libsftpio_la_SOURCES = \
 	modules/sftp/calls.c modules/sftp/calls.h \
-	modules/sftp/client.c modules/sftp/client.h \
+	modules/sftp/client.c modules/sftp/client-call.c modules/sftp/client.h \
+	modules/sftp/greeting.c modules/sftp/greeting.h \
 	modules/sftp/guest.c modules/sftp/guest.h \
 	modules/sftp/guest-ssh.c modules/sftp/guest-ssh.h \
 	modules/sftp/link.c modules/sftp/link.h \

@@ -33,14 +33,21 @@ bool outgoing_copy(struct outgoing *outgoing, const void *data, size_t size)
 void outgoing_lend(struct outgoing *outgoing, struct outgoing_lent *lent, const void *data,
                    size_t size)
 {
-    *lent = (struct outgoing_lent){
-        .data = data, .size = size, .at = outgoing->passed + (outgoing->end - outgoing->start)};
+    lent->next = NULL;
+    lent->data = data;
+    atomic_store(&lent->size, size);
+    lent->at = outgoing->passed + (outgoing->end - outgoing->start);
     if (outgoing->lent == NULL)
         outgoing->lent = lent;
     else
         outgoing->last_lent->next = lent;
     outgoing->last_lent = lent;
     outgoing->size += size;
+}
+
+size_t outgoing_lent_size(const struct outgoing_lent *lent)
+{
+    return atomic_load(&lent->size);
 }
 
 const uint8_t *outgoing_next(const struct outgoing *outgoing, size_t *size)
@@ -66,9 +73,10 @@ void outgoing_pass(struct outgoing *outgoing, size_t size)
         return;
     }
     lent->data += size;
-    lent->size -= size;
-    if (lent->size == 0)
+    /* Sent, it may be used for something else at once. */
+    if (outgoing_lent_size(lent) == size)
         outgoing->lent = lent->next;
+    atomic_fetch_sub(&lent->size, size);
 }
 
 void outgoing_fini(struct outgoing *outgoing)

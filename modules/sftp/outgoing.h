@@ -3,6 +3,7 @@
 #ifndef SFTP_OUTGOING_H
 #define SFTP_OUTGOING_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -11,11 +12,11 @@
 struct outgoing_lent {
     struct outgoing_lent *next;
     const uint8_t *data;
-    size_t size; /* not sent yet */
-    uint64_t at; /* how many copied bytes go before, since the beginning */
+    atomic_size_t size; /* not sent yet */
+    uint64_t at;        /* how many copied bytes go before, since the beginning */
 };
 
-/* All zero: empty. Whose it is locks it. */
+/* All zero: empty. Whose it is locks it, but for outgoing_lent_size(). */
 struct outgoing {
     uint8_t *bytes; /* copied */
     size_t start, end, capacity;
@@ -32,6 +33,8 @@ bool outgoing_copy(struct outgoing *outgoing, const void *data, size_t size);
  */
 void outgoing_lend(struct outgoing *outgoing, struct outgoing_lent *lent, const void *data,
                    size_t size);
+/* How many of them are not sent yet. Any thread may ask. */
+size_t outgoing_lent_size(const struct outgoing_lent *lent);
 /* What is to be sent next, and as much of it as stands in one place; 0 when nothing waits. */
 const uint8_t *outgoing_next(const struct outgoing *outgoing, size_t *size);
 /* So much of that is sent. */

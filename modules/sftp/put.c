@@ -139,6 +139,8 @@ static int finish_handle(struct departure *departure, const struct sftp_handle *
         .atime = sftp_time(item->mtime.tv_sec),
         .mtime = sftp_time(item->mtime.tv_sec),
     };
+    struct sftp_client *const clients[2] = {departure->transfer->client,
+                                            departure->transfer->client};
     struct sftp_packet packets[2];
     struct sftp_reply replies[2];
     int r, closed;
@@ -148,7 +150,7 @@ static int finish_handle(struct departure *departure, const struct sftp_handle *
     sftp_packet_attrs(&packets[0], &attrs);
     sftp_packet_begin(&packets[1], SFTP_CLOSE);
     sftp_packet_string(&packets[1], handle->bytes, handle->size);
-    sftp_call_two(departure->transfer->client, packets, replies);
+    sftp_call_two(clients, packets, replies);
     r = sftp_reply_status(&replies[0]);
     closed = sftp_reply_status(&replies[1]);
     sftp_call_free(&replies[0]);
