@@ -7,10 +7,10 @@
 #include "lib/base/cleanup.h"
 #include "modules/sftp/fs-file-internal.h"
 
-/* What is written and not confirmed at most, in bytes, before a writer waits. */
-#define DIRTY_MAX (16u * 1024u * 1024u)
+/* What is written and not confirmed, in bytes, before a writer waits: at least so much. */
+#define DIRTY_MIN (4u * 1024u * 1024u)
 
-/* A file of more bytes than that goes by a second connection too, if the server is far away. */
+/* A file of more bytes than that goes by a second connection too. */
 #define SECOND_AFTER (1024u * 1024u)
 
 struct chunk {
@@ -38,6 +38,63 @@ static void drop_chunk(struct file *file, struct chunk *chunk)
     free(chunk);
 }
 
+/* With the file's lock: what waits to be sent, or to be sent again; NULL: nothing. */
+static struct chunk *next_to_send(const struct file *file)
+{
+    for (struct chunk *chunk = file->dirty; chunk != NULL; chunk = chunk->next) {
+        if (!chunk->is_sent || chunk->is_failed)
+            return chunk;
+    }
+    return NULL;
+}
+
+static void on_written(void *opaque, const struct sftp_reply *reply);
+
+/* With the file's lock: it is under way from now on. */
+static void mark_sent(struct file *file, struct chunk *chunk)
+{
+    chunk->is_sent = true;
+    chunk->is_failed = false;
+    file->under_way++;
+    atomic_fetch_add(&file->users, 1);
+}
+
+/* With the file's lock, given up meanwhile: sends it to the handle of that connection. */
+static void send_marked(struct file *file, struct connection *connection,
+                        const struct sftp_handle *handle, struct chunk *chunk)
+{
+    struct sftp_packet packet;
+
+    remote_hold(file->fs->remote, connection);
+    sftp_packet_begin(&packet, SFTP_WRITE);
+    sftp_packet_string(&packet, handle->bytes, handle->size);
+    sftp_packet_u64(&packet, chunk->offset);
+    sftp_packet_u32(&packet, (uint32_t)chunk->size);
+    pthread_mutex_unlock(&file->lock);
+    /* The chunk is there until its answer has come, which may be before this returns. */
+    sftp_client_send(connection->client, &packet, chunk->data, chunk->size, on_written, chunk);
+    sftp_client_flush(connection->client);
+    remote_put(file->fs->remote, connection);
+    pthread_mutex_lock(&file->lock);
+}
+
+/*
+ * With the file's lock, given up meanwhile, on the client's thread, which waits for nothing: sends
+ * what was held back to become more while something was under way. Without a connection it waits
+ * for who comes next.
+ */
+static void send_rest(struct file *file)
+{
+    struct chunk *chunk = next_to_send(file);
+    struct connection *connection = file->connection;
+
+    if (chunk == NULL || file->under_way > 0 || file->has_to_resend || connection == NULL ||
+        sftp_client_state(connection->client) != 0)
+        return;
+    mark_sent(file, chunk);
+    send_marked(file, connection, &file->handle, chunk);
+}
+
 /* An answer to what was written or set. With the file's lock, which is given up. */
 static void take_answer(struct file *file, struct chunk *chunk, int error)
 {
@@ -59,6 +116,7 @@ static void take_answer(struct file *file, struct chunk *chunk, int error)
             atomic_fetch_add(&file->fs->lost_writes, chunk->size);
         if (chunk != NULL)
             drop_chunk(file, chunk);
+        send_rest(file);
     }
     pthread_cond_broadcast(&file->changed);
     file_put_unlock(file);
@@ -123,41 +181,15 @@ static bool goes_second(struct file *file, const struct chunk *chunk)
 /* With the file's lock, given up meanwhile. */
 static void send_chunk(struct file *file, struct connection *connection, struct chunk *chunk)
 {
-    struct sftp_handle handle = file->handle;
-    struct sftp_packet packet;
-
-    chunk->is_sent = true;
-    chunk->is_failed = false;
-    file->under_way++;
-    atomic_fetch_add(&file->users, 1);
+    mark_sent(file, chunk);
     chunk->is_second = goes_second(file, chunk);
     if (chunk->is_second) {
-        connection = file->second.connection;
-        handle = file->second.handle;
         file->second.under_way++;
         file->second.bytes += chunk->size;
+        send_marked(file, file->second.connection, &file->second.handle, chunk);
+    } else {
+        send_marked(file, connection, &file->handle, chunk);
     }
-    remote_hold(file->fs->remote, connection);
-    sftp_packet_begin(&packet, SFTP_WRITE);
-    sftp_packet_string(&packet, handle.bytes, handle.size);
-    sftp_packet_u64(&packet, chunk->offset);
-    sftp_packet_u32(&packet, (uint32_t)chunk->size);
-    pthread_mutex_unlock(&file->lock);
-    /* The chunk is there until its answer has come, which may be before this returns. */
-    sftp_client_send(connection->client, &packet, chunk->data, chunk->size, on_written, chunk);
-    sftp_client_flush(connection->client);
-    remote_put(file->fs->remote, connection);
-    pthread_mutex_lock(&file->lock);
-}
-
-/* With the file's lock: what waits to be sent, or to be sent again; NULL: nothing. */
-static struct chunk *next_to_send(struct file *file)
-{
-    for (struct chunk *chunk = file->dirty; chunk != NULL; chunk = chunk->next) {
-        if (!chunk->is_sent || chunk->is_failed)
-            return chunk;
-    }
-    return NULL;
 }
 
 /* With the file's lock: sends what waits. 0, or why there is no connection. */
@@ -273,9 +305,9 @@ static size_t append(struct file *file, uint64_t offset, const void *buf, size_t
 /* ---- The second way ---- */
 
 /*
- * A server takes so much in a round trip over one connection, so a long file far away goes by two.
- * SFTP has no numbers of files: that the path still leads to the one that is being
- * written is told by all else that is known of it, while nothing is under way.
+ * A server takes so much in a round trip over one connection, and has one process that decrypts
+ * it, so a long file goes by two. SFTP has no numbers of files: that the path still leads to the
+ * one that is being written is told by all else that is known of it, while nothing is under way.
  */
 static bool is_same(const struct sftp_attrs *a, const struct sftp_attrs *b)
 {
@@ -291,18 +323,24 @@ static int open_second(struct file *file, struct connection *second, struct sftp
     return path != NULL ? sftp_open(second->client, path, SFTP_OPEN_WRITE, 0, handle) : -errno;
 }
 
-/* The same: whether the handle is of our file, while nothing of it is under way. */
-static bool is_ours(struct file *file, struct connection *second, const struct sftp_handle *handle)
+/* The same: whether both handles are of one file, while nothing of it is under way. */
+static bool is_ours(const struct connection *first, const struct sftp_handle *known,
+                    const struct connection *second, const struct sftp_handle *handle)
 {
-    struct sftp_attrs here, there;
+    struct sftp_attrs attrs[2];
 
-    return file_getattr(file, &here) == 0 && sftp_fstat(second->client, handle, &there) == 0 &&
-           is_same(&here, &there);
+    return sftp_fstat_two((struct sftp_client *const[]){first->client, second->client},
+                          (const struct sftp_handle *const[]){known, handle}, attrs) == 0 &&
+           is_same(&attrs[0], &attrs[1]);
 }
 
-/* With the file's lock, given up meanwhile. An error of what was written before. */
-static int try_second(struct file *file)
+/*
+ * With the file's lock, given up meanwhile, and the connection that the file is open on. An error
+ * of what was written before.
+ */
+static int try_second(struct file *file, struct connection *first)
 {
+    const struct sftp_handle known = file->handle;
     struct connection *second;
     struct sftp_handle handle;
     bool is_open, is_good;
@@ -310,10 +348,6 @@ static int try_second(struct file *file)
 
     if (file->second.state != SECOND_NONE || file->written < SECOND_AFTER)
         return 0;
-    if (sftp_client_round_trip_us(file->connection->client) < REMOTE_FAR_US) {
-        file->second.state = SECOND_NEVER;
-        return 0;
-    }
     second = remote_try_second(file->fs->remote);
     if (second == NULL)
         return 0;
@@ -326,7 +360,7 @@ static int try_second(struct file *file)
     if (error == 0)
         error = settle(file, 0);
     pthread_mutex_unlock(&file->lock);
-    is_good = error == 0 && is_open && is_ours(file, second, &handle);
+    is_good = error == 0 && is_open && is_ours(first, &known, second, &handle);
     if (!is_good && is_open)
         file_give_back(file->fs, second, &handle);
     else if (!is_good)
@@ -342,6 +376,7 @@ static int try_second(struct file *file)
 
 int file_write(struct file *file, uint64_t offset, const void *buf, size_t size)
 {
+    size_t dirty_max = 0;
     int error = 0;
 
     pthread_mutex_lock(&file->lock);
@@ -353,7 +388,10 @@ int file_write(struct file *file, uint64_t offset, const void *buf, size_t size)
         if (connection == NULL)
             break;
         max = sftp_client_write_max(connection->client);
-        error = try_second(file);
+        dirty_max = sftp_client_window(connection->client);
+        if (dirty_max < DIRTY_MIN)
+            dirty_max = DIRTY_MIN;
+        error = try_second(file, connection);
         remote_put(file->fs->remote, connection);
         if (error != 0)
             break;
@@ -370,8 +408,8 @@ int file_write(struct file *file, uint64_t offset, const void *buf, size_t size)
         if (error == 0 && (file->under_way == 0 || size > 0))
             error = send_dirty(file);
     }
-    if (error == 0 && file->dirty_bytes > DIRTY_MAX)
-        error = settle(file, DIRTY_MAX / 2);
+    if (error == 0 && file->dirty_bytes > dirty_max)
+        error = settle(file, dirty_max / 2);
     atomic_fetch_add(&file->node->writes, 1);
     pthread_mutex_unlock(&file->lock);
     return error;

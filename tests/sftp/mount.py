@@ -87,6 +87,16 @@ def files_go_both_ways():
 
 
 @case
+def what_is_written_arrives_while_the_file_is_open():
+    lines = [f"line {i}\n".encode() for i in range(20)]
+    with open(here / "log", "wb", buffering=0) as log:
+        for line in lines:
+            log.write(line)
+        wait_for(lambda: (there / "log").read_bytes() == b"".join(lines), 60, "all lines")
+    (here / "log").unlink()
+
+
+@case
 def figures_are_listed():
     data = random.randbytes(2_000_000)
     (there / "figures").write_bytes(data)
