@@ -29,6 +29,13 @@ LISTINGS = {
     "/typed": [(b"esc\x1b]0;title\x07", FILE, 6), (b"new\nline", FILE, 6), (b"$(touch pwned)", FILE, 6),
                (b"-rf", FILE, 6), (b"c1\xc2\x9b31m", FILE, 6), (b"bad\xff", FILE, 6)],
 }
+# "/swap/d": what SWAP says it is; "both": a directory, which becomes a link meanwhile, at the client
+# SWAPPED. Of the second entry nothing is told in the listing: the client asks for it.
+SWAP, SWAPPED = os.environ.get("SWAP", ""), os.environ.get("SWAPPED", "")
+LISTINGS["/swap"] = {"directory": [(b"d", DIRECTORY, 0)], "link": [(b"d", LINK, 0)],
+                     "both": [(b"d", DIRECTORY, 0), (b"d", None, 0)]}.get(SWAP, [])
+LISTINGS["/swap/d"] = [(b"inner", FILE, 6), (b"sub", DIRECTORY, 0)]
+LISTINGS["/swap/d/sub"] = [(b"deep", FILE, 6)]
 # Listings without an end: what each answer has.
 ENDLESS = {"/nothing": [], "/dots": [(b"..", DIRECTORY, 0)], "/refused": [(b"a/b", FILE, 6)] * 500,
            "/flood": None, "/drip": None}
@@ -41,6 +48,8 @@ def string(data):
 
 
 def attrs(mode, size):
+    if mode is None:
+        return struct.pack(">I", 0)
     return struct.pack(">IQIII", 0x1 | 0x4 | 0x8, size, mode, 1_000_000_000, 1_000_000_000)
 
 
@@ -50,6 +59,7 @@ class Hostile:
     def __init__(self):
         self.listed = set()
         self.last = ""
+        self.held = {}
 
     def send(self, kind, number, body):
         packet = struct.pack(">BI", kind, number) + body
@@ -127,6 +137,27 @@ class Hostile:
         else:
             self.status(number, 8)
 
+    def swap(self, kind, number, body):
+        """Whether this has dealt with the request: what it is about is a directory until that is made
+        at the client, then a link, and what is in the directory is told when the link is there.
+        """
+        length = struct.unpack(">I", body[:4])[0]
+        if SWAP != "both" or kind not in (7, 12, 19) or body[4:4 + length] != b"/swap/d":
+            return False
+        if kind == 12 and 19 in self.held:
+            return False
+        self.held[kind] = number, body
+        if kind == 19:
+            self.answer(19, number, body)
+            for _ in range(1000):
+                if not SWAPPED or os.path.islink(SWAPPED):
+                    break
+                time.sleep(0.01)
+            self.answer(12, *self.held[12])
+        elif 7 in self.held and 12 in self.held:
+            self.send(105, self.held[7][0], attrs(LINK, 0))
+        return True
+
     def run(self):
         stream = sys.stdin.buffer
         while head := stream.read(4):
@@ -136,7 +167,9 @@ class Hostile:
                 sys.stdout.buffer.write(struct.pack(">I", len(answer)) + answer)
                 sys.stdout.buffer.flush()
                 continue
-            self.answer(packet[0], struct.unpack(">I", packet[1:5])[0], packet[5:])
+            request = packet[0], struct.unpack(">I", packet[1:5])[0], packet[5:]
+            if not self.swap(*request):
+                self.answer(*request)
 
 
 Hostile().run()

@@ -100,6 +100,51 @@ def serve(**env):
     server.set_subsystem(f"/usr/bin/env {words} /usr/bin/python3 {SCRIPT}")
 
 
+def state(path):
+    """What must stay as it is of a directory and all that is in it."""
+    return [(entry.name, stat.filemode(status.st_mode), status.st_mtime_ns, status.st_nlink)
+            for entry in (path, *sorted(path.rglob("*"))) for status in (entry.lstat(),)]
+
+
+@case
+def a_link_that_becomes_a_directory_is_no_way_out():
+    place = home.path / "between"
+    place.mkdir()
+    before = state(victim)
+    serve(SWAP="link")
+    done = home.run("-c", f"sftp get {server.target}:/swap {place}")
+    equal((done.returncode, os.readlink(place / "swap" / "d")), (0, str(victim)))
+    serve(SWAP="directory")
+    done = home.run("-c", f"sftp get -r {server.target}:/swap {place}")
+    contains(done.stderr, "warning: /swap/d: 'd' is there already and is not a directory\n")
+    equal((done.returncode, state(victim)), (1, before))
+    equal(home.run("-c", f"sftp sync --delete {server.target}:/swap {place}/swap").returncode, 0)
+    serve()
+    equal((state(victim), sorted(os.listdir(place / "swap" / "d"))), (before, ["inner", "sub"]))
+
+
+@case
+def a_directory_that_becomes_a_link_meanwhile_is_no_way_out():
+    before = state(victim)
+    place = home.path / "meanwhile"
+    serve(SWAP="both", SWAPPED=place / "d")
+    done = home.run("-c", f"sftp sync --delete {server.target}:/swap {place}")
+    serve()
+    equal((os.readlink(place / "d"), state(victim)), (str(victim), before))
+    for path in ("inner", "sub"):
+        contains(done.stderr, f"warning: /swap/d/{path}: ")
+    equal((done.returncode, os.listdir(place)), (1, ["d"]))
+    # The same where nothing is replaced: the link is what there is no room for.
+    place = home.path / "meanwhile2"
+    place.mkdir()
+    serve(SWAP="both")
+    done = home.run("-c", f"sftp get -r {server.target}:/swap {place}")
+    serve()
+    contains(done.stderr, "warning: /swap/d: cannot make the link 'd': Is a directory\n")
+    equal((done.returncode, state(victim)), (1, before))
+    equal((place / "swap" / "d" / "sub" / "deep").read_bytes(), b"harm!\n")
+
+
 @case
 def sizes_that_lie_come_to_nothing():
     target = home.path / "sizes"
