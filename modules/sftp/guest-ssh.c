@@ -27,30 +27,46 @@
 #include "modules/sftp/guest.h"
 #include "modules/sftp/ssh.h"
 
-/* What the script says first: this and the user's name, or "none". */
+/* What the script says first: this, and what follows. */
 #define GREETING      "crosh-sshd "
+#define SAYS_USER     GREETING "as "   /* the user's name: it waits for the keys */
+#define SAYS_NONE     GREETING "none " /* the tool that installs packages, or nothing */
+#define SAYS_NO_PLACE GREETING "no place"
 #define LINE_MAX_SIZE 300
 
 /*
  * Run by the guest's /bin/sh, which reads no more of the stream than the lines that it asks for.
- * The directory of privilege separation is asked for by an sshd of root's only.
+ * The files are for nobody else, but what the session makes has the permissions that any other
+ * gives. The directory of privilege separation is asked for by an sshd of root's only.
  */
 static const char start_sshd[] =
     "for p in /usr/sbin/sshd /usr/local/sbin/sshd /usr/bin/sshd /sbin/sshd none; do "
     "[ -x $p ] && break; done; "
-    "[ $p = none ] && { echo \"" GREETING "none\"; exit 1; }; "
-    "umask 077; "
+    "if [ $p = none ]; then "
+    "for m in apt-get apk dnf zypper pacman; do command -v $m >/dev/null && break; m=; done; "
+    "echo \"" SAYS_NONE "$m\"; exit 1; fi; "
     "for t in /dev/shm /run /tmp; do d=$(mktemp -d $t/crosh-sshd.XXXXXX) && break; done; "
-    "[ -d \"$d\" ] || exit 1; "
+    "[ -d \"$d\" ] || { echo \"" SAYS_NO_PLACE "\"; exit 1; }; "
     "trap \"rm -rf $d\" EXIT; trap \"exit 1\" HUP INT TERM; "
-    "echo \"" GREETING "$(id -un)\"; "
-    "while read -r l && [ -n \"$l\" ]; do echo \"$l\"; done >$d/server; "
-    "read -r l; echo \"$l\" >$d/client; "
+    "echo \"" SAYS_USER "$(id -un)\"; "
+    "(umask 077; while read -r l && [ -n \"$l\" ]; do echo \"$l\"; done >$d/server; "
+    "read -r l; echo \"$l\" >$d/client); "
     "[ $(id -u) = 0 ] && mkdir -p -m 755 /run/sshd; "
     "$p -i -e -q -f /dev/null -o HostKey=$d/server -o AuthorizedKeysFile=$d/client "
     "-o StrictModes=no -o PermitRootLogin=yes -o AuthenticationMethods=publickey "
     "-o AllowTcpForwarding=no -o AllowAgentForwarding=no -o PermitTunnel=no "
     "-o Subsystem=\"sftp internal-sftp\"";
+
+/* How the tools of distributions install it. */
+static const struct {
+    const char *tool, *command;
+} installs[] = {
+    {"apt-get", "apt-get install openssh-server"},
+    {"apk", "apk add openssh-server"},
+    {"dnf", "dnf install openssh-server"},
+    {"zypper", "zypper install openssh-server"},
+    {"pacman", "pacman -S openssh"},
+};
 
 /* The two keys of a session, which must be freed; and as the guest is told them. */
 struct keys {
@@ -79,6 +95,21 @@ static int keys_make(struct keys *keys, struct crosh_error *err)
     return crosh_error_set(err, -EIO, "cannot make keys for the session");
 }
 
+/* What can be done about it is said for the guest that it is: some can install nothing. */
+static int say_none(const char *tool, struct crosh_error *err)
+{
+    const char *command = NULL;
+
+    for (size_t i = 0; i < sizeof(installs) / sizeof(installs[0]); i++) {
+        if (strcmp(tool, installs[i].tool) == 0)
+            command = installs[i].command;
+    }
+    (void)crosh_error_set(err, -EOPNOTSUPP, "it has no sshd");
+    return crosh_error_hint(err, "without SSH none is needed%s%s",
+                            command != NULL ? "; else install it there: " : "",
+                            command != NULL ? command : "");
+}
+
 /* The script's line: the name of the user that it runs as. Nothing is read beyond it. */
 static int read_user(int fd, char user[LINE_MAX_SIZE], int timeout_ms, struct crosh_error *err)
 {
@@ -97,14 +128,15 @@ static int read_user(int fd, char user[LINE_MAX_SIZE], int timeout_ms, struct cr
             return crosh_error_set(err, -ECONNRESET, "sshd could not be started there");
     } while (line[used++] != '\n');
     line[used - 1] = '\0';
-    if (strcmp(line, GREETING "none") == 0) {
-        (void)crosh_error_set(err, -EOPNOTSUPP, "it has no sshd");
-        return crosh_error_hint(err, "without SSH none is needed; else install it there: "
-                                     "apt-get install openssh-server, apk add openssh-server");
-    }
-    if (strncmp(line, GREETING, strlen(GREETING)) != 0)
+    if (strncmp(line, SAYS_NONE, strlen(SAYS_NONE)) == 0)
+        return say_none(line + strlen(SAYS_NONE), err);
+    if (strcmp(line, SAYS_NO_PLACE) == 0)
+        return crosh_error_set(err, -ENOSPC,
+                               "it has no place for the session's keys: neither "
+                               "/dev/shm nor /run nor /tmp takes a directory");
+    if (strncmp(line, SAYS_USER, strlen(SAYS_USER)) != 0)
         return crosh_error_set(err, -EPROTO, "its shell says something else");
-    (void)snprintf(user, LINE_MAX_SIZE, "%s", line + strlen(GREETING));
+    (void)snprintf(user, LINE_MAX_SIZE, "%s", line + strlen(SAYS_USER));
     return 0;
 }
 

@@ -499,8 +499,11 @@ struct sftp_link *sftp_ssh_open_own(const struct sftp_ssh_own *options, struct c
     if (r == 0)
         r = check_own_key(own, options->server_key, err);
     if (r == 0 &&
-        ssh_userauth_publickey(own->session, NULL, options->client_key) != SSH_AUTH_SUCCESS)
-        r = fail(own, -EACCES, "the server does not let us in", err);
+        ssh_userauth_publickey(own->session, NULL, options->client_key) != SSH_AUTH_SUCCESS) {
+        (void)fail(own, -EACCES, "the server does not let us in", err);
+        r = crosh_error_hint(err, "sshd lets nobody in whose account is locked or whose shell is "
+                                  "not there; without SSH neither matters");
+    }
     if (r == 0)
         r = open_channel(own, options->command, err);
     if (r == 0)

@@ -2,7 +2,7 @@
 # Whole sessions against real VMs on this machine.
 e2e_tests = tests/e2e/image.py tests/e2e/session.py tests/e2e/endings.py tests/e2e/network.py \
 	tests/e2e/starting.py tests/e2e/devices.py \
-	tests/e2e/agent.py tests/e2e/roots.py tests/e2e/termina.py tests/e2e/kills.py
+	tests/e2e/agent.py tests/e2e/roots.py tests/e2e/sftp.py tests/e2e/termina.py tests/e2e/kills.py
 TESTS += $(e2e_tests)
 # Not those: one is of the suite arm64, the other a quarter of an hour's work for when it is asked for.
 EXTRA_DIST += $(e2e_tests) tests/e2e/foreign.py tests/e2e/cluster.py tests/e2e/aptroot.py

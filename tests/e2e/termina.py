@@ -169,6 +169,48 @@ def containers_are_unprivileged_confined_and_have_the_agent():
 
 
 @case
+def files_of_the_vm_and_of_a_container_are_there_without_a_server_in_them():
+    """sftp, by the agent's own server; and what --ssh says where neither is an sshd nor may one come."""
+    data = os.urandom(2_000_000)
+    (work / "up").write_bytes(data)
+    for target in ("alpha", "alpha/c1"):
+        run(f"sftp put --verify {work}/up {target}:/tmp/up")
+        run(f"sftp get --verify {target}:/tmp/up {work}/down")
+        equal((work / "down").read_bytes() == data, True)
+        (work / "down").unlink()
+        equal(run(f"sftp ls {target}:/tmp/up").stdout, "up\n")
+        for command in ("ls", "mount"):
+            equal(run(f"sftp {command} --ssh {target}:/tmp", 5).stderr,
+                  f"sftp {command}: {target}: it has no sshd\nhint: without SSH none is needed\n")
+        mount_and_look(target, data)
+
+
+def server_label():
+    """The confinement of the one server of SFTP that runs."""
+    return vsh("sh", "-c", "for at in /proc/[0-9]*; do case $(tr '\\0' ' ' <$at/cmdline) in "
+               "'crosh-agent --sftp-server '*) cat $at/attr/apparmor/current;; esac; done 2>/dev/null; true")
+
+
+def mount_and_look(target, data):
+    """Files of the target through a mount; in a container, as confined as all that is there."""
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK) or shutil.which("fusermount3") is None:
+        return
+    place = home.path / "mounted"
+    place.mkdir()
+    run(f"sftp mount {target}:/ {place}")
+    try:
+        equal((place / "tmp" / "up").read_bytes() == data, True)
+        (place / "tmp" / "made").write_text("by the mount\n")
+        where = target.split("/")
+        equal(home.run("vsh", *where, "--", "cat", "/tmp/made", timeout=BOOT).stdout, "by the mount\n")
+        label = server_label()
+        equal(label[:7] if len(where) > 1 else label, "lxd-c1_" if len(where) > 1 else "unconfined")
+    finally:
+        run(f"sftp umount {place}")
+    place.rmdir()
+
+
+@case
 def limits_hold_and_use_is_counted():
     """Disk (a quota of btrfs'), memory and processes, in a container that runs; and top."""
     run("vmc container limits --disk 64M --memory 96M --processes 40 alpha c1")

@@ -16,7 +16,8 @@ import subprocess
 import textwrap
 from pathlib import Path
 
-from harness import CROSH, LIBEXEC, case, contains, equal, main, wait_for
+from harness import CROSH, Home, LIBEXEC, case, contains, equal, main, wait_for
+from launcher import Launcher
 from lxdhost import tiny_image
 from places import Namespaces
 from simplestreams import Tree
@@ -282,6 +283,94 @@ def from_the_host():
     done = run(*ssh.split(), "none.termina.vsh", "true")
     equal(done[0], 255)
     contains(done[2], "no such container 'none'")
+
+
+def left_by_sshd(name):
+    """The directories of keys in a container."""
+    return inside(name, "find /dev/shm /run /tmp -name 'crosh-sshd*' 2>/dev/null; true")
+
+
+@debian_note
+def files_on_the_host():
+    """sftp put, get, ls and mount of a container: by the agent, and by an sshd of the session's own."""
+    data = os.urandom(1_000_000)
+    (home.path / "bytes").write_bytes(data)
+    for option in ((), ("--ssh",)):
+        crosh("sftp", "put", *option, "--verify", str(home.path / "bytes"), "penguin:/tmp/bytes")
+        crosh("sftp", "get", *option, "--verify", "penguin:/tmp/bytes", str(home.path / "got"))
+        equal((home.path / "got").read_bytes() == data, True)
+        (home.path / "got").unlink()
+        equal(crosh("sftp", "ls", *option, "penguin:/home"), "user/\n")
+        equal(crosh("sftp", "shell", *option, "penguin:/tmp", data="mkdir made\n"), "")
+        equal(inside("penguin", "stat -c '%n %a %U' /tmp/made /tmp/bytes"),
+              "/tmp/made 755 root\n/tmp/bytes 644 root\n")
+        inside("penguin", "rmdir /tmp/made; rm /tmp/bytes")
+        if os.access("/dev/fuse", os.R_OK | os.W_OK) and shutil.which("fusermount3") is not None:
+            mounted_as_root(option)
+    wait_for(lambda: left_by_sshd("penguin") == "", 300, "the sessions' keys to be gone")
+    # An account that is locked is let in by no key, and needs none without SSH.
+    inside("penguin", "usermod -p '!' root")
+    done = home.run("sftp", "ls", "--ssh", "penguin:/home", timeout=900)
+    equal(done.returncode, 5)
+    contains(done.stderr, "sftp ls: penguin: the server does not let us in: ")
+    contains(done.stderr, "\nhint: sshd lets nobody in whose account is locked or whose shell is not there;"
+             " without SSH neither matters\n")
+    equal(crosh("sftp", "ls", "penguin:/home"), "user/\n")
+    inside("penguin", "usermod -p '*' root; mv /usr/sbin/sshd /usr/sbin/no-sshd")
+    done = home.run("sftp", "mount", "--ssh", "penguin", timeout=900)
+    inside("penguin", "mv /usr/sbin/no-sshd /usr/sbin/sshd")
+    equal((done.returncode, done.stderr),
+          (5, "sftp mount: penguin: it has no sshd\nhint: without SSH none is needed; else install it "
+           "there: apt-get install openssh-server\n"))
+
+
+def mounted_as_root(option):
+    """A mount, with the server that this needs."""
+    mounted = home.path / "crosh" / "penguin"
+    crosh("sftp", "mount", *option, "penguin")
+    try:
+        equal(len(left_by_sshd("penguin").splitlines()) >= 1, bool(option))
+        (mounted / "made").write_text("on the host\n")
+        equal(inside("penguin", "cat /root/made; rm /root/made"), "on the host\n")
+    finally:
+        crosh("sftp", "umount", str(mounted))
+
+
+@debian_note
+def files_of_its_user():
+    """The same by who is called as its user is, here, and has that one's rights there."""
+    if place.is_booted:
+        return  # the VM is root's
+    people = home.path / "passwd"
+    people.write_text("root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/:/bin/sh\n")
+    with Home() as theirs:
+        # Another's launcher, which leads to the same agent.
+        launcher = Launcher(theirs, "termina", ports=place.launcher.ports)
+
+        def as_user(*words, status=0):
+            done = subprocess.run(
+                ["unshare", "-m", "sh", "-c", f"mount --bind {people} /etc/passwd && exec setpriv --reuid "
+                 "1000 --regid 1000 --clear-groups \"$@\"", "sh", CROSH, *words], env=theirs.env,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                timeout=900, check=False)
+            equal(done.returncode, status, done.stderr)
+            return done.stdout + done.stderr
+
+        try:
+            (theirs.path / "file").write_text("of the user\n")
+            for path in (theirs.path, *theirs.path.rglob("*")):
+                os.chown(path, 1000, 1000)
+            for option in ((), ("--ssh",)):
+                as_user("sftp", "put", *option, str(theirs.path / "file"), "penguin:file")
+                equal(inside("penguin", "stat -c '%U %a' /home/user/file; rm /home/user/file"), "user 644\n")
+                contains(as_user("sftp", "put", *option, str(theirs.path / "file"), "penguin:/etc/file",
+                                 status=5), "Permission denied")
+            inside("penguin", "usermod -s /bin/none user")
+            contains(as_user("sftp", "ls", "--ssh", "penguin:", status=5), "whose shell is not there")
+            inside("penguin", "usermod -s /bin/bash user")
+            wait_for(lambda: left_by_sshd("penguin") == "", 300, "the sessions' keys to be gone")
+        finally:
+            launcher.close()
 
 
 @debian_note

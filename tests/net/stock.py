@@ -141,6 +141,11 @@ def commands_work_in_it_without_a_set_up():
     crosh(f"sftp put {work}/file stock:/root/")
     contains(crosh("sftp ls stock:/root/"), "\ncopied\nfile\n")
     equal(guest("cat /root/file /root/copied"), "of the host\nof the host")
+    # The server that it has, started for this alone.
+    equal(crosh("sftp ls --ssh stock:/root/"), "copied\nfile\n")
+    crosh(f"sftp put --ssh --verify {work}/file stock:/root/by-ssh")
+    equal(guest("cat /root/by-ssh; stat -c %a /root/by-ssh"), "of the host\n644")
+    wait_for(lambda: guest("find /dev/shm /run /tmp -name 'crosh-sshd*'") == "", BOOT, "the keys to be gone")
     # Its own server of SSH, by the name that the host has for it.
     with socket.create_connection((link()["address"].split("/")[0], 22), 60) as connection:
         equal(connection.recv(8), b"SSH-2.0-")

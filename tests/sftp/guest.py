@@ -234,6 +234,10 @@ def a_guest_is_reached_by_ssh_with_keys_of_the_session():
     (home.path / "secret").write_bytes(data)
     done = home.run("-c", f"sftp put --ssh --verify {home.path}/secret alpha:{top}/secret")
     equal((done.returncode, (top / "secret").read_bytes() == data), (0, True), done.stderr)
+    # The keys are for nobody else, which is no reason for what is made to be so.
+    done = home.run("sftp", "shell", "--ssh", f"alpha:{top}", data="mkdir by-ssh\n")
+    equal((done.stderr, (top / "by-ssh").stat().st_mode & 0o777), ("", 0o755))
+    (top / "by-ssh").rmdir()
     done = home.run("-c", f"set sftp.transport ssh; sftp ls alpha:{top}/secret/none")
     contains(done.stderr, "sftp ls: alpha: ")
     # Nothing is known to anybody afterwards: neither here nor there.
@@ -276,13 +280,13 @@ exec {real} "$@"
 """
 
 
-def with_sshd(script, name):
+def with_sshd(script, name, program="/usr/sbin/sshd"):
     """What the listing says of a guest that has the script as its sshd; None: nothing."""
     fake = home.path / "fake-sshd"
     fake.write_text(script or "")
     fake.chmod(0o755 if script else 0o644)
     guest = Launcher(home, name, around=[
-        "unshare", "-m", "sh", "-c", f"mount --bind {fake} /usr/sbin/sshd && exec \"$@\"", "sh"])
+        "unshare", "-m", "sh", "-c", f"mount --bind {fake} {program} && exec \"$@\"", "sh"])
     try:
         done = home.run("-c", f"sftp ls --ssh {name}:/")
         return done.stdout, done.stderr, done.returncode
@@ -301,8 +305,17 @@ def another_key_than_the_sessions_is_refused():
           ("", "sftp ls: liar: the server shows another key than the one that it was given\n", 5))
     equal(with_sshd(None, "none"),
           ("", "sftp ls: none: it has no sshd\nhint: without SSH none is needed; else install it "
-           "there: apt-get install openssh-server, apk add openssh-server\n", 5))
+           "there: apt-get install openssh-server\n", 5))
     equal(with_sshd("#!/bin/sh\nexit 1\n", "broken")[2], 1)
+
+
+@case
+def a_guest_without_a_place_for_keys_says_so():
+    if os.geteuid() != 0 or not Path("/usr/sbin/sshd").exists():
+        raise Skip("only root can change the guest")
+    equal(with_sshd(None, "full", os.path.realpath(shutil.which("mktemp"))),
+          ("", "sftp ls: full: it has no place for the session's keys: neither /dev/shm nor /run nor "
+           "/tmp takes a directory\n", 1))
 
 
 @case
