@@ -43,7 +43,9 @@
 /* What kept listings hold at most, and all that are being read. */
 #define HELD_BYTES_MAX ((size_t)128 * 1024 * 1024)
 #define READ_BYTES_MAX ((size_t)512 * 1024 * 1024)
-#define READERS        2
+/* So many of those that are kept are looked at when another is. */
+#define LOOKED_AT 8
+#define READERS   2
 
 /* A listing that is being read. */
 struct fetch {
@@ -95,20 +97,32 @@ static void unhold_first(struct fs *fs)
     nodes_release(&fs->nodes, node);
 }
 
-/* Whether the one that is kept longest is of no use any more. */
-static bool is_first_over(const struct fs *fs)
+/* Looks at some, in turn, and lets those go that are of no use any more; not the given one. */
+static void unhold_some(struct fs *fs, const struct node *but)
 {
-    const struct listing *listing = fs->dirs.held[fs->dirs.first]->listing;
+    struct dirs *dirs = &fs->dirs;
 
-    return listing == NULL || (listing->is_done && deadline_now() >= listing->until_ms);
+    for (int i = 0; i < LOOKED_AT && dirs->count > 0; i++) {
+        struct node *node = dirs->held[dirs->first];
+        const struct listing *listing = node->listing;
+
+        if (node != but &&
+            (listing == NULL || (listing->is_done && deadline_now() >= listing->until_ms))) {
+            unhold_first(fs);
+        } else {
+            dirs->first = (dirs->first + 1) % DIRS_HELD_MAX;
+            dirs->held[(dirs->first + dirs->count - 1) % DIRS_HELD_MAX] = node;
+        }
+    }
 }
 
 static void hold(struct fs *fs, struct node *node)
 {
     struct dirs *dirs = &fs->dirs;
 
+    unhold_some(fs, node);
     if (!node->is_held) {
-        while (dirs->count == DIRS_HELD_MAX || (dirs->count > 0 && is_first_over(fs)))
+        if (dirs->count == DIRS_HELD_MAX)
             unhold_first(fs);
         dirs->held[(dirs->first + dirs->count++) % DIRS_HELD_MAX] = node;
         node->is_held = true;

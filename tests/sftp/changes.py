@@ -261,6 +261,19 @@ def listings_that_are_too_old_are_not_kept():
 
 
 @case
+def what_is_believed_for_no_time_is_listed_anew():
+    (there / "anew").mkdir()
+    place = home.path / "anew"
+    place.mkdir()
+    mount(place, there / "anew", "--cache 0")
+    for i in range(20):
+        (there / "anew" / str(i)).mkdir()
+        equal(len(os.listdir(place)), i + 1)
+        equal(os.listdir(place / str(i)), [])
+    equal(home.run("-c", f"sftp umount {place}").returncode, 0)
+
+
+@case
 def a_large_directory_is_not_listed_for_each_name_that_goes():
     lots, place = there / "lots", home.path / "lots"
     lots.mkdir()
