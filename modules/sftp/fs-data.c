@@ -30,11 +30,15 @@ void fs_forget(struct fs *fs, struct node *node, uint64_t count)
 
 static uint32_t open_flags(int flags)
 {
-    uint32_t out = (flags & O_ACCMODE) == O_RDONLY   ? SFTP_OPEN_READ
-                   : (flags & O_ACCMODE) == O_WRONLY ? SFTP_OPEN_WRITE
-                                                     : SFTP_OPEN_READ | SFTP_OPEN_WRITE;
+    return (flags & O_ACCMODE) == O_RDONLY   ? SFTP_OPEN_READ
+           : (flags & O_ACCMODE) == O_WRONLY ? SFTP_OPEN_WRITE
+                                             : SFTP_OPEN_READ | SFTP_OPEN_WRITE;
+}
 
-    return out;
+/* Whether what is written is to be put at the end by the server. */
+static bool is_appending(int flags)
+{
+    return (flags & O_APPEND) != 0 && (flags & O_ACCMODE) == O_WRONLY;
 }
 
 /* On one connection: the file, and attributes when they are wanted. */
@@ -42,7 +46,8 @@ static int open_once(struct fs *fs, struct node *node, const char *path, int fla
                      bool wants_attrs, struct sftp_attrs *attrs, struct file **file)
 {
     struct connection *connection = remote_get(fs->remote);
-    uint32_t wire = open_flags(flags) | ((flags & O_TRUNC) != 0 ? SFTP_OPEN_TRUNCATE : 0);
+    uint32_t wire = open_flags(flags) | ((flags & O_TRUNC) != 0 ? SFTP_OPEN_TRUNCATE : 0) |
+                    (is_appending(flags) ? SFTP_OPEN_APPEND : 0);
     struct sftp_handle handle;
     int r = -ETIMEDOUT;
 
@@ -94,7 +99,8 @@ static void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     }
     pthread_mutex_lock(&fs->nodes.lock);
     before = node->attrs;
-    is_fresh = deadline_now() < node->attrs_until_ms && (fi->flags & O_TRUNC) == 0;
+    is_fresh = deadline_now() < node->attrs_until_ms && (fi->flags & O_TRUNC) == 0 &&
+               !is_appending(fi->flags);
     pthread_mutex_unlock(&fs->nodes.lock);
     /* The size comes behind what is being written, and that must not come behind a cut. */
     if (!is_fresh)
@@ -110,6 +116,8 @@ static void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         (void)fuse_reply_err(req, fs_errno(r));
         return;
     }
+    if (is_appending(fi->flags))
+        file_set_appending(file, attrs.size);
     if ((fi->flags & O_TRUNC) != 0)
         atomic_fetch_add(&node->writes, 1);
     fi->fh = (uint64_t)(uintptr_t)file;
@@ -146,7 +154,8 @@ static void fs_create(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t m
     }
     r = sftp_create(connection->client, path,
                     flags | ((fi->flags & O_EXCL) != 0 ? SFTP_OPEN_EXCLUSIVE : 0) |
-                        ((fi->flags & O_TRUNC) != 0 ? SFTP_OPEN_TRUNCATE : 0),
+                        ((fi->flags & O_TRUNC) != 0 ? SFTP_OPEN_TRUNCATE : 0) |
+                        (is_appending(fi->flags) ? SFTP_OPEN_APPEND : 0),
                     mode, &handle, &attrs);
     if (r == 0 && attrs.flags == 0)
         r = sftp_fstat(connection->client, &handle, &attrs);
@@ -182,6 +191,8 @@ static void fs_create(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t m
         (void)fuse_reply_err(req, fs_errno(r));
         return;
     }
+    if (is_appending(fi->flags))
+        file_set_appending(file, attrs.size);
     fi->fh = (uint64_t)(uintptr_t)file;
     if (fuse_reply_create(req, &entry, fi) != 0) {
         file_close(file);
@@ -217,8 +228,13 @@ static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t siz
 {
     struct fs *fs = fuse_req_userdata(req);
     struct node *node = fs_node(fs, ino);
-    int r = large_write((struct file *)(uintptr_t)fi->fh, (uint64_t)off, buf, size);
+    struct file *file = (struct file *)(uintptr_t)fi->fh;
+    int r;
 
+    /* A page of what is mapped, which comes by any handle, has a place whatever the program says.
+     */
+    file_prepare_write(file, (uint64_t)off, size, fi->writepage || (fi->flags & O_APPEND) == 0);
+    r = large_write(file, (uint64_t)off, buf, size);
     if (r < 0) {
         (void)fuse_reply_err(req, fs_errno(r));
         return;
@@ -227,8 +243,8 @@ static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t siz
     if ((uint64_t)off + size > node->attrs.size)
         node->attrs.size = (uint64_t)off + size;
     node->attrs.mtime = (uint32_t)time(NULL);
-    /* What the server would say now is older than what we know. */
-    node->attrs_until_ms = deadline_now() + fs->options.cache_ms;
+    /* What the server would say now is older than what we know, unless it found the place. */
+    node->attrs_until_ms = file->append.is_wanted ? 0 : deadline_now() + fs->options.cache_ms;
     pthread_mutex_unlock(&fs->nodes.lock);
     (void)fuse_reply_write(req, size);
 }

@@ -10,8 +10,8 @@
 #define FILE_TRIES 3
 
 /*
- * With the file's lock: the connection that the handle is good for, opened anew if it has to
- * be. To be put back by remote_put(). NULL with *error.
+ * With the file's lock, given up while there is no connection: the connection that the handle is
+ * good for, opened anew if it has to be. To be put back by remote_put(). NULL with *error.
  */
 struct connection *file_connected(struct file *file, int *error);
 

@@ -14,6 +14,10 @@
  * and fsync wait until the server has taken them all, and tell of those that it has not:
  * so what a program is told by them is true.
  *
+ * What is appended has no place: the server knows the end of the file, and the kernel only where it
+ * was when it asked last. So the handle is one that the server appends by, and what others have
+ * appended meanwhile stays.
+ *
  * A handle is good for one connection. When that is lost, the next operation opens the
  * file anew by its path, and what was not confirmed is asked or written again: both do
  * the same when done twice. A file that is read only must be as it was when it was
@@ -67,6 +71,55 @@ struct file *file_new_whole(struct fs *fs, struct node *node, uint8_t *whole, si
     return file;
 }
 
+void file_set_appending(struct file *file, uint64_t size)
+{
+    file->append.is_wanted = true;
+    file->append.end = size;
+    /* Of two ways, each has its own order. */
+    file->second.state = SECOND_NEVER;
+}
+
+void file_prepare_write(struct file *file, uint64_t offset, size_t size, bool has_place)
+{
+    bool is_other;
+
+    pthread_mutex_lock(&file->lock);
+    is_other = file->append.is_wanted && (has_place || file->append.is_placed);
+    pthread_mutex_unlock(&file->lock);
+    if (is_other)
+        file_settle(file);
+    pthread_mutex_lock(&file->lock);
+    /* It is opened with the lock, which the answers need that would come before. */
+    while (is_other && file->under_way > 0)
+        pthread_cond_wait(&file->changed, &file->lock);
+    if (is_other) {
+        file_give_back(file->fs, move_ptr(file->connection), &file->handle);
+        file->append.is_wanted = !has_place;
+    }
+    if (offset != file->append.end)
+        file->append.is_shared = true;
+    file->append.end = offset + size;
+    file->append.size = size;
+    pthread_mutex_unlock(&file->lock);
+}
+
+/*
+ * With the file's lock: how the file is opened anew. What was appended and not confirmed may be
+ * there; so it goes to its place, unless others have appended: better twice than over theirs.
+ */
+static uint32_t flags_anew(struct file *file, const char *path)
+{
+    struct sftp_attrs now;
+
+    if (!file->append.is_wanted)
+        return file->flags;
+    file->append.is_placed = file->dirty != NULL && !file->append.is_shared &&
+                             sftp_stat(file->connection->client, path, &now) == 0 &&
+                             now.size <= file->append.end &&
+                             now.size + file->dirty_bytes + file->append.size >= file->append.end;
+    return file->flags | (file->append.is_placed ? 0 : SFTP_OPEN_APPEND);
+}
+
 void file_give_back(struct fs *fs, struct connection *connection, const struct sftp_handle *handle)
 {
     if (connection == NULL)
@@ -116,38 +169,51 @@ struct file *file_find(struct fs *fs, struct node *node, uint32_t flags)
     return file;
 }
 
-struct connection *file_connected(struct file *file, int *error)
+/* With the file's lock: opens it on the connection, which is taken over. As file_connected(). */
+static struct connection *open_anew(struct file *file, struct connection *connection, int *error)
 {
-    struct sftp_attrs now;
-    cleanup_free char *path = NULL;
-    bool is_first;
-
-    if (file->connection != NULL && sftp_client_state(file->connection->client) == 0) {
-        remote_hold(file->fs->remote, file->connection);
-        return file->connection;
-    }
-    if (file->connection != NULL)
-        remote_put(file->fs->remote, move_ptr(file->connection));
-    path = nodes_path(&file->fs->nodes, file->fs->prefix, file->node, NULL);
-    if (path == NULL) {
-        *error = -errno;
-        return NULL;
-    }
-    file->connection = remote_get(file->fs->remote);
-    *error = -ETIMEDOUT;
-    if (file->connection == NULL)
-        return NULL;
+    cleanup_free char *path = nodes_path(&file->fs->nodes, file->fs->prefix, file->node, NULL);
     /* What was all read before it was opened is at no place in a file yet. */
-    is_first = file->handle.size == 0;
-    *error = sftp_open(file->connection->client, path, file->flags, 0, &file->handle);
+    const bool is_first = file->handle.size == 0;
+    struct sftp_attrs now;
+
+    file->connection = connection;
+    *error = path == NULL
+                 ? -errno
+                 : sftp_open(connection->client, path, flags_anew(file, path), 0, &file->handle);
     if (*error == 0 && !is_first && (file->flags & SFTP_OPEN_WRITE) == 0) {
-        *error = sftp_fstat(file->connection->client, &file->handle, &now);
+        *error = sftp_fstat(connection->client, &file->handle, &now);
         if (*error == 0 && (now.size != file->seen.size || now.mtime != file->seen.mtime))
             *error = -ESTALE;
     }
     if (*error != 0) {
         remote_put(file->fs->remote, move_ptr(file->connection));
         return NULL;
+    }
+    remote_hold(file->fs->remote, connection);
+    return connection;
+}
+
+struct connection *file_connected(struct file *file, int *error)
+{
+    while (file->connection == NULL || sftp_client_state(file->connection->client) != 0) {
+        struct connection *connection;
+
+        if (file->connection != NULL)
+            remote_put(file->fs->remote, move_ptr(file->connection));
+        /* What is sent again has to be known before what comes behind it is sent. */
+        while (file->under_way > 0)
+            pthread_cond_wait(&file->changed, &file->lock);
+        /* The lost one's end waits for the answers of reads, too, and they for the lock. */
+        pthread_mutex_unlock(&file->lock);
+        connection = remote_get(file->fs->remote);
+        pthread_mutex_lock(&file->lock);
+        *error = -ETIMEDOUT;
+        if (connection == NULL)
+            return NULL;
+        if (file->connection == NULL)
+            return open_anew(file, connection, error);
+        remote_put(file->fs->remote, connection); /* another was quicker */
     }
     remote_hold(file->fs->remote, file->connection);
     return file->connection;

@@ -47,6 +47,13 @@ struct file {
         unsigned int under_way; /* writes */
         size_t bytes;           /* of them */
     } second;
+    struct {
+        bool is_wanted; /* the server finds the place of what is written */
+        bool is_placed; /* but not by this handle: what may be there already was sent again */
+        bool is_shared; /* others append as well: where the kernel believes the end is, it is not */
+        uint64_t end;   /* of the last write, as the kernel believes, and its size */
+        size_t size;
+    } append;
     uint64_t written;                 /* bytes, in all */
     atomic_uint_fast64_t largest_end; /* that the server is known to have taken; fs-large.c's */
     atomic_bool is_awaited;           /* what is written now has its error told, it is not lost */
@@ -65,6 +72,16 @@ struct file *file_new(struct fs *fs, struct node *node, uint32_t flags,
  * the heap, is taken over. It has no connection until something else is wanted of it.
  */
 struct file *file_new_whole(struct fs *fs, struct node *node, uint8_t *whole, size_t size);
+/*
+ * What is written goes to the end of the file, wherever that is; it was at size. The handle was
+ * opened for that.
+ */
+void file_set_appending(struct file *file, uint64_t size);
+/*
+ * Before a write: has_place says that it does have one, as have all from then on. Waits where the
+ * handle is not the right one for it.
+ */
+void file_prepare_write(struct file *file, uint64_t offset, size_t size, bool has_place);
 /* Closes it, without waiting for the server, once nobody works with it any more. */
 void file_close(struct file *file);
 /*

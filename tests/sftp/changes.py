@@ -2,7 +2,10 @@
 """Mounts whose files change at the server meanwhile, and files that several have open at once."""
 
 import errno
+import fcntl
+import hashlib
 import json
+import mmap
 import os
 import shutil
 import signal
@@ -146,6 +149,82 @@ def what_is_made_where_nothing_is_any_more():
         equal(refused(lambda: os.mknod("x", stat.S_IFREG | 0o600, dir_fd=directory)), "ENOENT")
     finally:
         os.close(directory)
+
+
+@case
+def what_is_appended_comes_behind_what_others_have():
+    (there / "log").write_bytes(b"one\n")
+    equal(is_there("log").stat().st_size, 4)
+    with open(there / "log", "ab") as other:
+        other.write(b"two\n")
+    subprocess.run(f"echo three >>{here}/log", shell=True, check=True)
+    equal((there / "log").read_bytes(), b"one\ntwo\nthree\n")
+    with open(here / "log", "ab", buffering=0) as file, open(there / "log", "ab",
+                                                             buffering=0) as other:
+        for i in range(100):
+            file.write(b"here %d\n" % i)
+            os.fsync(file.fileno())
+            other.write(b"there %d\n" % i)
+        equal(os.fstat(file.fileno()).st_size, os.fstat(other.fileno()).st_size)
+        server.signal_sessions(signal.SIGKILL)
+        other.write(b"last but one\n")
+        file.write(b"last\n")
+    equal((there / "log").read_bytes(), b"one\ntwo\nthree\n" + b"".join(
+        b"here %d\nthere %d\n" % (i, i) for i in range(100)) + b"last but one\nlast\n")
+    equal((here / "log").read_bytes(), (there / "log").read_bytes())
+
+
+@case
+def connections_are_lost_under_much_that_is_written():
+    data = os.urandom(1 << 20)
+    for mode in ("wb", "ab"):
+        wanted = hashlib.sha256()
+        with open(here / mode, mode, buffering=0) as file:
+            for i in range(48):
+                if i % 10 == 9:
+                    server.signal_sessions(signal.SIGKILL)
+                piece = data[i:] + data[:i]
+                equal(file.write(piece), len(piece))
+                wanted.update(piece)
+        equal(hashlib.sha256((there / mode).read_bytes()).hexdigest(), wanted.hexdigest(), mode)
+        (here / mode).unlink()
+    entry, = [entry for entry in mounts() if entry["directory"] == str(here)]
+    equal(entry["lost_write_bytes"], 0)
+
+
+@case
+def what_was_written_last_is_there_last():
+    """Also where what was written before has to be sent again."""
+    model = bytearray(4 << 20)
+    with open(here / "last", "wb", buffering=0) as file:
+        for i in range(12):
+            piece = os.urandom(1 << 20)
+            for at in range(0, len(model), len(piece)):
+                os.pwrite(file.fileno(), piece, at)
+                model[at:at + len(piece)] = piece
+            server.signal_sessions(signal.SIGKILL)
+            for at in range(100_000, len(model), 100_000):
+                os.pwrite(file.fileno(), b"%09d" % i, at)
+                model[at:at + 9] = b"%09d" % i
+            os.fsync(file.fileno())
+            equal((there / "last").read_bytes() == model, True, f"round {i}")
+
+
+@case
+def what_is_appended_is_not_when_that_is_taken_back():
+    with open(here / "back", "ab", buffering=0) as file:
+        file.write(b"0123456789")
+        fcntl.fcntl(file.fileno(), fcntl.F_SETFL, fcntl.fcntl(file.fileno(), fcntl.F_GETFL) &
+                    ~os.O_APPEND)
+        os.pwrite(file.fileno(), b"XY", 3)
+    equal((there / "back").read_bytes(), b"012XY56789")
+    # What is mapped is written by the handle that the kernel likes best.
+    with open(here / "back", "ab", buffering=0) as file, open(here / "back", "r+b") as mapped:
+        with mmap.mmap(mapped.fileno(), 10) as memory:
+            memory[5:7] = b"ZZ"
+            memory.flush()
+        file.write(b"end")
+    equal((there / "back").read_bytes(), b"012XYZZ789end")
 
 
 # ---- Several handles ----
