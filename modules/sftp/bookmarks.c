@@ -3,18 +3,14 @@
 #include "modules/sftp/bookmarks.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "lib/base/cleanup.h"
-
-/* A longer file is none of bookmarks. */
-#define FILE_MAX (1024 * 1024)
+#include "modules/sftp/user-file.h"
 
 /* The file itself, where a link of that name leads to; it need not be there yet. NULL: nowhere. */
 static char *find_file(void)
@@ -44,86 +40,12 @@ static char *find_file(void)
     return real;
 }
 
-/* The whole text, on the heap; an absent file is an empty one. NULL with errno. */
-static char *read_text(const char *path, mode_t *mode)
-{
-    cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    cleanup_free char *text = NULL;
-    struct stat st;
-    size_t used = 0;
-
-    *mode = 0600;
-    if (fd < 0)
-        return errno == ENOENT ? strdup("") : NULL;
-    if (fstat(fd, &st) < 0)
-        return NULL;
-    if (!S_ISREG(st.st_mode) || st.st_size > FILE_MAX) {
-        errno = EINVAL;
-        return NULL;
-    }
-    *mode = st.st_mode & 07777;
-    text = malloc((size_t)st.st_size + 1);
-    if (text == NULL)
-        return NULL;
-    while (used < (size_t)st.st_size) {
-        ssize_t n = read(fd, text + used, (size_t)st.st_size - used);
-
-        if (n < 0)
-            return NULL;
-        if (n == 0)
-            break;
-        used += (size_t)n;
-    }
-    text[used] = '\0';
-    return move_ptr(text);
-}
-
-/* Puts the text in the file's place, whole or not at all. */
-static int replace(const char *path, const char *text, mode_t mode)
-{
-    cleanup_free char *fresh = NULL;
-    cleanup_close int fd = -1;
-    size_t size = strlen(text);
-
-    if (asprintf(&fresh, "%s.XXXXXX", path) < 0) {
-        fresh = NULL;
-        return -ENOMEM;
-    }
-    fd = mkostemp(fresh, O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    if (write(fd, text, size) == (ssize_t)size && fchmod(fd, mode) == 0 && rename(fresh, path) == 0)
-        return 0;
-    (void)unlink(fresh);
-    return errno != 0 ? -errno : -EIO;
-}
-
-/* "file:///home/jane/crosh/penguin", with all but the plainest characters as %XX. */
-static char *make_uri(const char *directory)
-{
-    static const char plain[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/-._~";
-    char *uri = malloc(strlen(directory) * 3 + sizeof("file://"));
-    char *at;
-
-    if (uri == NULL)
-        return NULL;
-    at = stpcpy(uri, "file://");
-    for (; *directory != '\0'; directory++) {
-        if (strchr(plain, *directory) != NULL)
-            *at++ = *directory;
-        else
-            at += sprintf(at, "%%%02X", (unsigned char)*directory);
-    }
-    *at = '\0';
-    return uri;
-}
-
 static char *make_line(const char *uri, const char *directory)
 {
+    cleanup_free char *label = user_file_label(directory);
     char *line = NULL;
 
-    return asprintf(&line, "%s %s (crosh)\n", uri, strrchr(directory, '/') + 1) >= 0 ? line : NULL;
+    return label != NULL && asprintf(&line, "%s %s\n", uri, label) >= 0 ? line : NULL;
 }
 
 /* Where a line of the text begins so; NULL: nowhere. */
@@ -153,7 +75,7 @@ static bool has_uri(char *text, const char *uri)
 int bookmarks_add(const char *directory)
 {
     cleanup_free char *path = find_file();
-    cleanup_free char *uri = make_uri(directory);
+    cleanup_free char *uri = user_file_uri(directory);
     cleanup_free char *line = uri != NULL ? make_line(uri, directory) : NULL;
     cleanup_free char *text = NULL;
     cleanup_free char *longer = NULL;
@@ -164,7 +86,7 @@ int bookmarks_add(const char *directory)
         return 0;
     if (line == NULL)
         return -ENOMEM;
-    text = read_text(path, &mode);
+    text = user_file_read(path, &mode);
     if (text == NULL)
         return -errno;
     if (strchr(strrchr(directory, '/'), '\n') != NULL || has_uri(text, uri))
@@ -174,13 +96,13 @@ int bookmarks_add(const char *directory)
         longer = NULL;
         return -ENOMEM;
     }
-    return replace(path, longer, mode);
+    return user_file_replace(path, longer, strlen(longer), mode);
 }
 
 int bookmarks_remove(const char *directory)
 {
     cleanup_free char *path = find_file();
-    cleanup_free char *uri = make_uri(directory);
+    cleanup_free char *uri = user_file_uri(directory);
     cleanup_free char *line = uri != NULL ? make_line(uri, directory) : NULL;
     cleanup_free char *text = NULL;
     char *found;
@@ -190,12 +112,12 @@ int bookmarks_remove(const char *directory)
         return 0;
     if (line == NULL)
         return -ENOMEM;
-    text = read_text(path, &mode);
+    text = user_file_read(path, &mode);
     if (text == NULL)
         return -errno;
     found = find_line(text, line);
     if (found == NULL)
         return 0;
     memmove(found, found + strlen(line), strlen(found + strlen(line)) + 1);
-    return replace(path, text, mode);
+    return user_file_replace(path, text, strlen(text), mode);
 }

@@ -28,6 +28,7 @@ modules_sftp_libsftp_la_SOURCES = \
 	modules/sftp/list-mounts.c \
 	modules/sftp/mount-command.c \
 	modules/sftp/mounts.c modules/sftp/mounts.h \
+	modules/sftp/places.c modules/sftp/places.h \
 	modules/sftp/put.c \
 	modules/sftp/sftp.c \
 	modules/sftp/shell.c modules/sftp/shell.h \
@@ -40,6 +41,7 @@ modules_sftp_libsftp_la_SOURCES = \
 	modules/sftp/sync.c \
 	modules/sftp/transfer.c modules/sftp/transfer.h modules/sftp/transfer-internal.h \
 	modules/sftp/tree.c \
+	modules/sftp/user-file.c modules/sftp/user-file.h \
 	modules/sftp/window.c modules/sftp/window.h
 modules_sftp_libsftp_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(PROTOBUF_C_CFLAGS)
 modules_sftp_libsftp_la_LIBADD = lib/libfiles.la modules/sftp/libsftpio.la $(JANSSON_LIBS)
@@ -71,3 +73,11 @@ pkglibexec_PROGRAMS += crosh-sftpfs
 crosh_sftpfs_SOURCES = modules/sftp/sftpfs.c
 crosh_sftpfs_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)
 crosh_sftpfs_LDADD = modules/sftp/libsftpfs.la
+
+if HAVE_LIBXML2
+pkglibexec_PROGRAMS += crosh-places
+endif
+crosh_places_SOURCES = modules/sftp/places-program.c \
+	modules/sftp/user-file.c modules/sftp/user-file.h
+crosh_places_CPPFLAGS = $(AM_CPPFLAGS) $(LIBXML2_CFLAGS)
+crosh_places_LDADD = $(LIBXML2_LIBS)

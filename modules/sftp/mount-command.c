@@ -21,6 +21,7 @@
 #include "modules/sftp/folder-icon.h"
 #include "modules/sftp/commands.h"
 #include "modules/sftp/mounts.h"
+#include "modules/sftp/places.h"
 #include "modules/sftp/where.h"
 
 #define PROGRAM     CROSH_LIBEXECDIR "/crosh-sftpfs"
@@ -230,6 +231,9 @@ static int mount_it(struct crosh_context *ctx, const struct crosh_args *args,
         r = bookmarks_add(directory);
         if (r < 0)
             crosh_warn(ctx, "file managers get no bookmark for it: %s", strerror(-r));
+        r = places_add(directory);
+        if (r < 0)
+            crosh_warn(ctx, "KDE's file manager gets no place for it: %s", strerror(-r));
         folder_icon_give(directory);
     }
     (void)fprintf(crosh_stdout(ctx), "%s is at %s\n", target, directory);

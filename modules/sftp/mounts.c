@@ -21,6 +21,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/vm/dirs.h"
 #include "modules/sftp/bookmarks.h"
+#include "modules/sftp/places.h"
 
 extern char **environ;
 
@@ -135,8 +136,10 @@ static int read_one(const char *state, struct mount *mount)
         return 0; /* just being made */
     if (mount->is_mounted)
         (void)run_fusermount(mount->directory, true);
-    if (mount->directory != NULL)
+    if (mount->directory != NULL) {
         (void)bookmarks_remove(mount->directory);
+        (void)places_remove(mount->directory);
+    }
     mounts_remove(state);
     return 0;
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The files of a guest, whose agent runs on this host: bare SFTP on a plain session."""
 
+import errno
 import json
 import os
 import pwd
@@ -9,8 +10,10 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from xml.dom import minidom
+from xml.etree import ElementTree
 
-from harness import Home, Skip, case, contains, equal, main, wait_for
+from harness import LIBEXEC, Home, Skip, case, contains, equal, main, wait_for
 
 sys.path.insert(0, os.path.join(os.environ["top_srcdir"], "tests", "agent"))
 import wire  # noqa: E402 pylint: disable=wrong-import-position
@@ -122,6 +125,145 @@ def a_mount_has_a_bookmark_while_it_is_there():
     equal(home.run("-c", "sftp umount alpha").returncode, 0)
     equal(real.read_text(), f"file://{home.path}/crosh/alpha Mine\n")
     equal(sorted(os.listdir(real.parent / "config" / "gtk-3.0")), ["bookmarks"])
+
+
+PLACES = """<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE xbel>
+<!-- kept -->
+<xbel xmlns:bookmark="http://www.freedesktop.org/standards/desktop-bookmarks" \
+xmlns:kdepriv="http://www.kde.org/kdepriv" dbusName="kfilePlaces">
+ <info>
+  <metadata owner="http://www.kde.org">
+   <kde_places_version>4</kde_places_version>
+  </metadata>
+ </info>
+ <bookmark href="file:///tmp/%C3%BC">
+  <title>Sp\u00e4ti &amp; <![CDATA[<more>]]></title>
+  <info>
+   <metadata owner="http://freedesktop.org">
+    <bookmark:icon name="user-home"/>
+   </metadata>
+  </info>
+ </bookmark>
+ <separator/>
+</xbel>
+"""
+
+
+def places_of(path):
+    """The titles, URIs and icons of a file of places."""
+    icon = "{http://www.freedesktop.org/standards/desktop-bookmarks}icon"
+    return [(" ".join(node.find("title").text.split()), node.get("href"),
+             [found.get("name") for found in node.iterfind(f"info/metadata/{icon}")])
+            for node in ElementTree.parse(path).getroot().iterfind("bookmark")]
+
+
+@case
+def a_mount_has_a_place_in_kde_while_it_is_there():
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK) or shutil.which("fusermount3") is None:
+        raise Skip("no FUSE here")
+    if not (LIBEXEC / "crosh-places").exists():
+        raise Skip("built without libxml2")
+    places, real = home.data / "user-places.xbel", home.path / "places"
+    uri = f"file://{home.path}/crosh/alpha"
+    # Where KDE has not been, nothing is made.
+    equal(places.exists(), False)
+    real.write_text(PLACES)
+    real.chmod(0o640)
+    places.symlink_to(real)
+    others = [("Sp\u00e4ti & <more>", "file:///tmp/%C3%BC", ["user-home"])]
+
+    def mounted():
+        done = home.run("-c", "sftp mount alpha")
+        equal((done.stderr, done.returncode), ("", 0))
+
+    def umounted():
+        equal(home.run("-c", "sftp umount alpha").returncode, 0)
+
+    equal(places_of(real), others)
+    mounted()
+    equal(places_of(real), [*others, ("alpha (crosh)", uri, ["crosh"])])
+    contains(real.read_text(), '<bookmark:icon name="crosh"/>')
+    equal((places.is_symlink(), real.stat().st_mode & 0o777), (True, 0o640))
+    umounted()
+    equal(real.read_text(), PLACES)
+    # It is known again when KDE has written it in its own way.
+    mounted()
+    real.write_text(minidom.parse(str(real)).toprettyxml(" "))
+    umounted()
+    equal(places_of(real), others)
+    # One that the user has made, or renamed, stays, and is enough.
+    for text in (PLACES.replace("file:///tmp/%C3%BC", f"{uri}/"),
+                 PLACES.replace("file:///tmp/%C3%BC", uri.replace("alpha", "%61lpha"))):
+        real.write_text(text)
+        mounted()
+        umounted()
+        equal(real.read_text(), text)
+    real.write_text(PLACES)
+    mounted()
+    renamed = real.read_text().replace("alpha (crosh)", "Mine")
+    real.write_text(renamed)
+    umounted()
+    equal(real.read_text(), renamed)
+    # What is none is left alone, and told of.
+    real.write_text(PLACES[:-9])
+    done = home.run("-c", "sftp mount alpha")
+    equal((done.stderr, done.returncode),
+          ("warning: KDE's file manager gets no place for it: Invalid argument\n", 0))
+    umounted()
+    equal(real.read_text(), PLACES[:-9])
+    # Without the others, the namespace and the declaration.
+    real.write_text("<xbel>\n</xbel>")
+    mounted()
+    equal(places_of(real), [("alpha (crosh)", uri, ["crosh"])])
+    umounted()
+    equal(ElementTree.parse(real).getroot().findall("*"), [])
+    equal(sorted(os.listdir(home.data)), ["crosh", "user-places.xbel"])
+    equal([name for name in os.listdir(home.path) if name.startswith("places.")], [])
+    real.unlink()
+    places.unlink()
+
+
+@case
+def a_file_of_places_that_is_none_is_left_alone():
+    if not (LIBEXEC / "crosh-places").exists():
+        raise Skip("built without libxml2")
+    (home.path / "secret").write_text("secret")
+    place, directory = home.path / "odd.xbel", str(home.path / "crosh" / "alpha")
+    outside = home.path / "outside.dtd"
+    outside.write_text('<!ENTITY e "from outside">\n')
+
+    def edited(text, what="add", where=directory):
+        data = text if isinstance(text, bytes) else text.encode()
+        place.write_bytes(data)
+        done = subprocess.run([LIBEXEC / "crosh-places", what, place, where], env=home.env,
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+        equal((done.stdout, done.stderr), (b"", b""))
+        return done.returncode, place.read_bytes() != data
+
+    equal(edited(PLACES), (0, True))
+    for text in ("", "<xbel>", PLACES[:-9], "<html/>", PLACES + "<xbel/>", PLACES.replace("/>", ">"),
+                 PLACES.encode() + b"\0", PLACES.encode("latin-1"),
+                 # Entities, of which some would be files, and more than there is memory for.
+                 PLACES.replace("xbel>", 'xbel [<!ENTITY e "x">]>', 1),
+                 PLACES.replace("xbel>", f'xbel [<!ENTITY e SYSTEM "{home.path}/secret">]>', 1),
+                 PLACES.replace("xbel>", f'xbel [<!ENTITY % e SYSTEM "{outside}"> %e;]>', 1),
+                 PLACES.replace("kept", "x" * (1 << 20))):
+        for what in ("add", "remove"):
+            equal(edited(text, what), (errno.EINVAL, False), text[:300])
+    # A DTD is named, and not read: the entity of it is not known.
+    dtd = PLACES.replace("xbel>", f'xbel SYSTEM "{outside}">', 1)
+    equal(edited(dtd), (0, True))
+    contains(place.read_text(), f'<!DOCTYPE xbel SYSTEM "{outside}">')
+    equal(edited(dtd.replace("&amp;", "&e;")), (0, True))
+    contains(place.read_text(), "Sp\u00e4ti &e; <![CDATA[<more>]]>")
+    # Names that XML cannot hold have none.
+    for name in (b"bad\xff", b"new\nline"):
+        equal(edited(PLACES, where=os.fsencode(directory) + name), (0, False))
+    equal(edited(PLACES, where=directory + " <&>\u00fc"), (0, True))
+    equal(places_of(place)[-1][0], "alpha <&>\u00fc (crosh)")
+    equal(places_of(place)[-1][1], f"file://{directory}%20%3C%26%3E%C3%BC")
+    place.unlink()
 
 
 @case
