@@ -202,6 +202,19 @@ static void fs_create(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t m
 
 /* ---- Reading and writing ---- */
 
+/* The protocol has no word for a full file system: whether that is the reason of an error. */
+static int written_errno(struct fs *fs, struct node *node, int error)
+{
+    cleanup_free char *path = error == -EIO ? nodes_path(&fs->nodes, fs->prefix, node, NULL) : NULL;
+    struct statvfs vfs;
+    int r;
+
+    if (path == NULL)
+        return fs_errno(error);
+    ON_SERVER(fs, true, r, sftp_statvfs(client, path, &vfs));
+    return fs_errno(r == 0 && vfs.f_bavail == 0 ? -ENOSPC : error);
+}
+
 static void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                     struct fuse_file_info *fi)
 {
@@ -236,7 +249,7 @@ static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t siz
     file_prepare_write(file, (uint64_t)off, size, fi->writepage || (fi->flags & O_APPEND) == 0);
     r = large_write(file, (uint64_t)off, buf, size);
     if (r < 0) {
-        (void)fuse_reply_err(req, fs_errno(r));
+        (void)fuse_reply_err(req, written_errno(fs, node, r));
         return;
     }
     pthread_mutex_lock(&fs->nodes.lock);
@@ -267,13 +280,16 @@ static void fs_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
     if ((file->flags & SFTP_OPEN_WRITE) != 0)
         note_written(fs, fs_node(fs, ino));
-    (void)fuse_reply_err(req, fs_errno(r));
+    (void)fuse_reply_err(req, written_errno(fs, fs_node(fs, ino), r));
 }
 
 static void fs_fsync(fuse_req_t req, fuse_ino_t ino, int is_data_only, struct fuse_file_info *fi)
 {
-    (void)ino, (void)is_data_only;
-    (void)fuse_reply_err(req, fs_errno(file_fsync((struct file *)(uintptr_t)fi->fh)));
+    struct fs *fs = fuse_req_userdata(req);
+    int r = file_fsync((struct file *)(uintptr_t)fi->fh);
+
+    (void)is_data_only;
+    (void)fuse_reply_err(req, written_errno(fs, fs_node(fs, ino), r));
 }
 
 static void fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

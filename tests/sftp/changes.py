@@ -296,6 +296,38 @@ def words_of(path):
         return []
 
 
+@case
+def a_full_file_system_is_told_as_that():
+    """One in the server's own namespace."""
+    program = "/usr/lib/openssh/sftp-server"
+    small, place = home.path / "small", home.path / "full"
+    if os.geteuid() != 0 or not os.access(program, os.X_OK):
+        raise Skip(f"not as root, or without {program}")
+    small.mkdir()
+    place.mkdir()
+    server.set_subsystem(f"unshare -m --propagation private sh -c 'mount -t tmpfs -o size=256k "
+                         f"none {small} && exec {program}'")
+    server.stop()
+    server.start()
+    try:
+        mount(place, small)
+        with open(place / "file", "wb", buffering=0) as file:
+            file.write(b"x" * 300_000)
+            equal(refused(lambda: os.fsync(file.fileno())), "ENOSPC")
+            equal(refused(lambda: os.fsync(file.fileno())), "")
+            file.write(b"x" * 1000)
+            equal(refused(file.close), "ENOSPC")
+        entry, = [entry for entry in mounts() if entry["directory"] == str(place)]
+        # All but the first of the pieces.
+        equal(entry["lost_write_bytes"], 301_000 - 255 * 1024)
+        equal(home.run("-c", f"sftp umount {place}").returncode, 0)
+    finally:
+        server.set_subsystem("internal-sftp")
+        server.stop()
+        server.start()
+    equal(os.listdir(small), [])
+
+
 # ---- Directories ----
 
 
