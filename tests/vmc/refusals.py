@@ -112,6 +112,19 @@ def a_kernel_that_is_none():
 
 
 @case
+def containers_of_a_small_vm():
+    for image, made in (("", "x2"), ("--image micro ", "x3")):
+        equal(home.run("-c", f"vmc create {image}{made}").returncode, 0)
+        done = home.run("-c", f"vmc container {made} penguin")
+        equal((done.stdout, done.stderr, done.returncode),
+              ("", f"vmc container: VM {made} is a small one, which has no containers\n"
+               "hint: they are in VMs of the image termina: vmc image build termina; VMs that name no "
+               "other take it from their next start on\n", 5))
+        # It was not started for that.
+        equal(home.run("-c", f"vmc status --json {made}").stdout.count('"stopped"'), 1)
+
+
+@case
 def a_runtime_directory_of_others():
     runtime = home.runtime / "crosh"
     runtime.mkdir(exist_ok=True)

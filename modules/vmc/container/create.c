@@ -17,8 +17,11 @@
 #include "modules/vmc/automount.h"
 #include "modules/vmc/container/container.h"
 #include "modules/vmc/image.h"
+#include "modules/vmc/image-store.h"
 
 #define CERTIFICATE_MAX (64u * 1024u)
+/* How often the time that LXD is waited for is shown. */
+#define LXD_SHOW_MS 1000
 /* In the VM, ids from here on are containers' (guest/image/termina/finish). */
 #define CONTAINER_IDS 1000000
 
@@ -136,14 +139,63 @@ static int judge_arguments(struct creation *creation, struct crosh_error *err)
     return r < 0 ? r : judge_source(creation, err);
 }
 
+static int refuse_small_vm(const char *vm, struct crosh_error *err)
+{
+    (void)crosh_error_set(err, -EOPNOTSUPP, "VM %s is a small one, which has no containers", vm);
+    return crosh_error_hint(err, "they are in VMs of the image " IMAGE_TERMINA
+                                 ": vmc image build " IMAGE_TERMINA
+                                 "; VMs that name no other take it from their next start on");
+}
+
+/* Whether the VM is of the small image, in which there is no LXD. */
+static int find_is_small(const char *vm, bool *is_small, struct crosh_error *err)
+{
+    cleanup(crosh_priv_vm_config_fini) struct crosh_vm_config config = {0};
+    int r = crosh_priv_vm_config_load(vm, &config, err);
+
+    *is_small = r == 0 && strcmp(image_name(&config), IMAGE_MICRO) == 0;
+    return r;
+}
+
+/* Whether the error is that of an LXD which is not there, or not yet. */
+static bool is_no_lxd(int error)
+{
+    return error == -EREMOTEIO || error == -ECONNREFUSED;
+}
+
+/* Waits for the VM's LXD, and shows that. */
+static int await_lxd(struct creation *creation, int64_t deadline, struct crosh_error *err)
+{
+    struct progress progress;
+
+    progress_init(&progress, creation->ctx);
+    progress_begin(&progress, "lxd");
+    for (;;) {
+        const int64_t left = deadline - deadline_now();
+
+        creation->lxd = lxd_open(creation->vm, left < LXD_SHOW_MS ? (int)left : LXD_SHOW_MS,
+                                 crosh_interrupt_fd(creation->ctx), err);
+        if (creation->lxd != NULL || !is_no_lxd(err->code) || deadline_now() >= deadline)
+            break;
+        progress_tick(&progress);
+    }
+    progress_clear(&progress);
+    return creation->lxd != NULL ? 0 : err->code;
+}
+
 /* A VM that does not run is started; then its LXD is waited for. */
 static int reach(struct creation *creation, struct crosh_error *err)
 {
-    int64_t wait_ms = crosh_args_number(creation->args, "timeout", 900) * 1000;
+    const int64_t deadline = deadline_in(crosh_args_number(creation->args, "timeout", 900) * 1000);
+    bool is_small = false;
     int r = crosh_priv_vm_require(creation->vm, err);
 
+    if (r == 0)
+        r = find_is_small(creation->vm, &is_small, err);
     if (r < 0)
         return r;
+    if (is_small && crosh_vm_state(creation->vm) == CROSH_VM_STOPPED)
+        return refuse_small_vm(creation->vm, err);
     if (crosh_vm_state(creation->vm) == CROSH_VM_STOPPED) {
         const char *const words[] = {"vmc", "start", "--no-shell", creation->vm, NULL};
 
@@ -151,10 +203,13 @@ static int reach(struct creation *creation, struct crosh_error *err)
         if (r != 0)
             return r;
     }
-    creation->lxd = lxd_open(creation->vm, (int)wait_ms, crosh_interrupt_fd(creation->ctx), err);
-    if (creation->lxd == NULL)
-        return err->code;
-    container_work_init(&creation->work, creation->ctx, creation->lxd, deadline_in(wait_ms));
+    /* Somebody may have put one into a small VM, but it is not waited for. */
+    r = await_lxd(creation, is_small ? 0 : deadline, err);
+    if (is_small && is_no_lxd(r))
+        return refuse_small_vm(creation->vm, err);
+    if (r < 0)
+        return r;
+    container_work_init(&creation->work, creation->ctx, creation->lxd, deadline);
     creation->work.target = crosh_args_string(creation->args, "target");
     return 0;
 }
