@@ -6,6 +6,7 @@ lxd_tests = \
 	tests/lxd/cluster.py \
 	tests/lxd/containers.py \
 	tests/lxd/cuts.py \
+	tests/lxd/first-start.py \
 	tests/lxd/notes.py \
 	tests/lxd/remotes.py
 TESTS += $(lxd_tests)
