@@ -143,7 +143,11 @@ int sftp_run_list(struct crosh_context *ctx, const struct crosh_args *args, stru
         (void)json_dumpf(list, crosh_stdout(ctx), JSON_INDENT(2));
         (void)fputc('\n', crosh_stdout(ctx));
     } else if (r == 0) {
-        r = print_list(ctx, list, crosh_args_has(args, "verbose") != 0, err);
+        if (json_array_size(list) > 0)
+            r = print_list(ctx, list, crosh_args_has(args, "verbose") != 0, err);
+        else
+            (void)fprintf(crosh_stderr(ctx), "Nothing is mounted. Mount a guest's files: "
+                                             "sftp mount TARGET\n");
     }
     json_decref(list);
     return r;

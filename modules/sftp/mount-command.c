@@ -72,22 +72,23 @@ static char *find_directory(const struct crosh_args *args, const struct sftp_whe
     const char *given = crosh_args_string(args, "directory");
     cleanup_free char *made = NULL;
     char *path;
-    struct stat st;
 
     if (given == NULL && (made = default_directory(where, is_made, err)) == NULL)
         return NULL;
     path = realpath(given != NULL ? given : made, NULL);
-    if (path == NULL || stat(path, &st) < 0) {
+    if (path == NULL)
         (void)crosh_error_errno(err, "%s", given != NULL ? given : made);
-        free(path);
-        return NULL;
-    }
-    if (!S_ISDIR(st.st_mode)) {
-        (void)crosh_error_set(err, -ENOTDIR, "%s is not a directory", path);
-        free(path);
-        return NULL;
-    }
     return path;
+}
+
+/* Asked only where nothing of ours is mounted, as a server that is away would be waited for. */
+static int require_directory(const char *path, struct crosh_error *err)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return crosh_error_errno(err, "%s", path);
+    return S_ISDIR(st.st_mode) ? 0 : crosh_error_set(err, -ENOTDIR, "%s is not a directory", path);
 }
 
 /* ---- Starting ---- */
@@ -216,6 +217,8 @@ static int mount_it(struct crosh_context *ctx, const struct crosh_args *args,
     r = find_mounted(&mounts, target, directory, err);
     if (r != 0)
         return is_auto && r > 0 ? 0 : err->code;
+    if (require_directory(directory, err) < 0)
+        return err->code;
     state = mounts_new(target, directory, is_auto ? where->vm : NULL, &lock, err);
     if (state == NULL)
         return err->code;

@@ -119,6 +119,8 @@ static int parse_guest(struct sftp_where *where, const char *text, struct crosh_
     if (where->vm == NULL || where->path == NULL || where->name == NULL ||
         (slash != colon && where->container == NULL))
         return crosh_error_set(err, -ENOMEM, "out of memory");
+    if (where->vm[0] == '\0')
+        return bad(text, "a path has what it is of in front of it", err);
     if (where->container != NULL && where->container[0] == '\0')
         return bad(text, "the container's name is empty", err);
     if (crosh_vm_check_name(where->vm, err) < 0)
@@ -161,6 +163,18 @@ void sftp_where_fini(struct sftp_where *where)
     *where = (struct sftp_where){0};
 }
 
+/* A name without a VM may have been meant for one, or for a container of a VM that is not there. */
+static int require_guest(const struct sftp_where *where, struct crosh_error *err)
+{
+    if (where->container != NULL || strcmp(where->vm, SFTP_DEFAULT_VM) == 0 ||
+        crosh_vm_exists(where->vm))
+        return 0;
+    (void)crosh_error_set(err, -ENOENT,
+                          "there is no VM of that name, and no VM " SFTP_DEFAULT_VM
+                          " that could have it as a container");
+    return crosh_error_hint(err, "see what there is: vmc list");
+}
+
 /* Reaches what the command talks; NULL: SFTP. */
 static struct sftp_link *reach(const struct sftp_where *where,
                                const struct sftp_open_options *options, const char *command,
@@ -175,6 +189,8 @@ static struct sftp_link *reach(const struct sftp_where *where,
         .may_ask = options->may_ask,
     };
 
+    if (where->vm != NULL && require_guest(where, err) < 0)
+        return NULL;
     if (where->vm != NULL && !where->is_by_ssh)
         return sftp_guest_open(where->vm, where->container, where->user, command, err);
     /* The shell of the user may be any. */

@@ -323,8 +323,9 @@ def files_of_a_guest_are_copied():
 @case
 def a_name_that_no_vm_has_is_a_container():
     done = home.run("-c", "sftp ls penguin:/")
-    contains(done.stderr, "sftp ls: penguin: ")
-    equal(done.returncode, 3)
+    equal((done.stdout, done.stderr, done.returncode),
+          ("", "sftp ls: penguin: there is no VM of that name, and no VM termina that could have it "
+           "as a container\nhint: see what there is: vmc list\n", 3))
     termina = Launcher(home, "termina")
     try:
         # The agent on this host has no containers: it is asked for one of that name.
@@ -458,6 +459,23 @@ def a_guest_without_a_place_for_keys_says_so():
     equal(with_sshd(None, "full", os.path.realpath(shutil.which("mktemp"))),
           ("", "sftp ls: full: it has no place for the session's keys: neither /dev/shm nor /run nor "
            "/tmp takes a directory\n", 1))
+
+
+@case
+def a_path_alone_names_no_place():
+    for path in ("/tmp", ":/tmp"):
+        done = home.run("-c", f"sftp ls {path}")
+        equal((done.stdout, done.stderr, done.returncode),
+              ("", f"sftp ls: '{path}' names no place: a path has what it is of in front of it\n"
+               "hint: VM[:PATH], VM/CONTAINER[:PATH] or USER@HOST[:PORT][:PATH]\n", 2))
+
+
+@case
+def a_list_of_no_mounts_says_so():
+    done = home.run("-c", "sftp list")
+    equal((done.stdout, done.stderr, done.returncode),
+          ("", "Nothing is mounted. Mount a guest's files: sftp mount TARGET\n", 0))
+    equal(json.loads(home.run("-c", "sftp list --json").stdout), [])
 
 
 @case

@@ -439,11 +439,17 @@ def a_frozen_server_is_not_waited_for_for_ever():
     server.process.send_signal(signal.SIGSTOP)
     server.signal_sessions(signal.SIGSTOP)
     try:
-        os.stat(slow / "kept")
-    except OSError as error:
-        equal(error.errno in (errno.ETIMEDOUT, errno.EIO), True, errno.errorcode[error.errno])
-    else:
-        raise AssertionError("a frozen server answered")
+        try:
+            os.stat(slow / "kept")
+        except OSError as error:
+            equal(error.errno in (errno.ETIMEDOUT, errno.EIO), True, errno.errorcode[error.errno])
+        else:
+            raise AssertionError("a frozen server answered")
+        # Mounting it again does not ask that server what is there.
+        done = mount(directory=slow)
+        equal((done.stderr, done.returncode),
+              (f"sftp mount: {server.target}:{there} is mounted there already: {slow}\n"
+               f"hint: sftp umount {slow}\n", 4))
     finally:
         server.signal_sessions(signal.SIGCONT)
         server.process.send_signal(signal.SIGCONT)

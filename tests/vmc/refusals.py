@@ -115,7 +115,7 @@ def a_kernel_that_is_none():
 def containers_of_a_small_vm():
     for image, made in (("", "x2"), ("--image micro ", "x3")):
         equal(home.run("-c", f"vmc create {image}{made}").returncode, 0)
-        done = home.run("-c", f"vmc container {made} penguin")
+        done = home.run("-c", f"vmc container --timeout 5 {made} penguin")
         equal((done.stdout, done.stderr, done.returncode),
               ("", f"vmc container: VM {made} is a small one, which has no containers\n"
                "hint: they are in VMs of the image termina: vmc image build termina; VMs that name no "
