@@ -37,7 +37,9 @@
 /*
  * Run by the guest's /bin/sh, which reads no more of the stream than the lines that it asks for.
  * The files are for nobody else, but what the session makes has the permissions that any other
- * gives. The directory of privilege separation is asked for by an sshd of root's only.
+ * gives. The directory of privilege separation is asked for by an sshd of root's only. Many a
+ * distribution locks root's password, which sshd takes for a locked account unless PAM decides
+ * that. What ends the session must not end the removal of its keys.
  */
 static const char start_sshd[] =
     "for p in /usr/sbin/sshd /usr/local/sbin/sshd /usr/bin/sshd /sbin/sshd none; do "
@@ -47,11 +49,12 @@ static const char start_sshd[] =
     "echo \"" SAYS_NONE "$m\"; exit 1; fi; "
     "for t in /dev/shm /run /tmp; do d=$(mktemp -d $t/crosh-sshd.XXXXXX) && break; done; "
     "[ -d \"$d\" ] || { echo \"" SAYS_NO_PLACE "\"; exit 1; }; "
-    "trap \"rm -rf $d\" EXIT; trap \"exit 1\" HUP INT TERM; "
+    "trap \"trap '' HUP INT TERM; rm -rf $d\" EXIT; trap \"exit 1\" HUP INT TERM; "
     "echo \"" SAYS_USER "$(id -un)\"; "
     "(umask 077; while read -r l && [ -n \"$l\" ]; do echo \"$l\"; done >$d/server; "
     "read -r l; echo \"$l\" >$d/client); "
     "[ $(id -u) = 0 ] && mkdir -p -m 755 /run/sshd; "
+    "grep -q \"^$(id -un):!\" /etc/shadow && p=\"$p -o UsePAM=yes\"; "
     "$p -i -e -q -f /dev/null -o HostKey=$d/server -o AuthorizedKeysFile=$d/client "
     "-o StrictModes=no -o PermitRootLogin=yes -o AuthenticationMethods=publickey "
     "-o AllowTcpForwarding=no -o AllowAgentForwarding=no -o PermitTunnel=no "

@@ -308,15 +308,17 @@ def files_on_the_host():
         if os.access("/dev/fuse", os.R_OK | os.W_OK) and shutil.which("fusermount3") is not None:
             mounted_as_root(option)
     wait_for(lambda: left_by_sshd("penguin") == "", 300, "the sessions' keys to be gone")
-    # An account that is locked is let in by no key, and needs none without SSH.
+    # A password that is locked is none of its business; a shell that is not there is, without SSH neither.
     inside("penguin", "usermod -p '!' root")
+    equal(crosh("sftp", "ls", "--ssh", "penguin:/home"), "user/\n")
+    inside("penguin", "usermod -s /bin/none root 2>/dev/null")
     done = home.run("sftp", "ls", "--ssh", "penguin:/home", timeout=900)
     equal(done.returncode, 5)
     contains(done.stderr, "sftp ls: penguin: the server does not let us in: ")
     contains(done.stderr, "\nhint: sshd lets nobody in whose account is locked or whose shell is not there;"
              " without SSH neither matters\n")
     equal(crosh("sftp", "ls", "penguin:/home"), "user/\n")
-    inside("penguin", "usermod -p '*' root; mv /usr/sbin/sshd /usr/sbin/no-sshd")
+    inside("penguin", "usermod -p '*' -s /bin/bash root; mv /usr/sbin/sshd /usr/sbin/no-sshd")
     done = home.run("sftp", "mount", "--ssh", "penguin", timeout=900)
     inside("penguin", "mv /usr/sbin/no-sshd /usr/sbin/sshd")
     equal((done.returncode, done.stderr),

@@ -141,7 +141,7 @@ def commands_work_in_it_without_a_set_up():
     crosh(f"sftp put {work}/file stock:/root/")
     contains(crosh("sftp ls stock:/root/"), "\ncopied\nfile\n")
     equal(guest("cat /root/file /root/copied"), "of the host\nof the host")
-    # The server that it has, started for this alone.
+    # The server that it has, started for this alone; the account of root is locked here.
     equal(crosh("sftp ls --ssh stock:/root/"), "copied\nfile\n")
     crosh(f"sftp put --ssh --verify {work}/file stock:/root/by-ssh")
     equal(guest("cat /root/by-ssh; stat -c %a /root/by-ssh"), "of the host\n644")
