@@ -6,11 +6,11 @@
 
 The server is an sshd on the loopback; "crosh-bare" is crosh's mount of a guest, whose agent runs
 beside it and starts the SFTP server without SSH. Every round does each work once by each
-candidate (by rclone, which is slow, only the first), each on a mount of its own that is half a second old (but for "again"), so that the machine's load
-falls on all alike. Figures are medians of N rounds (5) in seconds, the processor's time is that
-of the mount's processes here (ssh among them), and ratios are sshfs's figure by ours, sshfs being
-the better of its two set-ups: above 1, crosh is quicker. At 20 ms a relay holds every byte
-back for 10 ms each way.
+candidate (by rclone, which is slow, only the first), each on a mount of its own that is half a
+second old (but for "again"), so that the machine's load falls on all alike. Figures are medians of
+N rounds (5) in seconds, the processor's time is that of the mount's processes here (ssh among
+them), and ratios are sshfs's figure by ours, sshfs being the better of its two set-ups: above 1,
+crosh is quicker. At 20 ms a relay holds every byte back for 10 ms each way.
 """
 
 import argparse
