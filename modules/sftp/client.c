@@ -368,8 +368,8 @@ static int take_packets(struct sftp_client *client)
     return r;
 }
 
-/* Reads what there is. Whether there may be more. */
-static bool read_link(struct sftp_client *client)
+/* Reads what there is, or much of it. */
+static void read_link(struct sftp_client *client)
 {
     ssize_t n;
     int error = 0;
@@ -379,7 +379,7 @@ static bool read_link(struct sftp_client *client)
                                 BUFFER_SIZE - client->filled);
     pthread_mutex_unlock(&client->link_lock);
     if (n == -EAGAIN)
-        return false;
+        return;
     if (n > 0) {
         pthread_mutex_lock(&client->lock);
         client->received += (uint64_t)n;
@@ -395,7 +395,6 @@ static bool read_link(struct sftp_client *client)
         set_dead(client, error);
         pthread_mutex_unlock(&client->lock);
     }
-    return error == 0;
 }
 
 /* Ends all that is under way, with the reason. */
@@ -467,8 +466,7 @@ static void *client_thread(void *opaque)
             (void)eventfd_read(client->wake_fd, &count);
         if (has_data || pfd[0].revents != 0) {
             heard_ms = deadline_now();
-            while (read_link(client))
-                ;
+            read_link(client);
         }
     }
     fail_all(client);

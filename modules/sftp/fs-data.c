@@ -215,25 +215,28 @@ static int written_errno(struct fs *fs, struct node *node, int error)
     return fs_errno(r == 0 && vfs.f_bavail == 0 ? -ENOSPC : error);
 }
 
+static void reply_read(void *opaque, ssize_t n, const void *data)
+{
+    if (n < 0)
+        (void)fuse_reply_err(opaque, fs_errno((int)n));
+    else
+        (void)fuse_reply_buf(opaque, data, (size_t)n);
+}
+
 static void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                     struct fuse_file_info *fi)
 {
     struct fs *fs = fuse_req_userdata(req);
     struct node *node = fs_node(fs, ino);
-    cleanup_free char *buf = malloc(size);
-    ssize_t n;
+    struct file *file = (struct file *)(uintptr_t)fi->fh;
+    cleanup_free char *buf = NULL;
 
-    if (buf == NULL) {
-        (void)fuse_reply_err(req, ENOMEM);
-        return;
-    }
     /* What was written through other handles comes first. */
     files_settle(fs, node);
-    n = file_read((struct file *)(uintptr_t)fi->fh, (uint64_t)off, buf, size);
-    if (n < 0)
-        (void)fuse_reply_err(req, fs_errno((int)n));
-    else
-        (void)fuse_reply_buf(req, buf, (size_t)n);
+    if (file_read_alone(file, (uint64_t)off, size, reply_read, req))
+        return;
+    buf = malloc(size);
+    reply_read(req, buf != NULL ? file_read(file, (uint64_t)off, buf, size) : -ENOMEM, buf);
 }
 
 static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,

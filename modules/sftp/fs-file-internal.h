@@ -25,6 +25,12 @@ void file_give_back(struct fs *fs, struct connection *connection, const struct s
 /* Sends what waits to be sent, all by the first connection or done. 0, or why there is none. */
 int file_send(struct file *file);
 
+/*
+ * Whether a read is alone: it neither goes on in order nor is known, and asks for no more than one
+ * request brings. Notes the read if so.
+ */
+bool file_is_read_alone(struct file *file, uint64_t offset, size_t size);
+
 /* With the file's lock: forgets what was read ahead. */
 void file_drop_pieces(struct file *file);
 

@@ -134,22 +134,27 @@ static struct piece *find(struct file *file, uint64_t offset)
     return NULL;
 }
 
+static bool is_in_order(const struct file *file, uint64_t offset)
+{
+    return offset + DISORDER >= file->expected && offset <= file->expected + DISORDER;
+}
+
 /* With the file's lock: notes where a read begins, and drops what lies behind the reader. */
 static void note_reader(struct file *file, uint64_t offset, size_t size)
 {
-    bool is_in_order = offset + DISORDER >= file->expected && offset <= file->expected + DISORDER;
+    bool goes_on = is_in_order(file, offset);
 
-    file->in_a_row = is_in_order ? file->in_a_row + 1 : 0;
+    file->in_a_row = goes_on ? file->in_a_row + 1 : 0;
     if (file->in_a_row < 2)
         file->ahead = AHEAD_MIN;
-    if (!is_in_order || offset + size > file->expected)
+    if (!goes_on || offset + size > file->expected)
         file->expected = offset + size;
     for (struct piece *piece = file->pieces, *next; piece != NULL; piece = next) {
         bool is_behind = piece->offset + piece->size + DISORDER < offset;
         bool is_beyond = piece->offset > offset + (uint64_t)AHEAD_MAX * piece->size + DISORDER;
 
         next = piece->next;
-        if (is_behind || is_beyond || (!is_in_order && piece->is_done))
+        if (is_behind || is_beyond || (!goes_on && piece->is_done))
             drop_piece(file, piece);
     }
 }
@@ -230,6 +235,22 @@ static ssize_t read_piece(struct file *file, struct connection *connection, uint
         drop_piece(file, piece);
     put_piece(piece);
     return result;
+}
+
+bool file_is_read_alone(struct file *file, uint64_t offset, size_t size)
+{
+    bool is_alone = false;
+
+    pthread_mutex_lock(&file->lock);
+    if (file->whole == NULL && file->connection != NULL &&
+        size <= sftp_client_read_max(file->connection->client) &&
+        (!is_in_order(file, offset) || file->in_a_row == 0)) {
+        /* What lies around it, read before, is of no use any more. */
+        note_reader(file, offset, size);
+        is_alone = find(file, offset) == NULL;
+    }
+    pthread_mutex_unlock(&file->lock);
+    return is_alone;
 }
 
 ssize_t file_read(struct file *file, uint64_t offset, void *buf, size_t size)

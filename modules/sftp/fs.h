@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "modules/sftp/fs-ahead.h"
+#include "modules/sftp/fs-alone.h"
 #include "modules/sftp/fs-dir.h"
 #include "modules/sftp/fs-node.h"
 #include "modules/sftp/fs-remote.h"
@@ -26,6 +27,7 @@ struct fs {
     struct nodes nodes;
     struct dirs dirs;
     struct aheads aheads;
+    struct alones alones;
     /* The user there whose files are shown as those of the user here. */
     uint32_t remote_uid, remote_gid;
     uid_t uid;

@@ -54,6 +54,7 @@ modules_sftp_sftp_la_LIBADD = modules/sftp/libsftp.la
 modules_sftp_libsftpfs_la_SOURCES = \
 	modules/sftp/fs.h \
 	modules/sftp/fs-ahead.c modules/sftp/fs-ahead.h \
+	modules/sftp/fs-alone.c modules/sftp/fs-alone.h \
 	modules/sftp/fs-attrs.c \
 	modules/sftp/fs-data.c \
 	modules/sftp/fs-dir.c modules/sftp/fs-dir.h \

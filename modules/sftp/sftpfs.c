@@ -187,7 +187,8 @@ static int run(const struct settings *settings, struct crosh_error *err)
     if (r < 0)
         return r;
     where.is_by_ssh = settings->is_by_ssh;
-    if (nodes_init(&fs.nodes) < 0 || dirs_init(&fs.dirs) < 0 || aheads_init(&fs.aheads) < 0)
+    if (nodes_init(&fs.nodes) < 0 || dirs_init(&fs.dirs) < 0 || aheads_init(&fs.aheads) < 0 ||
+        alones_init(&fs.alones) < 0)
         return crosh_error_set(err, -ENOMEM, "out of memory");
     client = sftp_where_open(&where, &options, err);
     r = client != NULL ? find_directory(&fs, client, &where, err) : err->code;
@@ -196,6 +197,7 @@ static int run(const struct settings *settings, struct crosh_error *err)
     if (session != NULL) {
         fs.remote = remote_new(&where, client, settings->fs.timeout_ms, err);
         r = fs.remote != NULL ? serve(&fs, session, settings, err) : err->code;
+        alones_end(&fs.alones);
         files_close_all(&fs);
         /* Its threads first: they work with the rest. */
         remote_free(fs.remote);
@@ -207,6 +209,7 @@ static int run(const struct settings *settings, struct crosh_error *err)
     }
     dirs_fini(&fs);
     aheads_fini(&fs.aheads);
+    alones_fini(&fs.alones);
     nodes_fini(&fs.nodes);
     free(fs.prefix);
     return r;

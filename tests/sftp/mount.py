@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Mounts of a real sshd on the loopback: what a file system must do, and what may not happen."""
 
+import concurrent.futures
 import errno
 import hashlib
 import json
+import mmap
 import os
 import random
 import shutil
@@ -412,6 +414,39 @@ def a_lost_connection_comes_back():
     entry = json.loads(home.run("-c", "sftp list --json").stdout)[0]
     equal((entry["state"], entry["lost_write_bytes"]), ("connected", 0))
     equal(entry["connections"] >= 2, True)
+
+
+@case
+def reads_under_way_outlive_their_connection():
+    data = random.randbytes(32 << 20)
+    (here / "apart").write_bytes(data)
+    offsets = [i * (4 << 20) + 4096 for i in range(1, 8)] + [len(data) - 512]
+    # Else the kernel would ask again for what did not come.
+    fd = os.open(here / "apart", os.O_RDONLY | os.O_DIRECT)
+
+    def read(at):
+        with mmap.mmap(-1, 4096) as buffer:
+            size = os.preadv(fd, [buffer], at)
+            return buffer[:size]
+
+    try:
+        with concurrent.futures.ThreadPoolExecutor(len(offsets)) as pool:
+            server.signal_sessions(signal.SIGSTOP)
+            reads = [pool.submit(read, at) for at in offsets]
+            wait_for(lambda: in_preadv2() == len(offsets), 60, "all to be asked for")
+            server.signal_sessions(signal.SIGKILL)
+            equal([read.result() == data[at:at + 4096] for at, read in zip(offsets, reads)],
+                  [True] * len(offsets))
+    finally:
+        os.close(fd)
+    (here / "apart").unlink()
+
+
+def in_preadv2():
+    """Threads of ours that wait in preadv2."""
+    number = {"x86_64": "327", "aarch64": "286"}[os.uname().machine]
+    calls = [task.joinpath("syscall").read_text() for task in Path("/proc/self/task").iterdir()]
+    return sum(call.split()[0] == number for call in calls)
 
 
 @case
