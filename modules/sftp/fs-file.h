@@ -40,6 +40,7 @@ struct file {
     struct chunk *dirty, **dirty_end; /* written, and not confirmed yet, in order */
     size_t dirty_bytes;
     unsigned int under_way; /* requests of them, and of attributes */
+    unsigned int queueing;  /* of those, what has no place among the requests yet; fs-write.c's */
     struct second {         /* another way for what is written: fs-write.c's */
         enum { SECOND_NONE, SECOND_OPENING, SECOND_OPEN, SECOND_NEVER } state;
         struct connection *connection;

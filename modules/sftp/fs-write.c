@@ -56,6 +56,7 @@ static void mark_sent(struct file *file, struct chunk *chunk)
     chunk->is_sent = true;
     chunk->is_failed = false;
     file->under_way++;
+    file->queueing++;
     atomic_fetch_add(&file->users, 1);
 }
 
@@ -73,9 +74,20 @@ static void send_marked(struct file *file, struct connection *connection,
     pthread_mutex_unlock(&file->lock);
     /* The chunk is there until its answer has come, which may be before this returns. */
     sftp_client_send(connection->client, &packet, chunk->data, chunk->size, on_written, chunk);
+    pthread_mutex_lock(&file->lock);
+    file->queueing--;
+    pthread_cond_broadcast(&file->changed);
+    pthread_mutex_unlock(&file->lock);
     sftp_client_flush(connection->client);
     remote_put(file->fs->remote, connection);
     pthread_mutex_lock(&file->lock);
+}
+
+/* With the file's lock, given up meanwhile: what was marked as sent comes before what follows. */
+static void await_queued(struct file *file)
+{
+    while (file->queueing > 0)
+        pthread_cond_wait(&file->changed, &file->lock);
 }
 
 /*
@@ -88,8 +100,8 @@ static void send_rest(struct file *file)
     struct chunk *chunk = next_to_send(file);
     struct connection *connection = file->connection;
 
-    if (chunk == NULL || file->under_way > 0 || file->has_to_resend || connection == NULL ||
-        sftp_client_state(connection->client) != 0)
+    if (chunk == NULL || file->under_way > 0 || file->queueing > 0 || file->has_to_resend ||
+        connection == NULL || sftp_client_state(connection->client) != 0)
         return;
     mark_sent(file, chunk);
     send_marked(file, connection, &file->handle, chunk);
@@ -199,14 +211,17 @@ static int send_dirty(struct file *file)
 
     while (next_to_send(file) != NULL) {
         struct connection *connection = file_connected(file, &error);
-        struct chunk *chunk = next_to_send(file);
+        struct chunk *chunk;
 
         if (connection == NULL)
             return error;
+        await_queued(file);
+        chunk = next_to_send(file);
         if (chunk != NULL)
             send_chunk(file, connection, chunk);
         remote_put(file->fs->remote, connection);
     }
+    await_queued(file);
     return 0;
 }
 
