@@ -98,7 +98,8 @@ get_foreign_packages() {
 run_packages='gcc libc6-dev make autoconf automake libtool pkg-config libltdl-dev libreadline-dev
 libjansson-dev libprotobuf-c-dev protobuf-c-compiler libseccomp-dev liblz4-dev libzstd-dev
 liblzma-dev libnl-3-dev libnl-route-3-dev libnftables-dev zlib1g-dev libcurl4-gnutls-dev libssh-dev
-libfuse3-dev libsystemd-dev libxml2-dev fuse3 qemu-system-x86 busybox-static cpio kmod slirp4netns mmdebstrap uidmap squashfs-tools'
+libfuse3-dev libsystemd-dev libxml2-dev fuse3 qemu-system-x86 busybox-static cpio kmod slirp4netns mmdebstrap uidmap
+squashfs-tools xz-utils'
 
 # Whether something in the source tree is newer than the file $1 (or the file is not there).
 is_stale() {
