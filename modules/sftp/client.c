@@ -15,7 +15,8 @@
  * buffer.
  *
  * A server that owes an answer and sends nothing at all for the time-out is taken for
- * gone, and so is one whose bytes are no protocol. All that was under way then ends with
+ * gone, and so is one that answers what was asked that much later than another thing, or
+ * whose bytes are no protocol. All that was under way then ends with
  * that error, and so does all that is sent later.
  */
 #include "modules/sftp/client.h"
@@ -58,6 +59,8 @@
 #define WINDOW_MIN    (512 * 1024)
 #define WINDOW_PER_US 1000
 #define WINDOW_MAX    (16 * 1024 * 1024)
+/* How often it is looked for an answer that never came among others that did. */
+#define FORGOTTEN_EVERY_MS 1000
 /* What one request carries when the server does not tell: what every server must take. */
 #define PIECE_PLAIN 32768u
 /* OpenSSH's limit on packets, less what is not data. */
@@ -94,10 +97,12 @@ struct sftp_client {
     size_t unsent;          /* bytes, of what was taken over, too */
     size_t on_its_way;      /* bytes that were written, of what has no answer yet */
     bool is_left_to_thread; /* which writes all that is queued, as soon as the link takes it */
+    int64_t look_again_ms;  /* for what the server may have forgotten */
     int64_t owed_since_ms;  /* when the first of those under way was sent */
     bool is_closing;
     int error; /* 0, or why it is dead */
     int64_t round_trip_us;
+    int64_t answered_us; /* when the last was sent of those that were answered */
     uint64_t sent, received;
     struct rate sent_rate, received_rate;
 
@@ -335,6 +340,8 @@ static int take_packet(struct sftp_client *client, const uint8_t *packet, size_t
     if (is_owed) {
         slot = slot_take(client, id % SFTP_REQUESTS_MAX);
         took = now_us() - slot.sent_us;
+        if (slot.sent_us > client->answered_us)
+            client->answered_us = slot.sent_us;
         if (client->round_trip_us == 0 || took < client->round_trip_us)
             client->round_trip_us = took;
     }
@@ -421,6 +428,19 @@ static void fail_all(struct sftp_client *client)
     pthread_mutex_unlock(&client->lock);
 }
 
+/* With the lock: whether an answer is owed that long, while the server answers others. */
+static bool is_forgotten(const struct sftp_client *client)
+{
+    const int64_t timeout_us = (int64_t)client->timeout_ms * 1000;
+
+    for (uint32_t i = 0; i < SFTP_REQUESTS_MAX; i++) {
+        if (client->slots[i].done != NULL &&
+            client->slots[i].sent_us + timeout_us < client->answered_us)
+            return true;
+    }
+    return false;
+}
+
 /*
  * How long the thread may wait, given when the server was heard last. With the lock. It is not
  * woken for what is sent meanwhile: so it looks once in a while when nothing is owed, too.
@@ -432,6 +452,11 @@ static int patience(struct sftp_client *client, int64_t heard_ms)
 
     if (client->under_way == 0)
         return client->timeout_ms;
+    if (left > 0 && deadline_now() >= client->look_again_ms) {
+        client->look_again_ms = deadline_in(FORGOTTEN_EVERY_MS);
+        if (is_forgotten(client))
+            left = 0;
+    }
     if (left <= 0)
         set_dead(client, -ETIMEDOUT);
     return left > 0 ? (int)left : 0;

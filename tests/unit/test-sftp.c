@@ -2,8 +2,10 @@
 /* Tests SFTP's packets, the words for places, and a client's way with a server that lies. */
 #include "tests/unit/cmocka-prelude.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -211,6 +213,70 @@ static void answers_to_nothing_end_it(void **state)
     assert_int_equal(close(server), 0);
 }
 
+static void on_forgotten(void *opaque, const struct sftp_reply *reply)
+{
+    *(int *)opaque = reply->error;
+}
+
+/* Answers the next request, if it is not the one with that id. False: nobody asks any more. */
+static bool answer_next(int server, uint32_t *forgotten)
+{
+    uint8_t request[256], status[] = {0, 0, 0, 13, 101, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    uint32_t length, id;
+
+    if (recv(server, request, sizeof(length), MSG_WAITALL) != sizeof(length))
+        return false;
+    memcpy(&length, request, sizeof(length));
+    length = be32toh(length);
+    if (length > sizeof(request) || recv(server, request, length, MSG_WAITALL) != (ssize_t)length)
+        return false;
+    if (request[0] == SFTP_INIT)
+        return true;
+    memcpy(&id, request + 1, sizeof(id));
+    if (*forgotten == 0)
+        *forgotten = id;
+    memcpy(status + 5, &id, sizeof(id));
+    return id == *forgotten || write(server, status, sizeof(status)) == sizeof(status);
+}
+
+static void *answer_others(void *opaque)
+{
+    const int *server = opaque;
+    uint32_t forgotten = 0;
+
+    while (answer_next(*server, &forgotten))
+        ;
+    return NULL;
+}
+
+static void a_server_that_forgets_one_request_is_gone(void **state)
+{
+    struct crosh_error err = {0};
+    struct sftp_client *client;
+    struct sftp_packet packet;
+    pthread_t thread;
+    int server, error = 0, r = -ENOENT;
+
+    (void)state;
+    client = client_of(version_3, sizeof(version_3), &server, &err);
+    assert_non_null(client);
+    assert_int_equal(pthread_create(&thread, NULL, answer_others, &server), 0);
+    sftp_packet_begin(&packet, SFTP_REMOVE);
+    sftp_packet_text(&packet, "/forgotten");
+    sftp_client_send(client, &packet, NULL, 0, on_forgotten, &error);
+    for (int i = 0; i < 3000 && r != -ETIMEDOUT; i++) {
+        r = sftp_remove(client, "/other");
+        assert_true(r == 0 || r == -ETIMEDOUT);
+        (void)poll(NULL, 0, 10);
+    }
+    assert_int_equal(r, -ETIMEDOUT);
+    sftp_client_free(client);
+    assert_int_equal(error, -ETIMEDOUT);
+    assert_int_equal(shutdown(server, SHUT_RDWR), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(close(server), 0);
+}
+
 /* All that waits, taken by so many bytes at once, as text. */
 static void take_out(struct outgoing *outgoing, size_t at_once, char *text)
 {
@@ -331,6 +397,7 @@ int main(void)
         cmocka_unit_test(places_are_read),
         cmocka_unit_test(what_is_no_server_is_said),
         cmocka_unit_test(answers_to_nothing_end_it),
+        cmocka_unit_test(a_server_that_forgets_one_request_is_gone),
         cmocka_unit_test(what_goes_out_keeps_its_order),
         cmocka_unit_test(an_answer_before_the_request_ends_it),
         cmocka_unit_test(a_rate_is_of_the_last_seconds),
