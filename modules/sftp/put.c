@@ -196,8 +196,9 @@ static int send(struct departure *departure)
     struct sftp_handle handle;
     int r = open_part(departure, &offset, &handle);
 
+    /* The file that is named is not the one that it is about. */
     if (r < 0)
-        return fail(departure, r);
+        return crosh_error_set(&departure->err, r, "cannot be made there: %s", strerror(-r));
     transfer_advance(departure->transfer, (int64_t)offset);
     at = offset;
     r = window_write(client, &handle, &at, departure->item->attrs.size, &user);

@@ -279,6 +279,9 @@ def what_cannot_be_copied_is_told():
           (3, f"sftp get: cannot open '{two}/none/': No such file or directory"))
     done = sftp("put", two / "none", at(one))
     equal((done.returncode, done.stderr), (3, f"sftp put: {two}/none: No such file or directory\n"))
+    done = sftp("put", two / "good", at("/proc/none"))
+    equal((done.returncode, done.stderr),
+          (3, f"sftp put: {two}/good: cannot be made there: No such file or directory\n"))
     done = sftp("put", two / "good", "nowhere")
     equal((done.returncode, done.stderr.splitlines()[0]),
           (2, "sftp put: the last word must say where to: TARGET:[PATH]"))
