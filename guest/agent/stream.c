@@ -411,7 +411,7 @@ static void take_incoming(struct stream_service *service, struct stream *stream)
 {
     Streams__Event event = STREAMS__EVENT__INIT;
     Streams__Incoming incoming = STREAMS__INCOMING__INIT;
-    int fd = accept4(stream->far, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = stream_service_accept(service, stream->far);
 
     if (fd < 0)
         return;
@@ -458,7 +458,8 @@ size_t stream_prepare(const struct stream_service *service, const struct stream 
     if (stream->kind == STREAM_WATCH)
         polls[1].fd = -1;
     if (stream->kind == STREAM_LISTEN &&
-        (byte_queue_size(&stream->queue) > EVENTS_LIMIT || service->pending_count == PENDING_MAX))
+        (byte_queue_size(&stream->queue) > EVENTS_LIMIT || service->pending_count == PENDING_MAX ||
+         service->is_short))
         polls[1].fd = -1;
     return 2;
 }

@@ -64,9 +64,12 @@ struct stream_service {
     struct pollfd *polls; /* room for all */
     struct stream *streams[STREAMS_MAX];
     size_t count;
+    size_t enough; /* with so many, others wait: at most STREAMS_MAX */
     struct pending pending[PENDING_MAX];
     size_t pending_count;
     uint64_t last_id;
+    int64_t accept_after; /* no descriptors were left: nobody is accepted before that */
+    bool is_short;        /* so nobody is accepted now */
     bool is_ending;
     bool is_retiring; /* another service is to take its place */
 };
@@ -76,6 +79,9 @@ struct stream_service *stream_service_new(int listener);
 void stream_service_free(struct stream_service *service);
 /* Waits at most timeout_ms (-1: for ever) and does what is due. false: nothing is left to do. */
 bool stream_service_turn(struct stream_service *service, int timeout_ms);
+
+/* Whoever has connected to the listener, non-blocking; -1: nobody, or there is no room now. */
+int stream_service_accept(struct stream_service *service, int listener);
 
 /* One of the host's, from its connecting on. NULL: out of memory, and fd is closed. */
 struct stream *stream_new(int fd);

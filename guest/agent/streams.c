@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -23,9 +24,27 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
 
+/* Pause after nobody could be accepted, instead of spinning. */
+#define ACCEPT_PAUSE_MS 100
+/* What a stream costs: its two ends, two pipes. There are a few others beside them. */
+#define STREAM_DESCRIPTORS 6u
+#define OTHER_DESCRIPTORS  (16u + PENDING_MAX)
+#define DESCRIPTORS        (STREAM_DESCRIPTORS * STREAMS_MAX + OTHER_DESCRIPTORS)
+
+int stream_service_accept(struct stream_service *service, int listener)
+{
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)) {
+        service->is_short = true;
+        service->accept_after = deadline_in(ACCEPT_PAUSE_MS);
+    }
+    return fd;
+}
+
 static void accept_stream(struct stream_service *service)
 {
-    int fd = accept4(service->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = stream_service_accept(service, service->listener);
     struct stream *stream;
 
     if (fd < 0)
@@ -59,6 +78,9 @@ static int take_time(struct stream_service *service)
     int64_t now = deadline_now();
     int64_t next = DEADLINE_NEVER;
 
+    service->is_short = service->accept_after > now;
+    if (service->is_short)
+        next = service->accept_after;
     for (size_t i = service->pending_count; i > 0; i--) {
         if (service->pending[i - 1].deadline <= now)
             stream_drop_pending(service, i - 1, true);
@@ -120,6 +142,8 @@ bool stream_service_turn(struct stream_service *service, int timeout_ms)
     struct pollfd *polls = service->polls;
     int timeout = take_time(service);
     size_t count = service->count;
+    /* At the very end who comes is told so by a closed stream. */
+    bool is_enough = count >= service->enough && count < STREAMS_MAX;
     size_t used = 2;
 
     if (service->is_ending || (count == 0 && service->listener < 0))
@@ -127,7 +151,8 @@ bool stream_service_turn(struct stream_service *service, int timeout_ms)
     if (timeout < 0 || (timeout_ms >= 0 && timeout_ms < timeout))
         timeout = timeout_ms;
     polls[0] = (struct pollfd){.fd = service->signals, .events = POLLIN};
-    polls[1] = (struct pollfd){.fd = service->listener, .events = POLLIN};
+    polls[1] = (struct pollfd){.fd = service->is_short || is_enough ? -1 : service->listener,
+                               .events = POLLIN};
     for (size_t i = 0; i < count; i++)
         used += stream_prepare(service, service->streams[i], polls + used);
     if (poll(polls, used, timeout) < 0)
@@ -159,6 +184,7 @@ struct stream_service *stream_service_new(int listener)
         return NULL;
     }
     service->listener = listener;
+    service->enough = STREAMS_MAX;
     service->signals = -1;
     service->polls = polls;
     return service;
@@ -176,6 +202,27 @@ void stream_service_free(struct stream_service *service)
     free(service);
 }
 
+/*
+ * Has the process, which runs no programs that this could surprise, have as many as it can need.
+ * How many streams there may be with what it has: poll(2) takes no more entries than that, either.
+ */
+static size_t allow_descriptors(void)
+{
+    struct rlimit limit;
+    size_t streams;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return STREAMS_MAX;
+    if (limit.rlim_cur < DESCRIPTORS) {
+        limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    streams = limit.rlim_cur > OTHER_DESCRIPTORS
+                  ? (limit.rlim_cur - OTHER_DESCRIPTORS) / STREAM_DESCRIPTORS
+                  : 1;
+    return streams < STREAMS_MAX ? streams : STREAMS_MAX;
+}
+
 int streams_run(int listener)
 {
     struct stream_service *service = stream_service_new(listener);
@@ -184,6 +231,7 @@ int streams_run(int listener)
 
     if (service == NULL)
         return -ENOMEM;
+    service->enough = allow_descriptors();
     (void)signal(SIGPIPE, SIG_IGN);
     (void)sigemptyset(&mask);
     (void)sigaddset(&mask, SIGCHLD);

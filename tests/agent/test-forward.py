@@ -468,24 +468,70 @@ def data_that_comes_along_with_the_request_is_not_lost():
 
 @case
 def many_streams_at_once():
-    server = Echo()
+    use_streams(open_streams(launcher, Echo(), 300))
+
+
+def open_streams(of, server, count):
+    """So many streams of the launcher to the server."""
     streams = []
     request = wire.number(1, 1) + wire.blob(4, wire.blob(1, wire.blob(1, wire.number(2, server.port))))
-    for _ in range(300):
+    for _ in range(count):
         while True:
             try:
-                stream = wire.Session(launcher.ports[9002])
+                stream = wire.Session(of.ports[9002])
                 break
             except BlockingIOError:  # the backlog is full for a moment
                 time.sleep(0.01)
         stream.send(request)
         streams.append(stream)
+    return streams
+
+
+def use_streams(streams):
+    """Each is an echo; ends them."""
     for i, stream in enumerate(streams):
         stream.receive()
         stream.sock.sendall(b"n%05d" % i)
     for i, stream in enumerate(streams):
         equal(stream.exactly(6), b"N%05d" % i)
         stream.sock.close()
+
+
+@case
+def streams_have_the_descriptors_that_there_can_be():
+    of = Launcher(home, "beta", around=("prlimit", "--nofile=200:4096"))
+    try:
+        use_streams(open_streams(of, Echo(), 100))
+    finally:
+        of.close()
+
+
+@case
+def without_descriptors_streams_wait():
+    of = Launcher(home, "gamma", around=("prlimit", "--nofile=200:200"))
+    try:
+        streams = open_streams(of, Echo(), 60)
+        wait_for(lambda: all(sleeps(process) for process in agents(of)), 60, "the agent to sleep")
+        # Those that there is room for end one by one, and make room for the others.
+        for stream in streams:
+            use_streams([stream])
+    finally:
+        of.close()
+
+
+def agents(of):
+    """The processes of the launcher's agent."""
+    children = Path(f"/proc/{of.agent.pid}/task/{of.agent.pid}/children").read_text().split()
+    return [of.agent.pid, *map(int, children)]
+
+
+def sleeps(process):
+    """Whether it is seen asleep twenty times in a row."""
+    for _ in range(20):
+        if Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "S":
+            return False
+        time.sleep(0.005)
+    return True
 
 
 def socks(port, *messages):
