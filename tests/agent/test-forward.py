@@ -499,7 +499,7 @@ def use_streams(streams):
 
 @case
 def streams_have_the_descriptors_that_there_can_be():
-    of = Launcher(home, "beta", around=("prlimit", "--nofile=200:4096"))
+    of = Launcher(home, "delta", around=("prlimit", "--nofile=200:4096"))
     try:
         use_streams(open_streams(of, Echo(), 100))
     finally:
@@ -508,7 +508,7 @@ def streams_have_the_descriptors_that_there_can_be():
 
 @case
 def without_descriptors_streams_wait():
-    of = Launcher(home, "gamma", around=("prlimit", "--nofile=200:200"))
+    of = Launcher(home, "epsilon", around=("prlimit", "--nofile=200:200"))
     try:
         streams = open_streams(of, Echo(), 60)
         wait_for(lambda: all(sleeps(process) for process in agents(of)), 60, "the agent to sleep")
