@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,20 +14,11 @@
 #include "kvm/supervisor.h"
 #include "kvm/vm-lock.h"
 #include "lib/base/cleanup.h"
-
-#define DESCRIPTORS 4096
+#include "lib/base/descriptors.h"
 
 /* Each of the guest's streams may cost a descriptor, and the control socket must not run short
    of them. */
-static void allow_descriptors(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < DESCRIPTORS) {
-        limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
+#define DESCRIPTORS 4096
 
 /* A standard descriptor that is closed would be taken by the first file that is opened. */
 static void fill_standard_descriptors(void)
@@ -100,7 +90,7 @@ int main(int argc, char **argv)
     clock_gettime(CLOCK_MONOTONIC, &now);
     (void)signal(SIGPIPE, SIG_IGN);
     fill_standard_descriptors();
-    allow_descriptors();
+    (void)descriptors_allow(DESCRIPTORS);
     ret = options_parse(argc, argv, &config, &err);
     if (ret < 0)
         return print_error(&err);

@@ -8,6 +8,7 @@ lib_libbase_la_SOURCES = \
 	lib/base/build-id.c lib/base/build-id.h \
 	lib/base/cleanup.h \
 	lib/base/deadline.h \
+	lib/base/descriptors.h \
 	lib/base/detached.c lib/base/detached.h \
 	lib/base/error.c \
 	lib/base/fd-pass.c lib/base/fd-pass.h \

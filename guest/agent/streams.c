@@ -13,7 +13,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -23,6 +22,7 @@
 #include "guest/agent/stream.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
+#include "lib/base/descriptors.h"
 
 /* Pause after nobody could be accepted, instead of spinning. */
 #define ACCEPT_PAUSE_MS 100
@@ -202,24 +202,14 @@ void stream_service_free(struct stream_service *service)
     free(service);
 }
 
-/*
- * Has the process, which runs no programs that this could surprise, have as many as it can need.
- * How many streams there may be with what it has: poll(2) takes no more entries than that, either.
- */
-static size_t allow_descriptors(void)
+/* How many streams there may be: poll(2) takes no more entries than descriptors, either. */
+static size_t enough_streams(void)
 {
-    struct rlimit limit;
-    size_t streams;
+    size_t descriptors = descriptors_allow(DESCRIPTORS);
+    size_t streams = descriptors > OTHER_DESCRIPTORS
+                         ? (descriptors - OTHER_DESCRIPTORS) / STREAM_DESCRIPTORS
+                         : 1;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return STREAMS_MAX;
-    if (limit.rlim_cur < DESCRIPTORS) {
-        limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
-    streams = limit.rlim_cur > OTHER_DESCRIPTORS
-                  ? (limit.rlim_cur - OTHER_DESCRIPTORS) / STREAM_DESCRIPTORS
-                  : 1;
     return streams < STREAMS_MAX ? streams : STREAMS_MAX;
 }
 
@@ -231,7 +221,7 @@ int streams_run(int listener)
 
     if (service == NULL)
         return -ENOMEM;
-    service->enough = allow_descriptors();
+    service->enough = enough_streams();
     (void)signal(SIGPIPE, SIG_IGN);
     (void)sigemptyset(&mask);
     (void)sigaddset(&mask, SIGCHLD);
