@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from harness import Home, Skip, case, equal, main, wait_for
-from server import Server
+from server import Server, need_mounts
 
 home = server = None
 there = here = None  # the same directory, at the server and in the mount
@@ -33,10 +33,7 @@ def mounts():
 
 def set_up():
     global home, server, there, here
-    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        raise Skip("no /dev/fuse here")
-    if shutil.which("fusermount3") is None:
-        raise Skip("fusermount3 is not installed")
+    need_mounts()
     home = Home()
     server = Server(home)
     there, here = home.path / "there", home.path / "here"

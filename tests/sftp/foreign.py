@@ -7,11 +7,10 @@ Of what SFTP has not, xattr and fiemap leave themselves out.
 
 import json
 import os
-import shutil
 import subprocess
 
-from harness import Skip, case, equal, main
-from server import end, two_ends
+from harness import case, equal, main
+from server import end, need_mounts, two_ends
 
 STRESSORS = ("access", "chmod", "chown", "copy-file", "dentry", "dir", "dup", "fallocate", "fcntl",
              "filename", "flock", "fpunch", "fsize", "fstat", "getdent", "hdd", "io", "iomix", "lease",
@@ -23,11 +22,7 @@ home = server = here = None
 
 def set_up():
     global home, server, here
-    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        raise Skip("no /dev/fuse here")
-    for program in ("fusermount3", "fio", "stress-ng"):
-        if shutil.which(program) is None:
-            raise Skip(f"{program} is not installed")
+    need_mounts("fio", "stress-ng")
     home, server, there, here = two_ends()
     done = home.run("-c", f"sftp mount {server.target}:{there} {here}")
     equal((done.stderr, done.returncode), ("", 0))

@@ -222,6 +222,15 @@ class Server:
         self.process = None
 
 
+def need_mounts(*programs):
+    """Skips where nothing can be mounted, or one of the programs is missing."""
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        raise Skip("no /dev/fuse here")
+    for program in ("fusermount3", *programs):
+        if shutil.which(program) is None:
+            raise Skip(f"{program} is not installed")
+
+
 def two_ends():
     """A home, a server that lets it in, and a directory for the files of either: all that end() ends."""
     home = Home()
