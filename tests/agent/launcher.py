@@ -12,7 +12,9 @@ import subprocess
 import tempfile
 import threading
 
-from harness import wait_for
+from harness import wait_for, without_startup_files
+
+without_startup_files()
 
 BUILD = os.environ.get("top_builddir", ".")
 AGENT = os.environ.get("CROSH_AGENT", os.path.join(BUILD, "guest/agent/crosh-agent"))

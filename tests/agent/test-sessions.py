@@ -15,6 +15,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import without_startup_files  # noqa: E402
 import wire  # noqa: E402
 from wire import FAILED, READY, Session  # noqa: E402
 
@@ -689,4 +690,5 @@ def main():
 
 
 if __name__ == "__main__":
+    without_startup_files()
     sys.exit(main())

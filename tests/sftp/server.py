@@ -12,7 +12,9 @@ import threading
 import time
 from pathlib import Path
 
-from harness import Home, Skip
+from harness import Home, Skip, without_startup_files
+
+without_startup_files()
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 SUBSYSTEM = os.environ.get("CROSH_TEST_SUBSYSTEM", "internal-sftp")
