@@ -10,6 +10,7 @@ sftp_tests = \
 	tests/sftp/mount.py \
 	tests/sftp/own-server.py \
 	tests/sftp/shell.py \
+	tests/sftp/sources.py \
 	tests/sftp/ways.py
 TESTS += $(sftp_tests)
 EXTRA_DIST += $(sftp_tests) tests/sftp/hostile-server.py tests/sftp/server.py

@@ -86,7 +86,7 @@ int files_part_finish(struct files_part *part, const struct files_attributes *at
     struct stat st;
     int result = files_attributes_set(part->fd, attributes, part->name, err);
 
-    if (result < 0)
+    if (result < 0 && !files_is_attributes_refused(result))
         return result;
     if (fstatat(part->dir_fd, part->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
         return crosh_error_set(err, -EISDIR, "'%s' is there already and is a directory",
@@ -94,7 +94,7 @@ int files_part_finish(struct files_part *part, const struct files_attributes *at
     if (renameat(part->dir_fd, part->part, part->dir_fd, part->name) < 0)
         return failed(err, "make", part->name);
     (void)close(move_fd(part->fd));
-    return 0;
+    return result < 0;
 }
 
 void files_part_drop(struct files_part *part, bool is_kept)
@@ -170,9 +170,17 @@ int files_attributes_set(int fd, const struct files_attributes *attributes, cons
 {
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, attributes->mtime};
 
+    int result = 0;
+
     if (fchmod(fd, attributes->mode & MODE_MASK) < 0)
-        return failed(err, "set the mode of", name);
-    if (futimens(fd, times) < 0)
-        return failed(err, "set the time of", name);
-    return 0;
+        result = failed(err, "set the mode of", name);
+    if (futimens(fd, times) < 0 && result == 0)
+        result = failed(err, "set the time of", name);
+    return result;
+}
+
+bool files_is_attributes_refused(int code)
+{
+    return code == -EPERM || code == -EACCES || code == -EOPNOTSUPP || code == -ENOSYS ||
+           code == -EINVAL;
 }

@@ -42,7 +42,10 @@ bool files_is_part_name(const char *name);
  */
 int files_part_open(struct files_part *part, int dir_fd, const char *name, uint64_t *size,
                     struct crosh_error *err);
-/* Gives it attributes and its name, in place of what has it, unless that is a directory. */
+/*
+ * Gives it attributes and its name, in place of what has it, unless that is a directory. 0; 1: it
+ * has its name, but cannot have the attributes where it is, as err tells; or negative.
+ */
 int files_part_finish(struct files_part *part, const struct files_attributes *attributes,
                       struct crosh_error *err);
 /* Closes it, and removes it unless it is kept for another attempt. Does nothing after the end. */
@@ -57,7 +60,9 @@ int files_directory_open(int dir_fd, const char *path);
 int files_link_make(int dir_fd, const char *name, const char *points_to,
                     const struct files_attributes *attributes, struct crosh_error *err);
 
-/* name: for the error. */
+/* Whether the error is one of a place where attributes cannot be set, such as a FAT file system. */
+bool files_is_attributes_refused(int code);
+/* As many of them as can be set; the first error of them. name: for the error. */
 int files_attributes_set(int fd, const struct files_attributes *attributes, const char *name,
                          struct crosh_error *err);
 

@@ -141,6 +141,17 @@ static int enter(struct receiver *r, const Files__Entry *entry)
     return 0;
 }
 
+/* Whether attributes were set: where none can be, that is told, and a copy is one all the same. */
+static int told_unkept(struct receiver *r, int result)
+{
+    if (!files_is_attributes_refused(result))
+        return result;
+    if (r->watch->problem != NULL)
+        r->watch->problem(r->watch->data, r->err->message);
+    *r->err = (struct crosh_error){0};
+    return 0;
+}
+
 static int leave(struct receiver *r)
 {
     struct directory *directory = &r->stack[r->depth];
@@ -149,7 +160,8 @@ static int leave(struct receiver *r)
     if (r->depth == 0)
         return malformed(r, "the end of a directory that was not begun");
     if (!directory->is_target)
-        result = files_attributes_set(directory->fd, &directory->attributes, "a directory", r->err);
+        result = told_unkept(
+            r, files_attributes_set(directory->fd, &directory->attributes, "a directory", r->err));
     (void)close(move_fd(directory->fd));
     r->depth--;
     return result;
@@ -275,13 +287,15 @@ static int take_data(struct receiver *r, const Files__Data *data)
 static int end_file(struct receiver *r, uint64_t size)
 {
     struct file *file = &r->file;
+    int result;
 
     if (file->part.fd < 0 || file->awaits_begin || size < file->offset || size > file->announced)
         return malformed(r, "an end that was not due");
     if (ftruncate(file->part.fd, (off_t)size) < 0)
         return failed(r, "write", file->part.name);
     advance(r, size - file->offset);
-    return files_part_finish(&file->part, &file->attributes, r->err);
+    result = files_part_finish(&file->part, &file->attributes, r->err);
+    return result > 0 ? told_unkept(r, r->err->code) : result;
 }
 
 static int take_message(struct receiver *r, const Files__ToReceiver *message)

@@ -427,6 +427,26 @@ int sftp_open(struct sftp_client *client, const char *path, uint32_t flags, uint
     return call_handle(client, &packet, handle);
 }
 
+int sftp_open_known(struct sftp_client *client, const char *path, struct sftp_handle *handle,
+                    struct sftp_attrs *attrs)
+{
+    struct sftp_packet packets[2];
+    struct sftp_reply replies[2];
+    int r;
+
+    begin(&packets[0], SFTP_OPEN, path);
+    sftp_packet_u32(&packets[0], SFTP_OPEN_READ);
+    sftp_packet_attrs(&packets[0], &(struct sftp_attrs){0});
+    begin(&packets[1], SFTP_STAT, path);
+    sftp_call_two((struct sftp_client *const[]){client, client}, packets, replies);
+    r = sftp_reply_handle(&replies[0], handle);
+    if (sftp_reply_attrs(&replies[1], attrs) < 0)
+        *attrs = (struct sftp_attrs){0};
+    sftp_call_free(&replies[0]);
+    sftp_call_free(&replies[1]);
+    return r;
+}
+
 int sftp_fstat(struct sftp_client *client, const struct sftp_handle *handle,
                struct sftp_attrs *attrs)
 {
@@ -480,6 +500,24 @@ int sftp_close(struct sftp_client *client, const struct sftp_handle *handle)
 
     begin_handle(&packet, SFTP_CLOSE, handle);
     return call_status(client, &packet);
+}
+
+int sftp_close_known(struct sftp_client *client, const struct sftp_handle *handle,
+                     struct sftp_attrs *attrs)
+{
+    struct sftp_packet packets[2];
+    struct sftp_reply replies[2];
+    int r;
+
+    begin_handle(&packets[0], SFTP_FSTAT, handle);
+    begin_handle(&packets[1], SFTP_CLOSE, handle);
+    sftp_call_two((struct sftp_client *const[]){client, client}, packets, replies);
+    if (sftp_reply_attrs(&replies[0], attrs) < 0)
+        *attrs = (struct sftp_attrs){0};
+    r = sftp_reply_status(&replies[1]);
+    sftp_call_free(&replies[0]);
+    sftp_call_free(&replies[1]);
+    return r;
 }
 
 static void on_closed(void *opaque, const struct sftp_reply *reply)

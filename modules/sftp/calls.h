@@ -72,6 +72,9 @@ int sftp_statvfs(struct sftp_client *client, const char *path, struct statvfs *v
 /* flags: SFTP_OPEN_*; mode: of a file that is made with SFTP_OPEN_CREATE. */
 int sftp_open(struct sftp_client *client, const char *path, uint32_t flags, uint32_t mode,
               struct sftp_handle *handle);
+/* Opens for reading, and tells what is there in the same round trip; flags of 0: not known. */
+int sftp_open_known(struct sftp_client *client, const char *path, struct sftp_handle *handle,
+                    struct sftp_attrs *attrs);
 int sftp_fstat(struct sftp_client *client, const struct sftp_handle *handle,
                struct sftp_attrs *attrs);
 /* The same of two at once, which may be of two servers. The first error of the two. */
@@ -82,7 +85,11 @@ int sftp_fsetstat(struct sftp_client *client, const struct sftp_handle *handle,
 /* -EOPNOTSUPP where the server cannot (SFTP_CAN_FSYNC). */
 int sftp_fsync(struct sftp_client *client, const struct sftp_handle *handle);
 int sftp_close(struct sftp_client *client, const struct sftp_handle *handle);
-/* The same without waiting; sent with the next flush. What the server says of it is not heard. */
+/* The same, telling what the file is like at the end; flags of 0: not known. */
+int sftp_close_known(struct sftp_client *client, const struct sftp_handle *handle,
+                     struct sftp_attrs *attrs);
+/* As sftp_close() without waiting; sent with the next flush. What the server says of it is not
+ * heard. */
 void sftp_close_unheard(struct sftp_client *client, const struct sftp_handle *handle);
 
 /*

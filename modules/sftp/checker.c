@@ -11,7 +11,6 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
-#include "lib/files/files.h"
 #include "modules/sftp/calls.h"
 #include "modules/sftp/window.h"
 
@@ -24,10 +23,15 @@ static const char sums_script[] = "echo crosh; while IFS= read -r n && IFS= read
 #define NOISE_LINES    100
 /* A slow disk's rate, in bytes a millisecond: how long a sum may take. */
 #define SLOWEST 5000
+/* Between two looks at whether to stop: while waiting, and in bytes of a file here. */
+#define TICK_MS 100
+#define PIECE   (1024u * 1024u)
 
 struct checker {
     const struct sftp_where *where;
     int timeout_ms;
+    bool (*is_stopped)(void *opaque);
+    void *opaque;
     pthread_mutex_t lock;
     struct sftp_link *link;
     bool is_tried;
@@ -35,7 +39,8 @@ struct checker {
     size_t filled;
 };
 
-struct checker *checker_new(const struct sftp_where *where, int timeout_ms)
+struct checker *checker_new(const struct sftp_where *where, int timeout_ms,
+                            bool (*is_stopped)(void *opaque), void *opaque)
 {
     struct checker *checker = calloc(1, sizeof(*checker));
 
@@ -43,6 +48,8 @@ struct checker *checker_new(const struct sftp_where *where, int timeout_ms)
         return NULL;
     checker->where = where;
     checker->timeout_ms = timeout_ms;
+    checker->is_stopped = is_stopped;
+    checker->opaque = opaque;
     (void)pthread_mutex_init(&checker->lock, NULL);
     return checker;
 }
@@ -58,6 +65,19 @@ void checker_free(struct checker *checker)
 
 /* ---- Lines to and from the shell; all with the lock ---- */
 
+static int await(struct checker *checker, short events, int64_t deadline)
+{
+    for (;;) {
+        int64_t tick = deadline_in(TICK_MS);
+        int r = deadline_poll(checker->link->fd, events, tick < deadline ? tick : deadline);
+
+        if (r != -ETIMEDOUT || tick >= deadline)
+            return r;
+        if (checker->is_stopped(checker->opaque))
+            return -ECANCELED;
+    }
+}
+
 static int send_text(struct checker *checker, const char *text, int64_t deadline)
 {
     struct sftp_link *link = checker->link;
@@ -70,7 +90,7 @@ static int send_text(struct checker *checker, const char *text, int64_t deadline
         if (n > 0)
             sent += (size_t)n;
         else if (n == 0 || n == -EAGAIN)
-            r = deadline_poll(link->fd, (short)(POLLIN | link->ops->write_events(link)), deadline);
+            r = await(checker, (short)(POLLIN | link->ops->write_events(link)), deadline);
         else
             r = (int)n;
         if (r < 0)
@@ -105,7 +125,7 @@ static int take_line(struct checker *checker, int64_t deadline, char line[LINE_M
         if (n > 0)
             checker->filled += (size_t)n;
         else if (n == -EAGAIN)
-            r = deadline_poll(link->fd, POLLIN, deadline);
+            r = await(checker, POLLIN, deadline);
         else
             r = n == 0 ? -ECONNRESET : (int)n;
         if (r < 0)
@@ -173,7 +193,34 @@ static int ask(struct checker *checker, const char *path, uint64_t size,
         r = take_sum(line, digest);
     if (r < 0)
         give_up(checker); /* what it says from now on may belong to another question */
-    return r < 0 ? -EOPNOTSUPP : 0;
+    return r < 0 && r != -ECANCELED ? -EOPNOTSUPP : r;
+}
+
+/* Of the file here. */
+static int sum(const struct checker *checker, int fd, uint64_t size, uint8_t digest[SHA256_SIZE])
+{
+    cleanup_free uint8_t *data = malloc(PIECE);
+    uint64_t offset = 0;
+    struct sha256 sha;
+
+    if (data == NULL)
+        return -ENOMEM;
+    sha256_init(&sha);
+    while (offset < size) {
+        size_t wanted = size - offset < PIECE ? (size_t)(size - offset) : PIECE;
+        ssize_t n = pread(fd, data, wanted, (off_t)offset);
+
+        if (checker->is_stopped(checker->opaque))
+            return -ECANCELED;
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n == 0 ? -EIO : -errno;
+        sha256_add(&sha, data, (size_t)n);
+        offset += (uint64_t)n;
+    }
+    sha256_finish(&sha, digest);
+    return 0;
 }
 
 int checker_sums_match(struct checker *checker, const char *path, int fd, uint64_t size)
@@ -185,7 +232,7 @@ int checker_sums_match(struct checker *checker, const char *path, int fd, uint64
     r = ask(checker, path, size, theirs);
     pthread_mutex_unlock(&checker->lock);
     if (r == 0)
-        r = files_digest(fd, size, ours);
+        r = sum(checker, fd, size, ours);
     return r < 0 ? r : memcmp(theirs, ours, sizeof(ours)) == 0;
 }
 

@@ -11,8 +11,9 @@
 
 struct checker;
 
-/* where must stay. NULL: out of memory. */
-struct checker *checker_new(const struct sftp_where *where, int timeout_ms);
+/* where must stay. is_stopped may end what is asked with -ECANCELED. NULL: out of memory. */
+struct checker *checker_new(const struct sftp_where *where, int timeout_ms,
+                            bool (*is_stopped)(void *opaque), void *opaque);
 /* Accepts NULL. */
 void checker_free(struct checker *checker);
 

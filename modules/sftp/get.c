@@ -16,14 +16,13 @@
 
 /* Zeroes of this size are not written: the file has a hole there. */
 #define HOLE (64u * 1024u)
-/* What is read of a file that says that it is empty, as those of /proc do. */
-#define UNSIZED_MAX (64u * 1024u * 1024u)
 
 /* A file that comes. */
 struct arrival {
     struct transfer *transfer;
     const struct item *item;
     const char *there;
+    struct sftp_attrs attrs; /* of the source, when it was opened */
     struct files_part part;
     struct crosh_error err; /* message empty: the code's own words */
 };
@@ -75,6 +74,8 @@ static int take(void *opaque, uint64_t offset, const uint8_t *data, size_t size)
             r = write_all(arrival->part.fd, offset + done, data + done, run);
         done += run > 0 ? run : next;
     }
+    if (arrival->attrs.size == 0)
+        transfer_expect(arrival->transfer, size);
     transfer_advance(arrival->transfer, (int64_t)size);
     return r;
 }
@@ -84,7 +85,10 @@ static bool is_stopped(void *opaque)
     return transfer_is_stopped(((struct arrival *)opaque)->transfer);
 }
 
-/* Reads from offset on; *size is what the file should have, and then what has come. */
+/*
+ * Reads from offset on; *size is what the file should have, and then what has come. One that says
+ * that it is empty, as those of /proc do, is read to its end.
+ */
 static int read_contents(struct arrival *arrival, const struct sftp_handle *handle, uint64_t offset,
                          uint64_t *size)
 {
@@ -98,7 +102,7 @@ static int read_contents(struct arrival *arrival, const struct sftp_handle *hand
         uint64_t end = is_unsized ? at + sftp_client_read_max(arrival->transfer->client) : *size;
 
         r = window_read(arrival->transfer->client, handle, &at, end, &user);
-    } while (r == 0 && is_unsized && at < UNSIZED_MAX);
+    } while (r == 0 && is_unsized);
     *size = at;
     if (r == -ENODATA && is_unsized)
         return 0;
@@ -107,18 +111,27 @@ static int read_contents(struct arrival *arrival, const struct sftp_handle *hand
     return r < 0 ? fail(arrival, r) : 0;
 }
 
-/* How far the part is good; what is there is cut to that. */
+/* How far the part is good; what is there is cut to that, and gets the mark of its source. */
 static int resume(struct arrival *arrival, uint64_t have, uint64_t *offset)
 {
-    const struct sftp_attrs *attrs = &arrival->item->attrs;
+    const struct sftp_attrs *attrs = &arrival->attrs;
+    const struct timespec mtime = {.tv_sec = attrs->mtime};
+    const struct timespec times[2] = {{.tv_sec = transfer_mark(attrs->size, &mtime)},
+                                      {.tv_nsec = UTIME_OMIT}};
+    const bool has_mark = (attrs->flags & SFTP_ATTR_TIMES) != 0;
     struct stat st;
 
     *offset = 0;
     if (have > 0 && have <= attrs->size && attrs->size >= FILES_RESUME_MIN &&
         fstat(arrival->part.fd, &st) == 0)
         *offset = transfer_resume_at(arrival->transfer, arrival->there, arrival->part.fd, have,
-                                     (time_t)attrs->mtime > st.st_mtim.tv_sec);
-    return ftruncate(arrival->part.fd, (off_t)*offset) < 0 ? fail(arrival, -errno) : 0;
+                                     has_mark && st.st_atim.tv_sec == times[0].tv_sec);
+    if (ftruncate(arrival->part.fd, (off_t)*offset) < 0)
+        return fail(arrival, -errno);
+    /* Where it cannot be kept a copy that was cut begins anew. */
+    if (has_mark && attrs->size >= FILES_RESUME_MIN)
+        (void)futimens(arrival->part.fd, times);
+    return 0;
 }
 
 static int verify(struct arrival *arrival, uint64_t size)
@@ -136,49 +149,96 @@ static int verify(struct arrival *arrival, uint64_t size)
 static bool is_worth_keeping(const struct arrival *arrival, int why, uint64_t come)
 {
     return come > 0 && why != -ENOSPC && why != -EDQUOT && why != -EBADMSG &&
-           arrival->item->attrs.size >= FILES_RESUME_MIN;
+           arrival->attrs.size >= FILES_RESUME_MIN;
 }
 
-static int receive(struct arrival *arrival, const struct sftp_handle *handle, uint64_t have)
+/* All that the file has; *size becomes how far it has come. */
+static int receive(struct arrival *arrival, const struct sftp_handle *handle, uint64_t have,
+                   uint64_t *size)
 {
-    const struct sftp_attrs *attrs = &arrival->item->attrs;
+    uint64_t offset;
+    int r = resume(arrival, have, &offset);
+
+    *size = arrival->attrs.size;
+    if (r < 0)
+        return r;
+    transfer_advance(arrival->transfer, (int64_t)offset);
+    r = read_contents(arrival, handle, offset, size);
+    if (ftruncate(arrival->part.fd, (off_t)*size) < 0 && r == 0)
+        r = fail(arrival, -errno);
+    return r;
+}
+
+/* Whether the source is not any more what it was when it was opened. */
+static bool has_changed(const struct arrival *arrival, const struct sftp_attrs *after,
+                        uint64_t size)
+{
+    const struct sftp_attrs *before = &arrival->attrs;
+    const uint32_t known = before->flags & after->flags;
+
+    /* Of one that tells no size the time may be anything. */
+    if (before->size == 0)
+        return (after->flags & SFTP_ATTR_SIZE) != 0 && after->size > size;
+    return ((known & SFTP_ATTR_SIZE) != 0 && before->size != after->size) ||
+           ((known & SFTP_ATTR_TIMES) != 0 && before->mtime != after->mtime);
+}
+
+/* Gives the part, of which all has come, its name. */
+static int finish(struct arrival *arrival, uint64_t size)
+{
+    const struct sftp_attrs *attrs = &arrival->attrs;
     const struct files_attributes attributes = {
         .mode = (attrs->flags & SFTP_ATTR_MODE) != 0 ? attrs->mode : 0644,
         .mtime = {.tv_sec = attrs->mtime},
     };
-    uint64_t offset, size = attrs->size;
-    int r = resume(arrival, have, &offset);
+    int r = verify(arrival, size);
 
-    if (r == 0) {
-        transfer_advance(arrival->transfer, (int64_t)offset);
-        r = read_contents(arrival, handle, offset, &size);
-        if (ftruncate(arrival->part.fd, (off_t)size) < 0 && r == 0)
-            r = fail(arrival, -errno);
-    }
-    if (r == 0)
-        r = verify(arrival, size);
     if (r == 0)
         r = files_part_finish(&arrival->part, &attributes, &arrival->err);
-    if (r == 0)
+    if (r > 0)
+        transfer_unkept(arrival->transfer, arrival->there, arrival->err.code);
+    if (r >= 0)
         transfer_count(arrival->transfer, TRANSFER_COPIED, arrival->there, size);
-    else
-        files_part_drop(&arrival->part, is_worth_keeping(arrival, r, size));
-    return r;
+    return r < 0 ? r : 0;
+}
+
+/* Opens the source. Since it was listed it may have become another. */
+static int open_source(struct arrival *arrival, struct sftp_handle *handle)
+{
+    struct sftp_attrs now;
+    int r = sftp_open_known(arrival->transfer->client, arrival->there, handle, &now);
+
+    arrival->attrs = arrival->item->attrs;
+    if (r < 0)
+        return fail(arrival, r);
+    if ((now.flags & SFTP_ATTR_SIZE) != 0 && (now.flags & SFTP_ATTR_MODE) != 0 &&
+        S_ISREG(now.mode)) {
+        transfer_expect(arrival->transfer, now.size - arrival->attrs.size);
+        arrival->attrs = now;
+    }
+    return 0;
 }
 
 static int copy_file(struct arrival *arrival, int dir_fd)
 {
     struct sftp_client *client = arrival->transfer->client;
+    struct sftp_attrs after = {0};
     struct sftp_handle handle;
-    uint64_t have;
-    int r = sftp_open(client, arrival->there, SFTP_OPEN_READ, 0, &handle);
+    uint64_t have, size = 0;
+    int r = open_source(arrival, &handle);
 
     if (r < 0)
-        return fail(arrival, r);
+        return r;
     r = files_part_open(&arrival->part, dir_fd, arrival->item->name, &have, &arrival->err);
     if (r == 0)
-        r = receive(arrival, &handle, have);
-    (void)sftp_close(client, &handle);
+        r = receive(arrival, &handle, have, &size);
+    (void)sftp_close_known(client, &handle, &after);
+    if (r == 0)
+        r = finish(arrival, size);
+    if (r < 0)
+        files_part_drop(&arrival->part, is_worth_keeping(arrival, r, size));
+    else if (has_changed(arrival, &after, size))
+        transfer_warn(arrival->transfer, arrival->there, TRANSFER_CHANGED);
     return r;
 }
 

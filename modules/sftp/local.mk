@@ -30,6 +30,7 @@ modules_sftp_libsftp_la_SOURCES = \
 	modules/sftp/mounts.c modules/sftp/mounts.h \
 	modules/sftp/places.c modules/sftp/places.h \
 	modules/sftp/put.c \
+	modules/sftp/resume.c \
 	modules/sftp/sftp.c \
 	modules/sftp/shell.c modules/sftp/shell.h \
 	modules/sftp/shell-commands.c \

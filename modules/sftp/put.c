@@ -21,7 +21,9 @@ struct departure {
     const char *there;
     char *part; /* what it is called until it is whole */
     int fd;
-    uint64_t hole_end; /* up to here there is data */
+    struct stat source; /* when it was opened */
+    uint64_t size;      /* of the source; 0: what comes to its end, as files of /proc have it */
+    uint64_t hole_end;  /* up to here there is data */
     struct crosh_error err;
 };
 
@@ -50,10 +52,10 @@ static char *part_path(const char *there)
 static ssize_t give(void *opaque, uint64_t *offset, uint8_t *data, size_t size)
 {
     struct departure *departure = opaque;
-    const uint64_t end = departure->item->attrs.size;
+    const uint64_t end = departure->size > 0 ? departure->size : UINT64_MAX;
     ssize_t n;
 
-    if (*offset >= departure->hole_end) {
+    if (departure->size > 0 && *offset >= departure->hole_end) {
         off_t start = lseek(departure->fd, (off_t)*offset, SEEK_DATA);
         off_t hole = start >= 0 ? lseek(departure->fd, start, SEEK_HOLE) : -1;
 
@@ -71,11 +73,13 @@ static ssize_t give(void *opaque, uint64_t *offset, uint8_t *data, size_t size)
     }
     if (end - *offset < size)
         size = (size_t)(end - *offset);
-    if (departure->hole_end - *offset < size)
+    if (departure->size > 0 && departure->hole_end - *offset < size)
         size = (size_t)(departure->hole_end - *offset);
     do
         n = pread(departure->fd, data, size, (off_t)*offset);
     while (n < 0 && errno == EINTR);
+    if (n > 0 && departure->size == 0)
+        transfer_expect(departure->transfer, (uint64_t)n);
     if (n > 0)
         transfer_advance(departure->transfer, n);
     return n < 0 ? -errno : n;
@@ -89,15 +93,47 @@ static bool is_stopped(void *opaque)
 /* How far the part at the server is good. */
 static uint64_t resume_at(struct departure *departure)
 {
-    const struct item *item = departure->item;
     struct sftp_attrs have;
 
-    if (item->attrs.size < FILES_RESUME_MIN ||
+    if (departure->size < FILES_RESUME_MIN ||
         sftp_lstat(departure->transfer->client, departure->part, &have) < 0 ||
-        !S_ISREG(have.mode) || have.size == 0 || have.size > item->attrs.size)
+        !S_ISREG(have.mode) || have.size == 0 || have.size > departure->size)
         return 0;
     return transfer_resume_at(departure->transfer, departure->part, departure->fd, have.size,
-                              item->mtime.tv_sec > (time_t)have.mtime);
+                              (have.flags & SFTP_ATTR_TIMES) != 0 &&
+                                  have.atime ==
+                                      transfer_mark(departure->size, &departure->source.st_mtim));
+}
+
+/* Opens the part of an earlier attempt, cut to what is good of it. */
+static int open_old_part(struct departure *departure, uint64_t offset, struct sftp_handle *handle)
+{
+    struct sftp_client *client = departure->transfer->client;
+    const struct sftp_attrs size = {.flags = SFTP_ATTR_SIZE, .size = offset};
+    int r = sftp_open(client, departure->part, SFTP_OPEN_WRITE, 0, handle);
+
+    if (r < 0)
+        return r;
+    r = sftp_fsetstat(client, handle, &size);
+    if (r < 0)
+        (void)sftp_close(client, handle);
+    return r;
+}
+
+/*
+ * Gives the part the mark of its source. Where the server does not keep it a copy that was cut
+ * begins anew.
+ */
+static void mark(struct departure *departure, const struct sftp_handle *handle)
+{
+    const struct sftp_attrs times = {
+        .flags = SFTP_ATTR_TIMES,
+        .atime = transfer_mark(departure->size, &departure->source.st_mtim),
+        .mtime = sftp_time(departure->source.st_mtim.tv_sec),
+    };
+
+    if (departure->size >= FILES_RESUME_MIN)
+        (void)sftp_fsetstat(departure->transfer->client, handle, &times);
 }
 
 /* Opens the part: that of an earlier attempt, or a new one. */
@@ -105,39 +141,57 @@ static int open_part(struct departure *departure, uint64_t *offset, struct sftp_
 {
     struct sftp_client *client = departure->transfer->client;
     const uint32_t anew = SFTP_OPEN_WRITE | SFTP_OPEN_CREATE | SFTP_OPEN_EXCLUSIVE;
-    struct sftp_attrs size = {.flags = SFTP_ATTR_SIZE};
     int r;
 
     *offset = resume_at(departure);
-    if (*offset > 0) {
-        r = sftp_open(client, departure->part, SFTP_OPEN_WRITE, 0, handle);
-        if (r < 0)
-            return r;
-        size.size = *offset;
-        r = sftp_fsetstat(client, handle, &size);
-        if (r < 0)
-            (void)sftp_close(client, handle);
-        return r;
+    if (*offset > 0 && open_old_part(departure, *offset, handle) == 0) {
+        mark(departure, handle);
+        return 0;
     }
+    *offset = 0;
     r = sftp_open(client, departure->part, anew, 0600, handle);
     /* What is there is no use, whatever it is: there is no telling it from another error. */
     if (r == -EIO || r == -EEXIST) {
         if (sftp_remove(client, departure->part) == 0)
             r = sftp_open(client, departure->part, anew, 0600, handle);
     }
+    if (r == 0)
+        mark(departure, handle);
     return r;
+}
+
+/*
+ * The server has refused to set what the part should have: that is no copy less if it is whole.
+ * A server may have tried one thing and not the others, and a sync goes by the time.
+ */
+static int settle_refused(struct departure *departure, int code)
+{
+    struct sftp_client *client = departure->transfer->client;
+    const struct sftp_attrs times = {
+        .flags = SFTP_ATTR_TIMES,
+        .atime = sftp_time(departure->source.st_mtim.tv_sec),
+        .mtime = sftp_time(departure->source.st_mtim.tv_sec),
+    };
+    struct sftp_attrs attrs;
+
+    if (sftp_client_state(client) != 0 || sftp_lstat(client, departure->part, &attrs) < 0 ||
+        !S_ISREG(attrs.mode) || attrs.size != departure->size)
+        return code;
+    if (attrs.mtime != times.mtime)
+        (void)sftp_setstat(client, departure->part, &times);
+    transfer_unkept(departure->transfer, departure->there, code);
+    return 0;
 }
 
 /* Size, mode and time; then the handle is closed, in the same round trip. */
 static int finish_handle(struct departure *departure, const struct sftp_handle *handle)
 {
-    const struct item *item = departure->item;
     const struct sftp_attrs attrs = {
         .flags = SFTP_ATTR_SIZE | SFTP_ATTR_MODE | SFTP_ATTR_TIMES,
-        .size = item->attrs.size,
-        .mode = item->attrs.mode & 0777,
-        .atime = sftp_time(item->mtime.tv_sec),
-        .mtime = sftp_time(item->mtime.tv_sec),
+        .size = departure->size,
+        .mode = departure->source.st_mode & 0777,
+        .atime = sftp_time(departure->source.st_mtim.tv_sec),
+        .mtime = sftp_time(departure->source.st_mtim.tv_sec),
     };
     struct sftp_client *const clients[2] = {departure->transfer->client,
                                             departure->transfer->client};
@@ -155,6 +209,8 @@ static int finish_handle(struct departure *departure, const struct sftp_handle *
     closed = sftp_reply_status(&replies[1]);
     sftp_call_free(&replies[0]);
     sftp_call_free(&replies[1]);
+    if (r < 0 && closed == 0)
+        r = settle_refused(departure, r);
     return r < 0 ? r : closed;
 }
 
@@ -178,20 +234,36 @@ static int rename_part(struct departure *departure)
 
 static int verify(struct departure *departure)
 {
-    int r = departure->transfer->options.is_verified
-                ? transfer_matches(departure->transfer, departure->part, departure->fd,
-                                   departure->item->attrs.size)
-                : 1;
+    int r =
+        departure->transfer->options.is_verified
+            ? transfer_matches(departure->transfer, departure->part, departure->fd, departure->size)
+            : 1;
 
     if (r == 0)
         return crosh_error_set(&departure->err, -EBADMSG, "the copy is not the same");
     return r < 0 ? fail(departure, r) : 0;
 }
 
+/* Whether the source is not any more what it was when it was opened. */
+static bool has_changed(const struct departure *departure, uint64_t sent)
+{
+    const struct stat *before = &departure->source;
+    struct stat after;
+
+    if (fstat(departure->fd, &after) < 0)
+        return true;
+    /* Of one that tells no size the time may be anything. */
+    if (before->st_size == 0)
+        return (uint64_t)after.st_size > sent;
+    return after.st_size != before->st_size || after.st_mtim.tv_sec != before->st_mtim.tv_sec ||
+           after.st_mtim.tv_nsec != before->st_mtim.tv_nsec;
+}
+
 static int send(struct departure *departure)
 {
     const struct window_user user = {.give = give, .is_stopped = is_stopped, .opaque = departure};
     struct sftp_client *client = departure->transfer->client;
+    bool is_changed = false;
     uint64_t offset, at;
     struct sftp_handle handle;
     int r = open_part(departure, &offset, &handle);
@@ -201,8 +273,9 @@ static int send(struct departure *departure)
         return crosh_error_set(&departure->err, r, "cannot be made there: %s", strerror(-r));
     transfer_advance(departure->transfer, (int64_t)offset);
     at = offset;
-    r = window_write(client, &handle, &at, departure->item->attrs.size, &user);
-    if (r == 0 && at < departure->item->attrs.size)
+    r = window_write(client, &handle, &at, departure->size > 0 ? departure->size : UINT64_MAX,
+                     &user);
+    if (r == 0 && at < departure->size)
         r = crosh_error_set(&departure->err, -EIO, "became shorter while it was read");
     else if (r < 0)
         (void)fail(departure, r);
@@ -215,6 +288,8 @@ static int send(struct departure *departure)
             (void)sftp_close(client, &handle);
         }
     } else {
+        departure->size = at;
+        is_changed = has_changed(departure, at);
         r = finish_handle(departure, &handle);
         if (r < 0)
             (void)fail(departure, r);
@@ -223,8 +298,14 @@ static int send(struct departure *departure)
         r = verify(departure);
     if (r == 0)
         r = rename_part(departure);
+    if (r == 0 && is_changed) {
+        cleanup_free char *shown = item_shown(departure->item);
+
+        transfer_warn(departure->transfer, shown != NULL ? shown : departure->there,
+                      TRANSFER_CHANGED);
+    }
     /* Left for another attempt is what is large and was cut off. */
-    if (r < 0 && (r != -ECANCELED || departure->item->attrs.size < FILES_RESUME_MIN) &&
+    if (r < 0 && (r != -ECANCELED || departure->size < FILES_RESUME_MIN) &&
         sftp_client_state(client) == 0)
         (void)sftp_remove(client, departure->part);
     return r;
@@ -234,16 +315,19 @@ static int send(struct departure *departure)
 static int open_source(struct departure *departure)
 {
     cleanup_close int dir_fd = tree_open(departure->item->tree);
-    struct stat st;
+    struct stat *st = &departure->source;
 
     if (dir_fd < 0)
         return fail(departure, -errno);
     departure->fd = openat(dir_fd, departure->item->name,
                            O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY |
                                (departure->item->is_top ? 0 : O_NOFOLLOW));
-    if (departure->fd < 0 || fstat(departure->fd, &st) < 0)
+    if (departure->fd < 0 || fstat(departure->fd, st) < 0)
         return fail(departure, -errno);
-    return S_ISREG(st.st_mode) ? 0 : fail(departure, -EINVAL);
+    /* Since it was listed it may have become another. */
+    departure->size = (uint64_t)st->st_size;
+    transfer_expect(departure->transfer, departure->size - departure->item->attrs.size);
+    return S_ISREG(st->st_mode) ? 0 : fail(departure, -EINVAL);
 }
 
 /* ---- Links ---- */
@@ -331,7 +415,8 @@ static int put_regular(struct departure *departure)
     int r = 0;
 
     if (transfer->options.is_dry) {
-        transfer_advance(transfer, (int64_t)departure->item->attrs.size);
+        departure->size = departure->item->attrs.size;
+        transfer_advance(transfer, (int64_t)departure->size);
     } else {
         if (departure->fd < 0)
             r = open_source(departure);
@@ -339,7 +424,7 @@ static int put_regular(struct departure *departure)
             r = send(departure);
     }
     if (r == 0)
-        transfer_count(transfer, TRANSFER_COPIED, departure->there, departure->item->attrs.size);
+        transfer_count(transfer, TRANSFER_COPIED, departure->there, departure->size);
     return r;
 }
 

@@ -165,7 +165,10 @@ static const struct crosh_command ls_command = {
     "when it is complete; until then it is .NAME.crosh-part beside it, and a copy of 1 MiB or "    \
     "more that was interrupted goes on from there when the same command is given again. What is "  \
     "there is compared first: by checksums, if the server runs sha256sum and nobody need be "      \
-    "asked for a password, else by times and by contents at its beginning and before its end.\n\n" \
+    "asked for a password, else, and only if the source has the size and time that it had, by "    \
+    "contents at its beginning and before its end. A source that changes while it is read is "     \
+    "copied with a warning, and the exit status is then 1. Where permissions or times cannot be "  \
+    "set, as in a FAT file system, a warning tells, and the exit status is 0.\n\n"                 \
     "--verify compares each copy with its source before it gets its name, in the same way or by "  \
     "reading it again.\n\nThe exit status is 0 when all was copied, 1 when something was left "    \
     "out, 3 when the source or "                                                                   \

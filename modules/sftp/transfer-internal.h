@@ -65,6 +65,8 @@ struct transfer {
     struct note *notes, **notes_end; /* warnings for the end */
     char **lines;
     size_t line_count;
+    uint64_t unkept; /* copies without their sources' modes or times */
+    char *unkept_first;
 };
 
 /* ---- transfer.c ---- */
@@ -80,6 +82,13 @@ void transfer_stop(struct transfer *transfer, const struct crosh_error *why);
  */
 void transfer_trouble(struct transfer *transfer, bool is_top, const char *path, int code,
                       const char *message);
+/* Tells of the path at the end, and has the exit status say that something was wrong. */
+void transfer_warn(struct transfer *transfer, const char *path, const char *message);
+/*
+ * The copy at the path has not the mode or time of its source: told at the end, once. It is a
+ * copy all the same, of a file system or by a server that has none to set.
+ */
+void transfer_unkept(struct transfer *transfer, const char *path, int code);
 void transfer_advance(struct transfer *transfer, int64_t bytes);
 void transfer_expect(struct transfer *transfer, uint64_t bytes);
 
@@ -87,14 +96,25 @@ enum transfer_action { TRANSFER_COPIED, TRANSFER_MADE, TRANSFER_DELETED, TRANSFE
 void transfer_count(struct transfer *transfer, enum transfer_action action, const char *path,
                     uint64_t bytes);
 
+/* What is told of a source that did not stay as it was. */
+#define TRANSFER_CHANGED                                                                           \
+    "changed while it was read: the copy may have some of before and some of after that"
+
+/* ---- resume.c ---- */
+
 /* Whether the file at the server is the same as fd: 1, 0 or negative errno. */
 int transfer_matches(struct transfer *transfer, const char *there, int fd, uint64_t size);
 /*
  * How far what is at the target, have bytes, is the source's beginning for sure. there: the path
- * at the server, of either; fd: the one here. may_be_newer: the source is not known to be older.
+ * at the server, of either; fd: the one here. is_marked: the target has the source's mark.
  */
 uint64_t transfer_resume_at(struct transfer *transfer, const char *there, int fd, uint64_t have,
-                            bool may_be_newer);
+                            bool is_marked);
+/*
+ * What a part gets as its time of access, in seconds, which tells what it is a part of: another
+ * source, or another state of the same, has another one.
+ */
+uint32_t transfer_mark(uint64_t size, const struct timespec *mtime);
 
 /* ---- tree.c ---- */
 

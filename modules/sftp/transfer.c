@@ -25,9 +25,6 @@
 #define TICK_MS 100
 /* How long what is under way at Ctrl-C may take to come, before the connection is given up. */
 #define DRAIN_MS 2000
-/* Where there are no checksums: how far back a copy begins again, and what it looks at. */
-#define RESUME_BACK (16u * 1024u * 1024u)
-#define SAMPLE      (256u * 1024u)
 /* Warnings that are printed; the rest is a number. */
 #define NOTES_MAX 1000u
 
@@ -44,7 +41,7 @@ struct transfer *transfer_new(struct crosh_context *ctx, struct sftp_client *cli
         transfer->options = *options;
         transfer->notes_end = &transfer->notes;
         (void)pthread_mutex_init(&transfer->lock, NULL);
-        transfer->checker = checker_new(where, timeout_ms);
+        transfer->checker = checker_new(where, timeout_ms, transfer_is_stopped, transfer);
         transfer->pool = pool_new(THREADS, transfer);
         if (transfer->checker != NULL && transfer->pool != NULL)
             return transfer;
@@ -70,6 +67,7 @@ void transfer_free(struct transfer *transfer)
     for (size_t i = 0; i < transfer->line_count; i++)
         free(transfer->lines[i]);
     free(transfer->lines);
+    free(transfer->unkept_first);
     (void)pthread_mutex_destroy(&transfer->lock);
     free(transfer);
 }
@@ -96,7 +94,7 @@ void transfer_stop(struct transfer *transfer, const struct crosh_error *why)
     pthread_mutex_unlock(&transfer->lock);
 }
 
-static void add_note(struct transfer *transfer, const char *path, const char *message)
+void transfer_warn(struct transfer *transfer, const char *path, const char *message)
 {
     size_t size = strlen(path) + strlen(message) + 3;
     struct note *note = NULL;
@@ -144,8 +142,21 @@ void transfer_trouble(struct transfer *transfer, bool is_top, const char *path, 
         (void)crosh_error_set(&why, code, "%s: %s", path, message);
         transfer_stop(transfer, &why);
     } else {
-        add_note(transfer, path, message);
+        transfer_warn(transfer, path, message);
     }
+}
+
+void transfer_unkept(struct transfer *transfer, const char *path, int code)
+{
+    if (code == -ECANCELED || sftp_client_state(transfer->client) != 0) {
+        transfer_trouble(transfer, false, path, code, NULL);
+        return;
+    }
+    pthread_mutex_lock(&transfer->lock);
+    if (transfer->unkept++ == 0 &&
+        asprintf(&transfer->unkept_first, "%s: %s", path, strerror(-code)) < 0)
+        transfer->unkept_first = NULL;
+    pthread_mutex_unlock(&transfer->lock);
 }
 
 /* ---- What is done ---- */
@@ -214,39 +225,6 @@ void transfer_print_lines(struct transfer *transfer, FILE *out)
         text_sanitize(clean, sizeof(clean), transfer->lines[i]);
         (void)fprintf(out, "%s\n", clean);
     }
-}
-
-/* ---- Comparing ---- */
-
-int transfer_matches(struct transfer *transfer, const char *there, int fd, uint64_t size)
-{
-    /* For what is small another shell is slower than the contents. */
-    int r = size < FILES_RESUME_MIN ? -EOPNOTSUPP
-                                    : checker_sums_match(transfer->checker, there, fd, size);
-
-    return r != -EOPNOTSUPP ? r
-                            : checker_bytes_match(transfer->client, there, fd, 0, size,
-                                                  transfer_is_stopped, transfer);
-}
-
-uint64_t transfer_resume_at(struct transfer *transfer, const char *there, int fd, uint64_t have,
-                            bool may_be_newer)
-{
-    int r = checker_sums_match(transfer->checker, there, fd, have);
-    uint64_t at;
-
-    if (r >= 0)
-        return r > 0 ? have : 0;
-    /* Pieces may have been written in another order, and the last ones not at all. */
-    if (may_be_newer || have <= RESUME_BACK)
-        return 0;
-    at = have - RESUME_BACK;
-    r = checker_bytes_match(transfer->client, there, fd, 0, at < SAMPLE ? at : SAMPLE,
-                            transfer_is_stopped, transfer);
-    if (r > 0)
-        r = checker_bytes_match(transfer->client, there, fd, at < SAMPLE ? 0 : at - SAMPLE, at,
-                                transfer_is_stopped, transfer);
-    return r > 0 ? at : 0;
 }
 
 /* ---- Beginnings ---- */
@@ -480,6 +458,16 @@ static void print_notes(struct transfer *transfer)
     if (transfer->counts.left_out > NOTES_MAX)
         crosh_warn(transfer->ctx, "and %llu more",
                    (unsigned long long)(transfer->counts.left_out - NOTES_MAX));
+    if (transfer->unkept > 0) {
+        char clean[1024] = "";
+
+        if (transfer->unkept_first != NULL)
+            text_sanitize(clean, sizeof(clean), transfer->unkept_first);
+        crosh_warn(transfer->ctx,
+                   "permissions or times could not be set as the sources have them: %llu of them, "
+                   "first that of %s",
+                   (unsigned long long)transfer->unkept, clean);
+    }
 }
 
 static void show(struct transfer *transfer, struct crosh_progress *progress)

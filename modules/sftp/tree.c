@@ -98,6 +98,7 @@ static void finish(struct tree *tree)
     struct transfer *transfer = tree->transfer;
     struct crosh_error err = {0};
     cleanup_close int fd = -1;
+    bool is_refused;
     int r;
 
     if (!tree->has_attributes || transfer->options.is_dry || transfer_is_stopped(transfer))
@@ -105,6 +106,7 @@ static void finish(struct tree *tree)
     if (tree->is_get) {
         fd = tree_open(tree);
         r = fd < 0 ? -errno : files_attributes_set(fd, &tree->attributes, tree->there, &err);
+        is_refused = fd >= 0 && files_is_attributes_refused(r);
     } else {
         const struct sftp_attrs attrs = {
             .flags = SFTP_ATTR_MODE | SFTP_ATTR_TIMES,
@@ -114,8 +116,11 @@ static void finish(struct tree *tree)
         };
 
         r = sftp_setstat(transfer->client, tree->there, &attrs);
+        is_refused = r < 0;
     }
-    if (r < 0)
+    if (is_refused)
+        transfer_unkept(transfer, tree->there, r);
+    else if (r < 0)
         transfer_trouble(transfer, false, tree->there, r,
                          err.message[0] != '\0' ? err.message : NULL);
 }

@@ -29,6 +29,9 @@ LISTINGS = {
     "/typed": [(b"esc\x1b]0;title\x07", FILE, 6), (b"new\nline", FILE, 6), (b"$(touch pwned)", FILE, 6),
                (b"-rf", FILE, 6), (b"c1\xc2\x9b31m", FILE, 6), (b"bad\xff", FILE, 6)],
 }
+# It says that it is empty, as files of /proc do, and has so much.
+LISTINGS["/unsized"] = [(b"large", FILE, 0)]
+UNSIZED = (66 << 20) + 5
 # "/swap/d": what SWAP says it is; "both": a directory, which becomes a link meanwhile, at the client
 # SWAPPED. Of the second entry nothing is told in the listing: the client asks for it.
 SWAP, SWAPPED = os.environ.get("SWAP", ""), os.environ.get("SWAPPED", "")
@@ -120,6 +123,9 @@ class Hostile:
         elif kind == 5:
             offset = struct.unpack(">Q", body[4 + length:12 + length])[0]
             data = BYTES * 100 if text.endswith("/long") else BYTES[offset:]
+            if text == "/unsized/large":
+                wanted = struct.unpack(">I", body[12 + length:16 + length])[0]
+                data = b"x" * min(wanted, UNSIZED - offset)
             if data:
                 self.send(103, number, string(data))
             else:
