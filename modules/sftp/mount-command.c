@@ -219,7 +219,7 @@ static int mount_it(struct crosh_context *ctx, const struct crosh_args *args,
         return is_auto && r > 0 ? 0 : err->code;
     if (require_directory(directory, err) < 0)
         return err->code;
-    state = mounts_new(target, directory, is_auto ? where->vm : NULL, &lock, err);
+    state = mounts_new(target, directory, is_made, is_auto ? where->vm : NULL, &lock, err);
     if (state == NULL)
         return err->code;
     r = start(ctx, args, where, directory, state, lock, err);

@@ -6,11 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mntent.h>
+#include <paths.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -41,7 +43,7 @@ static char *mounts_dir(struct crosh_error *err)
 
 /* ---- Unmounting ---- */
 
-/* fusermount3 may what we may not; root does without it as well, but it knows the rest. */
+/* fusermount3 may what we may not; root does without it as well, but it knows a file /etc/mtab. */
 static int run_fusermount(const char *directory, bool is_lazy)
 {
     const char *argv[] = {"fusermount3", "-u", "-q", "-z", "--", directory, NULL};
@@ -58,19 +60,38 @@ static int run_fusermount(const char *directory, bool is_lazy)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EBUSY;
 }
 
+/* 0, -ENOENT: there is no fusermount3, or -EBUSY: it could not. Then root still can. */
+static int unmount(const char *directory, bool is_lazy)
+{
+    int r = run_fusermount(directory, is_lazy);
+
+    if ((r == -ENOENT || (r < 0 && is_lazy)) &&
+        umount2(directory, UMOUNT_NOFOLLOW | (is_lazy ? MNT_DETACH : 0)) == 0)
+        r = 0;
+    return r;
+}
+
 int mounts_unmount(const char *directory, struct crosh_error *err)
 {
-    int busy = 0, r = run_fusermount(directory, false);
+    int busy = 0, r = unmount(directory, false);
 
-    if (r == -EBUSY) {
-        r = run_fusermount(directory, true);
+    if (r < 0) {
+        r = unmount(directory, true);
         busy = 1;
     }
     if (r == -ENOENT) {
         (void)crosh_error_set(err, r, "fusermount3 is not installed");
         return crosh_error_hint(err, "Debian, Ubuntu: sudo apt-get install fuse3");
     }
-    return r < 0 ? crosh_error_set(err, r, "cannot unmount %s", directory) : busy;
+    if (r == 0)
+        return busy;
+    (void)crosh_error_set(err, r, "cannot unmount %s", directory);
+    /* Of a user it asks there what is the user's to unmount. */
+    return access(_PATH_MOUNTED, F_OK) == 0
+               ? r
+               : crosh_error_hint(err, "fusermount3 looks for it in " _PATH_MOUNTED
+                                       ", which is not there: "
+                                       "sudo ln -s ../proc/self/mounts " _PATH_MOUNTED);
 }
 
 /* Whether something of ours is mounted there: a dead mount is no directory to stat(2). */
@@ -116,7 +137,7 @@ static int read_one(const char *state, struct mount *mount)
     cleanup_free char *lock_path = path_of(state, "lock");
     cleanup_free char *info_path = path_of(state, "info.json");
     cleanup_close int lock = -1;
-    bool is_served;
+    bool is_served, is_made;
     json_t *info;
 
     if (lock_path == NULL || info_path == NULL)
@@ -126,6 +147,7 @@ static int read_one(const char *state, struct mount *mount)
                             .target = copy_text(info, "target"),
                             .directory = copy_text(info, "directory"),
                             .vm = copy_text(info, "vm")};
+    is_made = json_is_true(json_object_get(info, "made"));
     json_decref(info);
     lock = open(lock_path, O_RDWR | O_CLOEXEC);
     is_served = lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
@@ -134,11 +156,15 @@ static int read_one(const char *state, struct mount *mount)
         return 1;
     if (is_served)
         return 0; /* just being made */
-    if (mount->is_mounted)
-        (void)run_fusermount(mount->directory, true);
+    /* Left for another try. */
+    if (mount->is_mounted && unmount(mount->directory, true) < 0)
+        return 0;
     if (mount->directory != NULL) {
         (void)bookmarks_remove(mount->directory);
         (void)places_remove(mount->directory);
+        /* Unless somebody has put something there, or mounted it again. */
+        if (is_made)
+            (void)rmdir(mount->directory);
     }
     mounts_remove(state);
     return 0;
@@ -208,37 +234,47 @@ int mounts_read(struct mounts *mounts, struct crosh_error *err)
     return 0;
 }
 
-char *mounts_new(const char *target, const char *directory, const char *vm, int *lock,
+char *mounts_new(const char *target, const char *directory, bool is_made, const char *vm, int *lock,
                  struct crosh_error *err)
 {
     cleanup_free char *path = mounts_dir(err);
     cleanup_free char *lock_path = NULL;
     cleanup_free char *info_path = NULL;
+    cleanup_free char *hidden = NULL;
     char *state = NULL;
     json_t *info;
     int r;
 
     if (path == NULL || crosh_priv_make_dirs(path, err) < 0)
         return NULL;
-    if (asprintf(&state, "%s/XXXXXX", path) < 0 || mkdtemp(state) == NULL) {
-        (void)crosh_error_errno(err, "cannot make a directory in %s", path);
-        free(state);
+    /* Whoever reads the list removes what nobody has locked: it gets its name with the lock held.
+     */
+    if (asprintf(&hidden, "%s/.new-XXXXXX", path) < 0) {
+        hidden = NULL;
+        (void)crosh_error_set(err, -ENOMEM, "out of memory");
         return NULL;
     }
-    lock_path = path_of(state, "lock");
-    info_path = path_of(state, "info.json");
-    info = json_pack("{s:s, s:s, s:s*}", "target", target, "directory", directory, "vm", vm);
+    if (mkdtemp(hidden) == NULL) {
+        (void)crosh_error_errno(err, "cannot make a directory in %s", path);
+        return NULL;
+    }
+    lock_path = path_of(hidden, "lock");
+    info_path = path_of(hidden, "info.json");
+    state = path_of(path, strrchr(hidden, '-') + 1);
+    info = json_pack("{s:s, s:s, s:b, s:s*}", "target", target, "directory", directory, "made",
+                     is_made, "vm", vm);
     *lock = lock_path != NULL ? open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
-    r = *lock >= 0 && flock(*lock, LOCK_EX) == 0 && info != NULL && info_path != NULL
-            ? json_dump_file(info, info_path, JSON_COMPACT)
+    r = *lock >= 0 && flock(*lock, LOCK_EX) == 0 && info != NULL && info_path != NULL &&
+                state != NULL && json_dump_file(info, info_path, JSON_COMPACT) == 0
+            ? rename(hidden, state)
             : -1;
     json_decref(info);
     if (r == 0)
         return state;
-    (void)crosh_error_errno(err, "cannot write to %s", state);
+    (void)crosh_error_errno(err, "cannot write to %s", hidden);
     if (*lock >= 0)
-        (void)close(*lock);
-    mounts_remove(state);
+        (void)close(move_fd(*lock));
+    mounts_remove(hidden);
     free(state);
     return NULL;
 }

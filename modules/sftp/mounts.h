@@ -30,10 +30,11 @@ int mounts_read(struct mounts *mounts, struct crosh_error *err);
 void mounts_fini(struct mounts *mounts);
 
 /*
- * Makes the directory of a new mount; vm as in struct mount. *lock is to be held, by inheritance,
- * by who serves it. The path, on the heap, or NULL.
+ * Makes the directory of a new mount; vm as in struct mount. is_made: the directory where it is
+ * goes with it. *lock is to be held, by inheritance, by who serves it. The path, on the heap, or
+ * NULL.
  */
-char *mounts_new(const char *target, const char *directory, const char *vm, int *lock,
+char *mounts_new(const char *target, const char *directory, bool is_made, const char *vm, int *lock,
                  struct crosh_error *err);
 /*
  * A descriptor that holds the lock of who mounts the target automatically, by the name that it has

@@ -111,7 +111,8 @@ static const struct crosh_command umount_command = {
     .name = "umount",
     .summary = "End a mount",
     .help = "Waits until all that was written has been sent. Programs that are busy in it keep "
-            "the files that they have open.",
+            "the files that they have open. A directory ~/crosh/NAME that was made for the mount "
+            "goes with it.",
     .params = umount_params,
     .run = sftp_run_umount,
 };

@@ -15,7 +15,7 @@ import subprocess
 import threading
 from pathlib import Path
 
-from harness import Home, Skip, case, contains, equal, main, wait_for
+from harness import CROSH, Home, Skip, case, contains, equal, main, wait_for
 from server import FarAway, Server, need_mounts
 
 home = server = None
@@ -532,6 +532,60 @@ def a_killed_mount_is_cleaned_up():
     wait_for(lambda: str(dead) not in [e["directory"] for e in json.loads(
         home.run("-c", "sftp list --json").stdout)], 60, "its lock")
     equal(os.listdir(dead), [])
+
+
+@case
+def a_list_leaves_a_starting_mount_alone():
+    if shutil.which("strace") is None:
+        raise Skip("strace is not installed")
+    starting, mounts = make("starting"), home.runtime / "crosh" / "mounts"
+    before = set(os.listdir(mounts))
+    # It is slow to take its lock, and the list is read as soon as there is anything to see.
+    with subprocess.Popen(["strace", "-qq", "-o", "/dev/null", "-e", "trace=flock", "-e",
+                           "inject=flock:delay_enter=1000000", str(CROSH), "-c",
+                           f"sftp mount {server.target}:{there} {starting}"], env=home.env,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, text=True) as process:
+        try:
+            wait_for(lambda: process.poll() is not None or set(os.listdir(mounts)) - before, 60,
+                     "its directory")
+            home.run("-c", "sftp list")
+            equal((process.communicate(timeout=60)[1], process.returncode), ("", 0))
+        finally:
+            process.kill()
+    equal(str(starting) in [e["directory"] for e in json.loads(
+        home.run("-c", "sftp list --json").stdout)], True)
+    equal(umount(starting).returncode, 0)
+
+
+@case
+def root_needs_no_fusermount():
+    if os.geteuid() != 0:
+        raise Skip("root alone unmounts without it")
+    alone = make("alone")
+    equal(mount(directory=alone).returncode, 0)
+    path, home.env["PATH"] = home.env["PATH"], str(home.path / "none")
+    try:
+        done = umount(alone)
+    finally:
+        home.env["PATH"] = path
+    equal((done.stderr, done.returncode, os.path.ismount(alone)), ("", 0, False))
+
+
+@case
+def a_directory_that_was_made_for_it_goes_with_it():
+    made, target = home.path / "crosh" / f"{server.user}@127.0.0.1", f"{server.target}:{there}"
+    equal(home.run("-c", f"sftp mount {target}").returncode, 0)
+    equal((os.path.ismount(made), umount(made).returncode, made.exists()), (True, 0, False))
+    # One that was there stays, and so does what was put into one meanwhile.
+    made.mkdir()
+    equal(home.run("-c", f"sftp mount {target}").returncode, 0)
+    equal((umount(made).returncode, made.exists()), (0, True))
+    made.rmdir()
+    equal(home.run("-c", f"sftp mount {target}").returncode, 0)
+    equal((mount(directory=made, target=f"{server.target}:/").returncode, os.path.ismount(made)),
+          (4, True))
+    equal((umount(made).returncode, made.exists()), (0, False))
 
 
 @case
