@@ -392,7 +392,7 @@ static int look_before(struct departure *departure)
         if (!transfer->options.is_deleting)
             return crosh_error_set(&departure->err, -EISDIR,
                                    "there is a directory of that name at the target");
-        return sync_delete_there(transfer, departure->there, &item->target, 0)
+        return sync_delete_there(transfer, departure->there, &item->target)
                    ? 0
                    : fail(departure, -ECANCELED);
     }
@@ -489,7 +489,7 @@ static int make_directory(struct transfer *transfer, const struct item *item, co
     if (item->is_target_known && item->target.flags != 0 && !S_ISDIR(item->target.mode)) {
         if (!transfer->options.is_deleting)
             return crosh_error_set(err, -ENOTDIR, "is there already and is not a directory");
-        if (!sync_delete_there(transfer, there, &item->target, 0))
+        if (!sync_delete_there(transfer, there, &item->target))
             return -ECANCELED;
     } else if (item->is_target_known && item->target.flags != 0) {
         return 0;
@@ -556,7 +556,7 @@ static void delete_others(struct transfer *transfer, const struct tree *tree, in
 
         if (path != NULL && !files_is_part_name(entry->name) &&
             fstatat(dir_fd, entry->name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
-            (void)sync_delete_there(transfer, path, &entry->attrs, 0);
+            (void)sync_delete_there(transfer, path, &entry->attrs);
     }
 }
 

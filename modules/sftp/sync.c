@@ -12,6 +12,9 @@
 #include "lib/files/files.h"
 #include "modules/sftp/transfer-internal.h"
 
+/* Names of directories that wait for those in front of them, in all levels of a tree, in bytes. */
+#define HELD_MAX ((size_t)256 * 1024 * 1024)
+
 static void closedir_p(DIR **dir)
 {
     if (*dir != NULL)
@@ -80,29 +83,74 @@ bool sync_delete_here(struct transfer *transfer, int dir_fd, const char *name, c
     return delete_entry_here(transfer, dir_fd, name, shown, 0);
 }
 
-bool sync_delete_there(struct transfer *transfer, const char *path, const struct sftp_attrs *attrs,
-                       unsigned int depth)
+static bool delete_entry_there(struct transfer *transfer, const char *path,
+                               const struct sftp_attrs *attrs, unsigned int depth, size_t held);
+
+/* Removes what is no directory; the directories are what stays of the listing. */
+static bool delete_files_there(struct transfer *transfer, const char *path,
+                               struct sftp_entries *entries)
+{
+    struct sftp_entry *less;
+    size_t directories = 0;
+    bool is_gone = true;
+
+    for (size_t i = 0; i < entries->count; i++) {
+        struct sftp_entry *entry = &entries->entry[i];
+        cleanup_free char *inner = NULL;
+
+        if (S_ISDIR(entry->attrs.mode)) {
+            struct sftp_entry directory = *entry;
+
+            entry->name = NULL;
+            entries->entry[directories++] = directory;
+            continue;
+        }
+        inner = path_join(path, entry->name);
+        is_gone =
+            inner != NULL && delete_entry_there(transfer, inner, &entry->attrs, 0, 0) && is_gone;
+        free(move_ptr(entry->name));
+    }
+    entries->count = directories;
+    less = reallocarray(entries->entry, directories > 0 ? directories : 1, sizeof(*less));
+    if (less != NULL)
+        entries->entry = less;
+    return is_gone;
+}
+
+static bool delete_contents_there(struct transfer *transfer, const char *path, unsigned int depth,
+                                  size_t held)
 {
     struct sftp_entries entries = {0};
-    bool is_directory = S_ISDIR(attrs->mode), is_gone = true;
+    bool is_gone;
+    int r = depth >= FILES_DEPTH_MAX ? -ELOOP : sftp_list(transfer->client, path, &entries);
+
+    if (r < 0)
+        return trouble(transfer, path, r);
+    is_gone = delete_files_there(transfer, path, &entries);
+    for (size_t i = 0; i < entries.count; i++)
+        held += sizeof(*entries.entry) + strlen(entries.entry[i].name) + 1;
+    if (held > HELD_MAX)
+        is_gone = trouble(transfer, path, -EOVERFLOW);
+    for (size_t i = 0; i < entries.count && held <= HELD_MAX; i++) {
+        cleanup_free char *inner = path_join(path, entries.entry[i].name);
+
+        is_gone = inner != NULL &&
+                  delete_entry_there(transfer, inner, &entries.entry[i].attrs, depth + 1, held) &&
+                  is_gone;
+    }
+    sftp_entries_free(&entries);
+    return is_gone;
+}
+
+static bool delete_entry_there(struct transfer *transfer, const char *path,
+                               const struct sftp_attrs *attrs, unsigned int depth, size_t held)
+{
+    const bool is_directory = S_ISDIR(attrs->mode);
     int r = 0;
 
     if (transfer_is_stopped(transfer))
         return false;
-    if (is_directory && depth >= FILES_DEPTH_MAX)
-        return trouble(transfer, path, -ELOOP);
-    if (is_directory)
-        r = sftp_list(transfer->client, path, &entries);
-    if (r < 0)
-        return trouble(transfer, path, r);
-    for (size_t i = 0; i < entries.count; i++) {
-        cleanup_free char *inner = path_join(path, entries.entry[i].name);
-
-        is_gone = inner != NULL &&
-                  sync_delete_there(transfer, inner, &entries.entry[i].attrs, depth + 1) && is_gone;
-    }
-    sftp_entries_free(&entries);
-    if (!is_gone)
+    if (is_directory && !delete_contents_there(transfer, path, depth, held))
         return false;
     if (!transfer->options.is_dry)
         r = is_directory ? sftp_rmdir(transfer->client, path) : sftp_remove(transfer->client, path);
@@ -110,4 +158,9 @@ bool sync_delete_there(struct transfer *transfer, const char *path, const struct
         return trouble(transfer, path, r);
     transfer_count(transfer, TRANSFER_DELETED, path, 0);
     return true;
+}
+
+bool sync_delete_there(struct transfer *transfer, const char *path, const struct sftp_attrs *attrs)
+{
+    return delete_entry_there(transfer, path, attrs, 0, 0);
 }

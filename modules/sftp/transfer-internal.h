@@ -148,7 +148,6 @@ job_fn get_file, get_directory, put_file, put_directory;
 
 /* Removes what is in the way here or there, with all that is in it; whether it is gone. */
 bool sync_delete_here(struct transfer *transfer, int dir_fd, const char *name, const char *shown);
-bool sync_delete_there(struct transfer *transfer, const char *path, const struct sftp_attrs *attrs,
-                       unsigned int depth);
+bool sync_delete_there(struct transfer *transfer, const char *path, const struct sftp_attrs *attrs);
 
 #endif

@@ -77,7 +77,7 @@ class Hostile:
         for known, mode, size in LISTINGS.get(parent, []):
             if known.decode(errors="replace") == name:
                 return mode, size
-        known = path in LISTINGS or path in ENDLESS or path in ("/", START) or f"{path}/".startswith("/p/")
+        known = path in LISTINGS or path in ENDLESS or path in ("/", START) or f"{path}/".startswith(("/p/", "/wide/"))
         return (DIRECTORY, 0) if known else None
 
     def answer(self, kind, number, body):
@@ -104,6 +104,9 @@ class Hostile:
             entries = LISTINGS.get(text, [])
             if f"{text}/".startswith("/p/"):
                 entries = [(b"d", DIRECTORY, 0), (b"file", FILE, 6)]
+            elif f"{text}/".startswith("/wide/"):
+                entries = [(b"d", DIRECTORY, 0)] + [(b"x" * 240 + b"%04d" % i, FILE, 6)
+                                                    for i in range(500)] * 8
             elif text in ENDLESS:
                 entries = ENDLESS[text]
                 if text == "/drip":
@@ -116,7 +119,14 @@ class Hostile:
             if text in self.listed or not entries and text not in ENDLESS:
                 self.status(number, 1)
                 return
-            if text not in ENDLESS:
+            if len(entries) > 500:
+                at = self.held.get(text, 0)
+                entries = entries[at:at + 500]
+                self.held[text] = at + 500
+                if not entries:
+                    self.status(number, 1)
+                    return
+            elif text not in ENDLESS:
                 self.listed.add(text)
             self.send(104, number, struct.pack(">I", len(entries)) + b"".join(
                 string(name) + string(b"") + attrs(mode, size) for name, mode, size in entries))

@@ -204,6 +204,21 @@ def a_flood_of_names_is_bounded():
 
 
 @case
+def a_deep_tree_of_wide_directories_needs_little_memory():
+    (here / "empty").mkdir()
+    command = f"sftp sync --delete --dry-run --json {here}/empty {server.target}:/wide"
+    with subprocess.Popen([CROSH, "-c", command], env=home.env, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        report, errors = process.stdout.read(), process.stderr.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    # So deep as the server's handles tell one directory from another.
+    equal((process.returncode, errors, json.loads(report)["deleted"]), (0, "", 127 * 4001))
+    # The names of the files of all of them are more than that.
+    equal(usage.ru_maxrss < 80 << 10, True, f"{usage.ru_maxrss} KiB")
+
+
+@case
 def what_drips_can_be_interrupted():
     for command in ("sftp ls {}:/drip", "sftp get {}:/drip " + str(here)):
         with subprocess.Popen([CROSH, "-c", command.format(server.target)], env=home.env, text=True,
