@@ -49,6 +49,7 @@ agent_sources = \
 	guest/agent/streams.c guest/agent/streams.h \
 	$(files_sources) $(relay_sources) \
 	lib/base/build-id.c lib/base/build-id.h \
+	lib/base/clock.h \
 	lib/base/deadline.h \
 	lib/base/error.c \
 	lib/base/fd-pass.c lib/base/fd-pass.h \

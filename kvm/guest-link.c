@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "kvm/control/framed-stream.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/clock.h"
 #include "lib/wire/frame.h"
 
 #define SEED_BYTES 64
@@ -49,14 +49,6 @@ static void free_message(Guest__ToHost **message)
         guest__to_host__free_unpacked(*message, NULL);
 }
 
-static uint64_t realtime_us(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 /* At once: what it takes us is part of what the agent takes for the way. */
 static void tell_time(struct guest_link *link, uint64_t cookie)
 {
@@ -64,7 +56,7 @@ static void tell_time(struct guest_link *link, uint64_t cookie)
     Guest__Time time = GUEST__TIME__INIT;
 
     time.cookie = cookie;
-    time.realtime_us = realtime_us();
+    time.realtime_us = (uint64_t)clock_us(CLOCK_REALTIME);
     message.msg_case = GUEST__TO_GUEST__MSG_TIME;
     message.time = &time;
     framed_stream_send(link->stream, &message.base);
@@ -161,7 +153,7 @@ bool guest_link_resumed(struct guest_link *link, bool was_restored, const char *
 
     if (link->stream == NULL || !link->greeted)
         return false;
-    resumed.realtime_us = realtime_us();
+    resumed.realtime_us = (uint64_t)clock_us(CLOCK_REALTIME);
     if (was_restored && getrandom(seed, sizeof(seed), 0) == (ssize_t)sizeof(seed))
         resumed.seed = (ProtobufCBinaryData){.data = seed, .len = sizeof(seed)};
     if (network != NULL)

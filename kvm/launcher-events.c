@@ -6,14 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "lib/base/clock.h"
 
 uint64_t launcher_uptime_us(const struct launcher *l)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000 - l->start_us;
+    return (uint64_t)clock_us(CLOCK_MONOTONIC) - l->start_us;
 }
 
 void launcher_send_state(struct launcher *l, Control__State state)

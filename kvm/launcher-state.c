@@ -22,7 +22,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "kvm/launcher-disks.h"
@@ -30,6 +29,7 @@
 #include "kvm/launcher-shares.h"
 #include "kvm/snapshot/format.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/clock.h"
 
 /* A disk may be slow, but one that never answers must not hold the VM for ever. */
 #define QUIET_WAIT_MS 30000
@@ -235,7 +235,6 @@ static int capture(struct launcher *l, struct snapshot_job *job, struct crosh_er
 {
     Snapshot__Machine *state = SNAPSHOT_NEW(Snapshot__Machine, snapshot__machine__init);
     uint8_t id[SNAPSHOT_ID_BYTES];
-    struct timespec now;
 
     if (state == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");
@@ -245,8 +244,7 @@ static int capture(struct launcher *l, struct snapshot_job *job, struct crosh_er
     if (snapshot_set_bytes(&state->id, id, sizeof(id)) < 0 ||
         (state->launcher_version = strdup(PACKAGE_VERSION)) == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    state->taken_at_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    state->taken_at_us = (uint64_t)clock_us(CLOCK_REALTIME);
     state->config = snapshot_config(&l->machine_config, err);
     if (state->config == NULL)
         return err->code;

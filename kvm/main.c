@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "kvm/launcher.h"
@@ -14,6 +13,7 @@
 #include "kvm/supervisor.h"
 #include "kvm/vm-lock.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/clock.h"
 #include "lib/base/descriptors.h"
 
 /* Each of the guest's streams may cost a descriptor, and the control socket must not run short
@@ -84,10 +84,9 @@ int main(int argc, char **argv)
     cleanup_free char *runtime_dir = NULL;
     struct launcher_config config;
     struct crosh_error err = {0};
-    struct timespec now;
+    int64_t start_us = clock_us(CLOCK_MONOTONIC);
     int ret;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
     (void)signal(SIGPIPE, SIG_IGN);
     fill_standard_descriptors();
     (void)descriptors_allow(DESCRIPTORS);
@@ -107,5 +106,5 @@ int main(int argc, char **argv)
     }
     if (config.runtime_dir[0] != '/')
         config.runtime_dir = runtime_dir;
-    return run(&config, (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+    return run(&config, (uint64_t)start_us);
 }

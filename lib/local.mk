@@ -7,6 +7,7 @@ lib_libbase_la_SOURCES = \
 	lib/base/base64.c lib/base/base64.h \
 	lib/base/build-id.c lib/base/build-id.h \
 	lib/base/cleanup.h \
+	lib/base/clock.h \
 	lib/base/deadline.h \
 	lib/base/descriptors.h \
 	lib/base/detached.c lib/base/detached.h \

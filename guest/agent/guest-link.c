@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "guest/agent/log.h"
@@ -13,6 +12,7 @@
 #include "guest/agent/version.h"
 #include "lib/base/build-id.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/clock.h"
 #include "lib/base/deadline.h"
 
 #define BACK_OFF_FIRST_MS 50
@@ -105,14 +105,6 @@ static void say_hello(struct guest_link *link)
     message.msg_case = GUEST__TO_HOST__MSG_HELLO;
     message.hello = &hello;
     send_message(link, &message);
-}
-
-static int64_t clock_us(clockid_t id)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(id, &ts);
-    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 static void ask_time(struct guest_link *link)

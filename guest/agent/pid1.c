@@ -24,7 +24,6 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "guest/agent/cloud-seed.h"
@@ -42,6 +41,7 @@
 #include "guest/agent/streams.h"
 #include "guest/agent/system.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/clock.h"
 #include "lib/base/deadline.h"
 
 #define MODULES_LIST "/etc/crosh/modules"
@@ -64,14 +64,6 @@
 #define FILES_HARD 524288
 
 enum { POLL_SIGNALS, POLL_LINK, POLL_BUTTON, POLL_COUNT };
-
-static uint64_t clock_us(clockid_t id)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(id, &ts);
-    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
 
 /* The kernel opens the console for its init, unless the initramfs has no node for it. */
 static void open_console(void)
@@ -318,7 +310,7 @@ static int listen_when_due(struct pid1 *pid1)
     pid1->services[SERVICE_VSH].is_wanted = true;
     pid1->services[SERVICE_STREAMS].is_wanted = true;
     if (pid1->boottime_ready_us == 0)
-        pid1->boottime_ready_us = clock_us(CLOCK_BOOTTIME);
+        pid1->boottime_ready_us = (uint64_t)clock_us(CLOCK_BOOTTIME);
     link = link_address(pid1);
     guest_link_init(&pid1->link, &link, pid1->boottime_init_us, pid1->boottime_ready_us);
     pid1->has_link = true;
@@ -473,7 +465,7 @@ _Noreturn void pid1_run(const struct pid1_options *options)
 {
     struct pid1 pid1 = {
         .options = options,
-        .boottime_init_us = clock_us(CLOCK_BOOTTIME),
+        .boottime_init_us = (uint64_t)clock_us(CLOCK_BOOTTIME),
         .signals = -1,
         .button = -1,
         .ports = {[PORT_OF_VSH] = {-1, session_run, session_refuse},

@@ -15,6 +15,7 @@
 #include "kvm/backend/arch.h"
 #include "kvm/backend/kvm-machine.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/clock.h"
 
 /*
  * The measured guest: a loop of two instructions in real mode. Where KVM uses the
@@ -107,14 +108,6 @@ static int probe_create(struct probe *probe, int kvm_fd, struct crosh_error *err
     return 0;
 }
 
-static uint64_t now_us(clockid_t clock)
-{
-    struct timespec now;
-
-    (void)clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 static void on_tick(int signal)
 {
     (void)signal; /* it interrupts KVM_RUN */
@@ -123,7 +116,7 @@ static void on_tick(int signal)
 /* Runs until the next write to the port: 1; 0 when the time limit came first. */
 static int run_to_port(struct probe *probe, struct crosh_error *err)
 {
-    uint64_t start = now_us(CLOCK_MONOTONIC);
+    uint64_t start = clock_us(CLOCK_MONOTONIC);
 
     do {
         int code = ioctl(probe->vcpu_fd, KVM_RUN, 0);
@@ -135,7 +128,7 @@ static int run_to_port(struct probe *probe, struct crosh_error *err)
             return crosh_error_set(err, -EOPNOTSUPP,
                                    "this host's KVM cannot run a simple loop (exit %u)",
                                    probe->run->exit_reason);
-    } while (now_us(CLOCK_MONOTONIC) - start < TIME_LIMIT_US);
+    } while (clock_us(CLOCK_MONOTONIC) - start < TIME_LIMIT_US);
     return 0;
 }
 
@@ -148,9 +141,9 @@ static int measure(struct probe *probe, struct crosh_error *err)
 
     if (code < 0)
         return code;
-    start = now_us(CLOCK_THREAD_CPUTIME_ID);
+    start = clock_us(CLOCK_THREAD_CPUTIME_ID);
     code = run_to_port(probe, err);
-    us = now_us(CLOCK_THREAD_CPUTIME_ID) - start;
+    us = clock_us(CLOCK_THREAD_CPUTIME_ID) - start;
     if (code < 0)
         return code;
     if (code == 0) {

@@ -29,14 +29,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/clock.h"
 #include "lib/base/deadline.h"
 #include "modules/sftp/greeting.h"
 #include "modules/sftp/outgoing.h"
 #include "modules/sftp/rate.h"
+#include "modules/sftp/vigil.h"
 
 #define SLOT_BITS   10
 #define BUFFER_SIZE (2 * (size_t)SFTP_PACKET_MAX)
@@ -113,14 +114,6 @@ struct sftp_client {
     unsigned int can;
     uint32_t read_max, write_max;
 };
-
-static int64_t now_us(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 static uint32_t window(int64_t round_trip_us)
 {
@@ -277,7 +270,7 @@ void sftp_client_send(struct sftp_client *client, struct sftp_packet *packet, co
             client->first_free = slot->next_free;
             slot->done = done;
             slot->opaque = opaque;
-            slot->sent_us = now_us();
+            slot->sent_us = clock_us(CLOCK_MONOTONIC);
             slot->size = packet->size + size;
             if (client->under_way++ == 0)
                 client->owed_since_ms = slot->sent_us / 1000;
@@ -339,7 +332,7 @@ static int take_packet(struct sftp_client *client, const uint8_t *packet, size_t
     is_owed = is_answer(&client->slots[id % SFTP_REQUESTS_MAX], id);
     if (is_owed) {
         slot = slot_take(client, id % SFTP_REQUESTS_MAX);
-        took = now_us() - slot.sent_us;
+        took = clock_us(CLOCK_MONOTONIC) - slot.sent_us;
         if (slot.sent_us > client->answered_us)
             client->answered_us = slot.sent_us;
         if (client->round_trip_us == 0 || took < client->round_trip_us)
@@ -462,11 +455,23 @@ static int patience(struct sftp_client *client, int64_t heard_ms)
     return left > 0 ? (int)left : 0;
 }
 
+static unsigned int under_way(struct sftp_client *client)
+{
+    unsigned int n;
+
+    pthread_mutex_lock(&client->lock);
+    n = client->under_way;
+    pthread_mutex_unlock(&client->lock);
+    return n;
+}
+
 static void *client_thread(void *opaque)
 {
     struct sftp_client *client = opaque;
     int64_t heard_ms = deadline_now();
+    struct vigil vigil;
 
+    vigil_init(&vigil);
     for (;;) {
         struct pollfd pfd[2] = {{.fd = client->link->fd, .events = POLLIN},
                                 {.fd = client->wake_fd, .events = POLLIN}};
@@ -485,13 +490,15 @@ static void *client_thread(void *opaque)
         pthread_mutex_unlock(&client->lock);
         if (is_over)
             break;
-        if (poll(pfd, 2, has_data ? 0 : timeout) < 0 && errno != EINTR)
+        if ((has_data || vigil_poll(&vigil, pfd, 2) == 0) &&
+            poll(pfd, 2, has_data ? 0 : timeout) < 0 && errno != EINTR)
             break;
         if ((pfd[1].revents & POLLIN) != 0)
             (void)eventfd_read(client->wake_fd, &count);
         if (has_data || pfd[0].revents != 0) {
             heard_ms = deadline_now();
             read_link(client);
+            vigil_note(&vigil, under_way(client) <= 1, clock_us(CLOCK_MONOTONIC));
         }
     }
     fail_all(client);

@@ -11,6 +11,7 @@ modules_sftp_libsftpio_la_SOURCES = \
 	modules/sftp/outgoing.c modules/sftp/outgoing.h \
 	modules/sftp/rate.c modules/sftp/rate.h \
 	modules/sftp/ssh.c modules/sftp/ssh.h \
+	modules/sftp/vigil.c modules/sftp/vigil.h \
 	modules/sftp/where.c modules/sftp/where.h
 modules_sftp_libsftpio_la_CPPFLAGS = $(AM_CPPFLAGS) $(LIBSSH_CFLAGS) $(PROTOBUF_C_CFLAGS)
 modules_sftp_libsftpio_la_LIBADD = lib/libcrosh.la lib/libwire.la lib/libbase.la $(LIBSSH_LIBS)

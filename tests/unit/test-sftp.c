@@ -11,9 +11,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "modules/sftp/calls.h"
 #include "modules/sftp/outgoing.h"
 #include "modules/sftp/rate.h"
+#include "modules/sftp/vigil.h"
 #include "modules/sftp/where.h"
 
 static void a_request_is_laid_out_by_the_draft(void **state)
@@ -387,6 +389,50 @@ static void a_rate_is_of_the_last_seconds(void **state)
     assert_int_equal(rate_get(&rate, 1012999), 10);
 }
 
+static void what_comes_quickly_is_waited_for_awake(void **state)
+{
+    struct vigil vigil = {.is_apt = true};
+
+    (void)state;
+    vigil_note(&vigil, true, 5000000);
+    assert_int_equal(vigil.for_us, 0);
+    vigil_note(&vigil, true, 5000299);
+    assert_int_equal(vigil.for_us, 598);
+    /* Of much that is under way something comes soon. */
+    vigil_note(&vigil, false, 5000399);
+    assert_int_equal(vigil.for_us, 0);
+    vigil_note(&vigil, true, 5000499);
+    assert_int_equal(vigil.for_us, 200);
+    vigil_note(&vigil, true, 5000799);
+    assert_int_equal(vigil.for_us, 0);
+    /* Without another processor who is waited for would not come to it. */
+    vigil.is_apt = false;
+    vigil_note(&vigil, true, 5000800);
+    assert_int_equal(vigil.for_us, 0);
+}
+
+static void waiting_awake_has_an_end(void **state)
+{
+    int ends[2];
+    struct pollfd pfd;
+    int64_t now = clock_us(CLOCK_MONOTONIC);
+    struct vigil vigil = {.is_apt = true, .at_us = now, .for_us = 50000};
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    pfd = (struct pollfd){.fd = ends[0], .events = POLLIN};
+    assert_int_equal(vigil_poll(&vigil, &pfd, 1), 0);
+    assert_true(clock_us(CLOCK_MONOTONIC) - now >= 50000);
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    /* As long ago as that, it asks no more, even if there is something. */
+    assert_int_equal(vigil_poll(&vigil, &pfd, 1), 0);
+    vigil.for_us = INT64_MAX / 2;
+    assert_int_equal(vigil_poll(&vigil, &pfd, 1), 1);
+    assert_int_equal(pfd.revents, POLLIN);
+    assert_int_equal(close(ends[0]), 0);
+    assert_int_equal(close(ends[1]), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,6 +446,8 @@ int main(void)
         cmocka_unit_test(a_server_that_forgets_one_request_is_gone),
         cmocka_unit_test(what_goes_out_keeps_its_order),
         cmocka_unit_test(an_answer_before_the_request_ends_it),
+        cmocka_unit_test(what_comes_quickly_is_waited_for_awake),
+        cmocka_unit_test(waiting_awake_has_an_end),
         cmocka_unit_test(a_rate_is_of_the_last_seconds),
     };
 
