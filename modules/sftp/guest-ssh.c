@@ -39,7 +39,10 @@
  * The files are for nobody else, but what the session makes has the permissions that any other
  * gives. The directory of privilege separation is asked for by an sshd of root's only. Many a
  * distribution locks root's password, which sshd takes for a locked account unless PAM decides
- * that. What ends the session must not end the removal of its keys.
+ * that. PAM tells the kernel's audit of each of its steps, and libaudit looks up the address of
+ * the client's name for that: here, where the client has neither, the name "UNKNOWN". Where no name
+ * server answers, each step would wait for it, so none is asked.
+ * What ends the session must not end the removal of its keys.
  */
 static const char start_sshd[] =
     "for p in /usr/sbin/sshd /usr/local/sbin/sshd /usr/bin/sshd /sbin/sshd none; do "
@@ -54,7 +57,8 @@ static const char start_sshd[] =
     "(umask 077; while read -r l && [ -n \"$l\" ]; do echo \"$l\"; done >$d/server; "
     "read -r l; echo \"$l\" >$d/client); "
     "[ $(id -u) = 0 ] && mkdir -p -m 755 /run/sshd; "
-    "grep -q \"^$(id -un):!\" /etc/shadow && p=\"$p -o UsePAM=yes\"; "
+    "grep -q \"^$(id -un):!\" /etc/shadow && "
+    "{ p=\"$p -o UsePAM=yes\"; export RES_OPTIONS=attempts:0; }; "
     "$p -i -e -q -f /dev/null -o HostKey=$d/server -o AuthorizedKeysFile=$d/client "
     "-o StrictModes=no -o PermitRootLogin=yes -o AuthenticationMethods=publickey "
     "-o AllowTcpForwarding=no -o AllowAgentForwarding=no -o PermitTunnel=no "

@@ -6,9 +6,11 @@ import json
 import os
 import pwd
 import shutil
+import socket
 import struct
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from xml.dom import minidom
 from xml.etree import ElementTree
@@ -411,6 +413,63 @@ def a_mount_by_ssh_comes_back():
     equal(servers() >= 1, True)
     equal(home.run("-c", f"sftp umount alpha:{top}").returncode, 0)
     wait_for(lambda: servers() == 0, 60, "the session's keys to be gone")
+
+
+class NameServer:
+    """Knows no name, and notes which it was asked for: on the port 53 of an address of the loopback."""
+
+    def __init__(self):
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.address = f"127.53.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
+        self.asked = []
+        try:
+            self.sock.bind((self.address, 53))
+        except OSError as error:
+            self.sock.close()
+            raise Skip(f"no name server can listen here: {error}") from error
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        """Until one without a question comes."""
+        while len(query := self.sock.recvfrom(512)) == 2 and query[0]:
+            data, client = query
+            self.asked.append(data[13:13 + data[12]].decode("ascii"))
+            self.sock.sendto(data[:2] + b"\x81\x83" + data[4:], client)
+
+    def close(self):
+        """Ends it."""
+        self.sock.sendto(b"", self.sock.getsockname())
+
+
+@case
+def a_locked_root_is_let_in_without_a_question_to_a_name_server():
+    need_sshd()
+    if os.geteuid() != 0:
+        raise Skip("only root's account is often locked, and only root can lock it here")
+    shadow, resolv = home.path / "shadow", home.path / "resolv.conf"
+    shadow.write_text("".join(
+        "root:!:19000:0:99999:7:::\n" if line.startswith("root:") else line
+        for line in Path("/etc/shadow").read_text(encoding="ascii").splitlines(keepends=True)))
+    shadow.chmod(0o600)
+    names = NameServer()
+    resolv.write_text(f"nameserver {names.address}\n")
+    guest = None
+    try:
+        guest = Launcher(home, "locked", around=[
+            "unshare", "-m", "sh", "-c", f"mount --bind {shadow} /etc/shadow && mount --bind {resolv} "
+            "/etc/resolv.conf && exec \"$@\"", "sh"])
+        # That it would be asked.
+        home.run("-c", "vsh locked -- getent hosts somebody")
+        equal(set(names.asked), {"somebody"})
+        names.asked.clear()
+        done = home.run("-c", f"sftp ls --ssh locked:{top}/none")
+        contains(done.stderr, "sftp ls: locked: ")
+        contains(done.stderr, "No such file or directory")
+        equal(names.asked, [])
+    finally:
+        if guest is not None:
+            guest.close()
+        names.close()
 
 
 # In the place of sshd: the real one with another key, or none at all.
