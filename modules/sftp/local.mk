@@ -2,6 +2,7 @@
 # The sftp module, and the program that serves a mount. What they share is a library.
 noinst_LTLIBRARIES += modules/sftp/libsftpio.la modules/sftp/libsftp.la modules/sftp/libsftpfs.la
 modules_sftp_libsftpio_la_SOURCES = \
+	modules/sftp/ask.c modules/sftp/ask.h \
 	modules/sftp/calls.c modules/sftp/calls.h \
 	modules/sftp/client.c modules/sftp/client-call.c modules/sftp/client.h \
 	modules/sftp/greeting.c modules/sftp/greeting.h \
@@ -11,6 +12,7 @@ modules_sftp_libsftpio_la_SOURCES = \
 	modules/sftp/outgoing.c modules/sftp/outgoing.h \
 	modules/sftp/rate.c modules/sftp/rate.h \
 	modules/sftp/ssh.c modules/sftp/ssh.h \
+	modules/sftp/ssh-login.c modules/sftp/ssh-login.h \
 	modules/sftp/vigil.c modules/sftp/vigil.h \
 	modules/sftp/where.c modules/sftp/where.h
 modules_sftp_libsftpio_la_CPPFLAGS = $(AM_CPPFLAGS) $(LIBSSH_CFLAGS) $(PROTOBUF_C_CFLAGS)

@@ -15,19 +15,17 @@
 #include <libssh/libssh.h>
 
 #include "lib/base/cleanup.h"
-#include "lib/base/sanitize.h"
+#include "modules/sftp/ssh-login.h"
 
 /* With hardware for it, which all have, several times as fast as what libssh would take first. */
 #define CIPHERS                                                                                    \
     "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,aes256-ctr,"      \
     "aes192-ctr,aes128-ctr"
-#define PASSWORD_TRIES 3
 /*
  * What the server may have under way to us: libssh's own 1.25 MiB is all that comes in a round
  * trip. (RFC 4254, section 5.2)
  */
-#define WINDOW       (16u * 1024u * 1024u)
-#define PASSWORD_MAX 512
+#define WINDOW (16u * 1024u * 1024u)
 /* What libssh 0.10 reads of its socket at once. */
 #define LIBSSH_READ 4096
 /* What is taken off the socket before somebody gets to see it. */
@@ -38,6 +36,7 @@ struct ssh_link {
     ssh_session session;
     ssh_channel channel;
     struct ssh_channel_callbacks_struct callbacks;
+    struct sftp_ssh_login login;
     /* What the channel has brought and nobody has read yet. */
     uint8_t *came;
     size_t start, end, capacity;
@@ -178,156 +177,6 @@ static void link_free(struct sftp_link *link)
     free(own);
 }
 
-/* ---- Errors ---- */
-
-/* The reason that libssh has, which may quote the server. */
-static int fail(struct ssh_link *own, int code, const char *what, struct crosh_error *err)
-{
-    char reason[256];
-
-    text_sanitize(reason, sizeof(reason), ssh_get_error(own->session));
-    return crosh_error_set(err, code, "%s: %s", what,
-                           reason[0] != '\0' ? reason : "no reason given");
-}
-
-/* ---- The server's key ---- */
-
-/* How one would reach it with ssh(1). */
-static const char *ssh_words(const struct sftp_ssh_options *options, char *words, size_t size)
-{
-    char port[16] = "";
-
-    if (options->port != 0)
-        (void)snprintf(port, sizeof(port), "-p %u ", options->port);
-    (void)snprintf(words, size, "ssh %s%s%s%s", port, options->user != NULL ? options->user : "",
-                   options->user != NULL ? "@" : "", options->host);
-    return words;
-}
-
-static char *fingerprint(ssh_session session)
-{
-    ssh_key key = NULL;
-    unsigned char *hash = NULL;
-    size_t size = 0;
-    char *text = NULL;
-
-    if (ssh_get_server_publickey(session, &key) == SSH_OK &&
-        ssh_get_publickey_hash(key, SSH_PUBLICKEY_HASH_SHA256, &hash, &size) == SSH_OK)
-        text = ssh_get_fingerprint_hash(SSH_PUBLICKEY_HASH_SHA256, hash, size);
-    ssh_clean_pubkey_hash(&hash);
-    ssh_key_free(key);
-    return text;
-}
-
-static int check_key(struct ssh_link *own, const struct sftp_ssh_options *options,
-                     struct crosh_error *err)
-{
-    const char *host = options->host;
-    enum ssh_known_hosts_e known = ssh_session_is_known_server(own->session);
-    char *print, words[300];
-
-    if (known == SSH_KNOWN_HOSTS_OK)
-        return 0;
-    print = fingerprint(own->session);
-    if (known == SSH_KNOWN_HOSTS_CHANGED || known == SSH_KNOWN_HOSTS_OTHER) {
-        (void)crosh_error_set(err, -EACCES,
-                              "the key of %s is not the one in known_hosts: it shows %s", host,
-                              print != NULL ? print : "none");
-        (void)crosh_error_hint(err,
-                               "somebody may stand between you and it, or it was set up anew; if "
-                               "you know that it was: ssh-keygen -R %s",
-                               host);
-    } else if (known == SSH_KNOWN_HOSTS_ERROR) {
-        (void)fail(own, -EACCES, "cannot look the server's key up", err);
-    } else {
-        (void)crosh_error_set(err, -EACCES, "%s is not in known_hosts: it shows %s", host,
-                              print != NULL ? print : "none");
-        (void)crosh_error_hint(err, "if its owner says that this is its key, make it known: %s",
-                               ssh_words(options, words, sizeof(words)));
-    }
-    ssh_string_free_char(print);
-    return err != NULL ? err->code : -EACCES;
-}
-
-/* ---- Being let in ---- */
-
-/* libssh asks for a key's passphrase. */
-static int on_passphrase(const char *prompt, char *buf, size_t size, int echo, int verify,
-                         void *opaque)
-{
-    (void)opaque;
-    return ssh_getpass(prompt, buf, size, echo, verify);
-}
-
-static int try_password(struct ssh_link *own, const char *host)
-{
-    char prompt[320], password[PASSWORD_MAX];
-    int r = SSH_AUTH_DENIED;
-
-    (void)snprintf(prompt, sizeof(prompt), "Password for %s: ", host);
-    for (int i = 0; i < PASSWORD_TRIES && r == SSH_AUTH_DENIED; i++) {
-        password[0] = '\0'; /* it would be offered, and shown, as the default */
-        if (ssh_getpass(prompt, password, sizeof(password), 0, 0) != 0)
-            break;
-        r = ssh_userauth_password(own->session, NULL, password);
-        explicit_bzero(password, sizeof(password));
-    }
-    return r;
-}
-
-/* The server asks, by prompts of its own. */
-static int try_interactive(struct ssh_link *own)
-{
-    int r = ssh_userauth_kbdint(own->session, NULL, NULL);
-
-    while (r == SSH_AUTH_INFO) {
-        int count = ssh_userauth_kbdint_getnprompts(own->session);
-
-        for (int i = 0; i < count; i++) {
-            char echo, prompt[256], answer[PASSWORD_MAX];
-
-            text_sanitize(prompt, sizeof(prompt),
-                          ssh_userauth_kbdint_getprompt(own->session, (unsigned int)i, &echo));
-            answer[0] = '\0';
-            if (ssh_getpass(prompt, answer, sizeof(answer), echo, 0) != 0)
-                return SSH_AUTH_DENIED;
-            (void)ssh_userauth_kbdint_setanswer(own->session, (unsigned int)i, answer);
-            explicit_bzero(answer, sizeof(answer));
-        }
-        r = ssh_userauth_kbdint(own->session, NULL, NULL);
-    }
-    return r;
-}
-
-static int log_in(struct ssh_link *own, const struct sftp_ssh_options *options,
-                  struct crosh_error *err)
-{
-    char words[300];
-    int methods, r = ssh_userauth_none(own->session, NULL);
-
-    if (r == SSH_AUTH_SUCCESS)
-        return 0;
-    if (r == SSH_AUTH_ERROR)
-        return fail(own, -ECONNRESET, "cannot log in", err);
-    methods = ssh_userauth_list(own->session, NULL);
-    if ((methods & SSH_AUTH_METHOD_PUBLICKEY) != 0)
-        r = ssh_userauth_publickey_auto(own->session, NULL, NULL);
-    if (r != SSH_AUTH_SUCCESS && options->may_ask && (methods & SSH_AUTH_METHOD_INTERACTIVE) != 0)
-        r = try_interactive(own);
-    if (r != SSH_AUTH_SUCCESS && options->may_ask && (methods & SSH_AUTH_METHOD_PASSWORD) != 0)
-        r = try_password(own, options->host);
-    if (r == SSH_AUTH_SUCCESS)
-        return 0;
-    if (r == SSH_AUTH_ERROR)
-        return fail(own, -ECONNRESET, "cannot log in", err);
-    (void)crosh_error_set(err, -EACCES, "%s lets nobody in with what was offered", options->host);
-    return crosh_error_hint(err, "it takes:%s%s%s; try: %s",
-                            (methods & SSH_AUTH_METHOD_PUBLICKEY) != 0 ? " keys" : "",
-                            (methods & SSH_AUTH_METHOD_PASSWORD) != 0 ? " password" : "",
-                            (methods & SSH_AUTH_METHOD_INTERACTIVE) != 0 ? " questions" : "",
-                            ssh_words(options, words, sizeof(words)));
-}
-
 /* ---- Opening ---- */
 
 static int configure(struct ssh_link *own, const struct sftp_ssh_options *options,
@@ -363,7 +212,9 @@ static int configure(struct ssh_link *own, const struct sftp_ssh_options *option
         r = ssh_options_parse_config(own->session, NULL);
     if (r == SSH_OK)
         r = ssh_options_set(own->session, SSH_OPTIONS_PROCESS_CONFIG, &no);
-    return r == SSH_OK ? 0 : fail(own, -EINVAL, "cannot use the settings for ssh", err);
+    return r == SSH_OK
+               ? 0
+               : sftp_ssh_fail(own->session, -EINVAL, "cannot use the settings for ssh", err);
 }
 
 static int open_channel(struct ssh_link *own, const char *command, struct crosh_error *err)
@@ -374,7 +225,7 @@ static int open_channel(struct ssh_link *own, const char *command, struct crosh_
     if (own->channel == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");
     if (ssh_channel_open_session(own->channel) != SSH_OK)
-        return fail(own, -ECONNRESET, "the server opens no channel", err);
+        return sftp_ssh_fail(own->session, -ECONNRESET, "the server opens no channel", err);
     own->callbacks = (struct ssh_channel_callbacks_struct){
         .userdata = own,
         .channel_data_function = on_data,
@@ -387,9 +238,9 @@ static int open_channel(struct ssh_link *own, const char *command, struct crosh_
     r = command != NULL ? ssh_channel_request_exec(own->channel, command)
                         : ssh_channel_request_sftp(own->channel);
     if (r != SSH_OK)
-        return fail(own, -EOPNOTSUPP,
-                    command != NULL ? "the server runs no commands" : "the server starts no SFTP",
-                    err);
+        return sftp_ssh_fail(
+            own->session, -EOPNOTSUPP,
+            command != NULL ? "the server runs no commands" : "the server starts no SFTP", err);
     ssh_set_blocking(own->session, 0);
     own->link.fd = ssh_get_fd(own->session);
     own->nothing = mmap(NULL, WINDOW, PROT_READ | PROT_WRITE,
@@ -419,28 +270,24 @@ static struct ssh_link *new_link(struct crosh_error *err)
         return NULL;
     }
     own->link.ops = &ops;
+    own->login.session = own->session;
     return own;
 }
 
 struct sftp_link *sftp_ssh_open(const struct sftp_ssh_options *options, struct crosh_error *err)
 {
-    static struct ssh_callbacks_struct callbacks = {.auth_function = on_passphrase};
     struct ssh_link *own = new_link(err);
     int r;
 
     if (own == NULL)
         return NULL;
     r = configure(own, options, err);
-    if (r == 0 && options->may_ask) {
-        ssh_callbacks_init(&callbacks);
-        (void)ssh_set_callbacks(own->session, &callbacks);
-    }
     if (r == 0 && ssh_connect(own->session) != SSH_OK)
-        r = fail(own, -EHOSTUNREACH, "cannot connect", err);
+        r = sftp_ssh_fail(own->session, -EHOSTUNREACH, "cannot connect", err);
     if (r == 0)
-        r = check_key(own, options, err);
+        r = sftp_ssh_check_key(own->session, options, err);
     if (r == 0)
-        r = log_in(own, options, err);
+        r = sftp_ssh_log_in(&own->login, options, err);
     if (r == 0)
         r = open_channel(own, options->command, err);
     if (r == 0)
@@ -468,7 +315,7 @@ static int configure_own(struct ssh_link *own, const struct sftp_ssh_own *option
         ssh_options_set(session, SSH_OPTIONS_FD, &options->fd) == SSH_OK)
         return 0;
     (void)close(options->fd);
-    return fail(own, -EINVAL, "cannot set the session up", err);
+    return sftp_ssh_fail(own->session, -EINVAL, "cannot set the session up", err);
 }
 
 static int check_own_key(struct ssh_link *own, ssh_key wanted, struct crosh_error *err)
@@ -495,12 +342,12 @@ struct sftp_link *sftp_ssh_open_own(const struct sftp_ssh_own *options, struct c
     }
     r = configure_own(own, options, err);
     if (r == 0 && ssh_connect(own->session) != SSH_OK)
-        r = fail(own, -EHOSTUNREACH, "cannot begin the session", err);
+        r = sftp_ssh_fail(own->session, -EHOSTUNREACH, "cannot begin the session", err);
     if (r == 0)
         r = check_own_key(own, options->server_key, err);
     if (r == 0 &&
         ssh_userauth_publickey(own->session, NULL, options->client_key) != SSH_AUTH_SUCCESS) {
-        (void)fail(own, -EACCES, "the server does not let us in", err);
+        (void)sftp_ssh_fail(own->session, -EACCES, "the server does not let us in", err);
         r = crosh_error_hint(err, "sshd lets nobody in whose account is locked or whose shell is "
                                   "not there; without SSH neither matters");
     }

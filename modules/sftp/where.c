@@ -36,16 +36,25 @@ static unsigned int take_port(const char **text)
     return (unsigned int)port;
 }
 
+/* What a shell that runs a ProxyCommand with it would obey is no name, nor is an option of ssh's.
+ */
+static bool is_user(const char *name)
+{
+    return name[0] != '\0' && name[0] != '-' && strpbrk(name, "'`\"\\;&<>|(){}\n") == NULL;
+}
+
 /* [USER@]HOST[:PORT], up to one of the characters of the path's beginning. The rest, or NULL. */
 static const char *take_host(struct sftp_where *where, const char *text)
 {
-    size_t length = strcspn(text, "@:/");
+    size_t length = strcspn(text, ":/");
+    const char *at = memrchr(text, '@', length);
 
-    if (text[length] == '@') {
-        where->user = strndup(text, length);
-        if (where->user == NULL || length == 0)
+    /* The last one: names of users, as those of other domains, have it too. */
+    if (at != NULL) {
+        where->user = strndup(text, (size_t)(at - text));
+        if (where->user == NULL || !is_user(where->user))
             return NULL;
-        text += length + 1;
+        text = at + 1;
     }
     if (*text == '[') {
         const char *end = strchr(++text, ']');

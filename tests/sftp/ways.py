@@ -2,6 +2,7 @@
 """Ways to an SSH server: its settings in ssh_config, a jump host, a password, a key that changed."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def a_changed_key_is_refused_with_the_facts():
     equal((done.stdout, done.returncode), ("", 5))
     contains(done.stderr, "the key of 127.0.0.1 is not the one in known_hosts: it shows "
              f"{server.fingerprint()}")
-    contains(done.stderr, "ssh-keygen -R")
+    contains(done.stderr, f"ssh-keygen -R '[127.0.0.1]:{server.port}'\n")
     equal(target.exists(), False)
     server.know()
     equal(home.run("-c", f"sftp get {server.target}:{there}/file {target}").returncode, 0)
@@ -75,10 +76,49 @@ def a_changed_key_is_refused_with_the_facts():
 
 
 @case
-def a_password_is_asked_for():
+def a_revoked_key_is_refused():
+    known = server.ssh / "known_hosts"
+    before = known.read_text()
+    for revoked in (f"@revoked * {before.split(' ', 1)[1]}{before}",
+                    f"{before}@revoked elsewhere {before.split(' ', 1)[1]}"):
+        known.write_text(revoked)
+        done = ls(f"{server.target}:{there}")
+        equal((done.stdout, done.returncode), ("", 5))
+        contains(done.stderr, "the key of 127.0.0.1 is revoked by known_hosts: it shows "
+                 f"{server.fingerprint()}\n")
+    known.write_text(before.replace("[127.0.0.1]", "# @revoked\n\n@revoked\n@revoked x ssh-rsa @\n"
+                                    "[127.0.0.1]"))
+    equal(ls(f"{server.target}:{there}").returncode, 0)
+    known.write_text(before)
+
+
+@case
+def a_users_name_may_have_what_is_in_names():
+    done = ls(f"jane@corp@127.0.0.1:{server.port}:{there}")
+    equal(done.returncode, 5)
+    contains(done.stderr, "sftp ls: jane@corp@127.0.0.1: 127.0.0.1 lets nobody in")
+    # Nothing that a shell or ssh would obey.
+    for name in ("-oProxyCommand=x", "$(true)", "a`true`", "a;true", "a|true", "a'b", ""):
+        done = home.run("sftp", "ls", "--", f"{name}@127.0.0.1:/")
+        equal((done.stderr, done.returncode),
+              (f"sftp ls: '{name}@127.0.0.1:/' names no place: that is no host\n"
+               "hint: VM[:PATH], VM/CONTAINER[:PATH] or USER@HOST[:PORT][:PATH]\n", 2))
+
+
+def settings(*changes):
+    """Writes sshd's settings, changed; returns those of before."""
+    config = server.directory / "config"
+    before = text = config.read_text()
+    for old, new in changes:
+        text = text.replace(old, new)
+    config.write_text(text)
+    return before
+
+
+def start_with_password(pam=None):
+    """Starts sshd with tables of its own, in a mount namespace: the password is "sesame"."""
     if os.geteuid() != 0:
         raise Skip("only root may give sshd users of its own")
-    # sshd gets a table of passwords of its own, in a mount namespace.
     hashed = subprocess.run(["openssl", "passwd", "-6", "sesame"], check=True, capture_output=True,
                             text=True).stdout.strip()
     shadow = home.path / "shadow"
@@ -86,12 +126,98 @@ def a_password_is_asked_for():
         f"{server.user}:{hashed}:19000:0:99999:7:::\n" if line.split(":")[0] == server.user
         else line for line in Path("/etc/shadow").read_text().splitlines(keepends=True)))
     shadow.chmod(0o600)
-    config = server.directory / "config"
-    config.write_text(config.read_text().replace("PasswordAuthentication no",
-                                                 "PasswordAuthentication yes"))
+    binds = f"mount --bind {shadow} /etc/shadow"
+    if pam is not None:
+        (home.path / "pam").write_text(pam)
+        binds += f" && mount --bind {home.path}/pam /etc/pam.d/sshd"
     server.stop()
-    server.start(["unshare", "-m", "sh", "-c",
-                  f"mount --bind {shadow} /etc/shadow && exec {SSHD} \"$@\"", "sshd"])
+    server.start(["unshare", "-m", "sh", "-c", f"{binds} && exec {SSHD} \"$@\"", "sshd"])
+
+
+def answer(command, *answers, out="/dev/tty"):
+    """Runs it on a terminal: (the end of the screen, what is typed then)... Status and screen, which
+    has "-echo" at its end where the terminal was left so.
+    """
+    screen = Terminal(["sh", "-c", f"{CROSH} -c '{command}' >{out}; r=$?; stty | grep -w -e -echo; exit $r"],
+                      home.env, rows=24, columns=100)
+    try:
+        for question, typed in answers:
+            screen.wait(lambda t, q=question: t.text().endswith(q), 60, question)
+            screen.send(typed)
+        return screen.end(60), screen.text()
+    finally:
+        screen.close()
+
+
+@case
+def several_factors_are_given():
+    if os.geteuid() != 0:
+        raise Skip("only root may give sshd users of its own")
+    before = settings(("PasswordAuthentication no", "PasswordAuthentication yes\n"
+                       "AuthenticationMethods publickey,password"))
+    try:
+        start_with_password()
+        done = ls(f"{server.target}:{there}")
+        equal(done.returncode, 5)
+        contains(done.stderr, "hint: it takes: password; try: ")
+        equal(answer(f"sftp ls {server.target}:{there}", ("Password for 127.0.0.1:", "sesame\r")),
+              (0, "Password for 127.0.0.1:\nfile"))
+    finally:
+        (server.directory / "config").write_text(before)
+        server.stop()
+        server.start()
+
+
+@case
+def the_servers_questions_are_asked_in_its_words():
+    if not Path("/lib/x86_64-linux-gnu/security/pam_echo.so").exists() or os.geteuid() != 0:
+        raise Skip("PAM has no text to tell here, or no settings of ours")
+    words = home.path / "words"
+    words.write_text("The code was sent to\n+1 555 \x1b[31m\n")
+    before = settings(("UsePAM no", "UsePAM yes\nAuthenticationMethods publickey,keyboard-interactive"),
+                      ("KbdInteractiveAuthentication no", "KbdInteractiveAuthentication yes"))
+    try:
+        start_with_password(f"auth required pam_echo.so file={words}\nauth required pam_unix.so\n"
+                            "account required pam_permit.so\nsession required pam_permit.so\n")
+        asked = "(127.0.0.1) The code was sent to\n+1 555 ?[31m\nPassword:"
+        equal(answer(f"sftp ls {server.target}:{there}", (asked, "wrong\r"),
+                     (f"{asked}\n{asked}", "sesame\r")), (0, f"{asked}\n{asked}\nfile"))
+        equal(answer(f"sftp ls {server.target}:{there}", (asked, "\x03")),
+              (130, f"{asked}\nsftp ls: {server.user}@127.0.0.1: interrupted"))
+    finally:
+        (server.directory / "config").write_text(before)
+        server.stop()
+        server.start()
+
+
+@case
+def a_keys_passphrase_is_asked_for():
+    key = server.ssh / "id_ed25519"
+    shutil.copy(key, home.path / "kept")
+    question = f"Passphrase for {key}:"
+    subprocess.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", "sesame", "-f", str(key)], check=True,
+                   stdout=subprocess.DEVNULL)
+    try:
+        # What is listed has no questions in it.
+        out = home.path / "out"
+        equal(answer(f"sftp ls {server.target}:{there}", (question, "wrong\r"),
+                     (f"{question}\n{question}", "sesame\r"), out=out),
+              (0, f"{question}\n{question}"))
+        equal(out.read_text(), "file\n")
+        interrupted = f"{question}\nsftp {{}}: {server.user}@127.0.0.1: interrupted"
+        equal(answer(f"sftp ls {server.target}:{there}", (question, "\x03")),
+              (130, interrupted.format("ls")))
+        equal(answer(f"sftp mount {server.target}:{there}", (question, "\x03")),
+              (130, interrupted.format("mount")))
+        equal(home.mounts(), [])
+    finally:
+        shutil.move(home.path / "kept", key)
+
+
+@case
+def a_password_is_asked_for():
+    settings(("PasswordAuthentication no", "PasswordAuthentication yes"))
+    start_with_password()
     (server.ssh / "id_ed25519").rename(server.ssh / "hidden")
     done = ls(f"{server.target}:{there}")
     contains(done.stderr, "lets nobody in with what was offered\nhint: it takes: keys password")
