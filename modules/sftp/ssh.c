@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,6 +179,46 @@ static void link_free(struct sftp_link *link)
     free(own);
 }
 
+/* ---- A program that connects ---- */
+
+/* A ProxyCommand, or the ssh(1) that a ProxyJump is gone through by, which libssh starts. */
+static _Thread_local bool is_starting;
+
+/*
+ * In the child. It is one of the terminal's programs, as it may ask there; but ^C and ^Z are for
+ * what is in the foreground later, and a mount outlives the terminal. It ends with its stream.
+ */
+static void on_fork(void)
+{
+    static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTSTP};
+    sigset_t none;
+
+    if (!is_starting)
+        return;
+    for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+        (void)signal(ignored[i], SIG_IGN);
+    (void)signal(SIGPIPE, SIG_DFL);
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void watch_forks(void)
+{
+    (void)pthread_atfork(NULL, NULL, on_fork);
+}
+
+static int connect_session(ssh_session session)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    int r;
+
+    (void)pthread_once(&once, watch_forks);
+    is_starting = true;
+    r = ssh_connect(session);
+    is_starting = false;
+    return r;
+}
+
 /* ---- Opening ---- */
 
 static int configure(struct ssh_link *own, const struct sftp_ssh_options *options,
@@ -282,7 +324,7 @@ struct sftp_link *sftp_ssh_open(const struct sftp_ssh_options *options, struct c
     if (own == NULL)
         return NULL;
     r = configure(own, options, err);
-    if (r == 0 && ssh_connect(own->session) != SSH_OK)
+    if (r == 0 && connect_session(own->session) != SSH_OK)
         r = sftp_ssh_fail(own->session, -EHOSTUNREACH, "cannot connect", err);
     if (r == 0)
         r = sftp_ssh_check_key(own->session, options, err);

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Ways to an SSH server: its settings in ssh_config, a jump host, a password, a key that changed."""
 
+import json
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
-from harness import CROSH, Skip, Terminal, case, contains, equal, main
-from server import SSHD, end, two_ends
+from harness import CROSH, Skip, Terminal, case, contains, equal, main, wait_for
+from server import SSHD, end, need_mounts, two_ends
 
 home = server = None
 there = None
@@ -44,7 +46,8 @@ def a_jump_host_is_gone_through():
     tools.mkdir()
     log = home.path / "jumps"
     (tools / "ssh").write_text(
-        f"#!/bin/sh\necho \"$@\" >>{log}\nexec /usr/bin/ssh -F none -i {server.ssh}/id_ed25519 "
+        f"#!/bin/sh\necho \"$@\" >>{log}\ngrep ^Sig /proc/self/status >{home.path}/signals\n"
+        f"exec /usr/bin/ssh -F none -i {server.ssh}/id_ed25519 "
         f"-o UserKnownHostsFile={server.ssh}/known_hosts \"$@\"\n")
     (tools / "ssh").chmod(0o755)
     config = server.ssh / "config"
@@ -52,10 +55,60 @@ def a_jump_host_is_gone_through():
     config.write_text(f"Host inner\n  HostName 127.0.0.1\n  Port {server.port}\n"
                       f"  User {server.user}\n"
                       f"  ProxyJump {server.user}@127.0.0.1:{server.port}\n")
-    done = ls(f"sftp://inner{there}", PATH=f"{tools}:{home.env['PATH']}")
+    path = f"{tools}:{home.env['PATH']}"
+    done = ls(f"sftp://inner{there}", PATH=path)
     equal((done.stdout, done.stderr, done.returncode), ("file\n", "", 0))
     contains(log.read_text(), f"-W [127.0.0.1]:{server.port}")
+    # What is typed at the terminal later, and its end, are nothing to it.
+    signals = dict(line.split(":\t") for line in (home.path / "signals").read_text().splitlines())
+    ignored = sum(1 << (number - 1) for number in
+                  (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP))
+    equal(int(signals["SigIgn"], 16) & (ignored | 1 << (signal.SIGPIPE - 1)), ignored)
+    equal(int(signals["SigBlk"], 16), 0)
+    # A mount goes through it again when it breaks.
+    need_mounts()
+    place = home.path / "inner"
+    place.mkdir()
+    equal(home.run("-c", f"sftp mount sftp://inner{there} {place}", env={"PATH": path}).stderr, "")
+    jumps = log.read_text().count("\n")
+    server.signal_sessions(signal.SIGKILL)
+    equal((place / "file").read_text(), "hello")
+    equal(log.read_text().count("\n") > jumps, True)
+    equal(home.run("sftp", "umount", str(place)).returncode, 0)
     config.unlink()
+
+
+@case
+def a_mount_whose_agent_has_gone_waits_for_a_key():
+    need_mounts()
+    sock, key, hidden = home.path / "agent", server.ssh / "id_ed25519", home.path / "hidden"
+    place = home.path / "by-agent"
+    place.mkdir()
+    with subprocess.Popen(["ssh-agent", "-D", "-a", str(sock)], stdout=subprocess.DEVNULL) as agent:
+        try:
+            wait_for(sock.exists, 60, "the agent")
+            subprocess.run(["ssh-add", "-q", str(key)], check=True,
+                           env={**os.environ, "SSH_AUTH_SOCK": str(sock)})
+            key.rename(hidden)
+            done = home.run("-c", f"sftp mount --timeout 2 {server.target}:{there} {place}",
+                            env={"SSH_AUTH_SOCK": str(sock)})
+            equal((done.stderr, done.returncode), ("", 0))
+        finally:
+            agent.kill()
+    try:
+        server.signal_sessions(signal.SIGKILL)
+
+        def reason():
+            return json.loads(home.run("sftp", "list", "--json").stdout)[0]["reason"]
+
+        wait_for(lambda: "lets nobody in with what was offered" in reason(), 60, "the reason")
+        hidden.rename(key)
+        wait_for(lambda: reason() == "", 60, "another connection")
+        equal((place / "file").read_text(), "hello")
+    finally:
+        if hidden.exists():
+            hidden.rename(key)
+        equal(home.run("sftp", "umount", str(place)).returncode, 0)
 
 
 @case
