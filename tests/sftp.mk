@@ -11,7 +11,8 @@ sftp_tests = \
 	tests/sftp/own-server.py \
 	tests/sftp/shell.py \
 	tests/sftp/sources.py \
-	tests/sftp/ways.py
+	tests/sftp/ways.py \
+	tests/sftp/writers.py
 TESTS += $(sftp_tests)
 EXTRA_DIST += $(sftp_tests) tests/sftp/hostile-server.py tests/sftp/server.py
 

@@ -145,8 +145,10 @@ static void fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
         files_settle(fs, node);
         r = ask_attrs(fs, node, &attrs);
         pthread_mutex_lock(&fs->nodes.lock);
-        if (r == 0)
+        if (r == 0) {
             node_set_attrs(node, &attrs, deadline_now() + fs->options.cache_ms);
+            known_told(node, &attrs);
+        }
         pthread_mutex_unlock(&fs->nodes.lock);
     }
     if (r < 0)
@@ -251,6 +253,7 @@ static void note_set(struct fs *fs, struct node *node, const struct sftp_attrs *
 {
     struct sftp_attrs now = node->attrs;
 
+    known_changed(node, attrs);
     if ((attrs->flags & SFTP_ATTR_SIZE) != 0)
         now.size = attrs->size;
     if ((attrs->flags & SFTP_ATTR_MODE) != 0)
@@ -266,6 +269,7 @@ static void note_set(struct fs *fs, struct node *node, const struct sftp_attrs *
         node->attrs_until_ms = 0;
     else
         node_set_attrs(node, &now, deadline_now() + fs->options.cache_ms);
+    node->is_time_ours = (attrs->flags & SFTP_ATTR_TIMES) == 0;
     if (node->parent != NULL)
         fs_dir_add(node->parent, node->name, (attrs->flags & SFTP_ATTR_OWNER) != 0 ? NULL : &now);
 }
@@ -340,6 +344,9 @@ static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
         r = ask_attrs(fs, node, &now);
     if (r == 0) {
         wanted_attrs(fs, &now, st, to_set, &attrs);
+        pthread_mutex_lock(&fs->nodes.lock);
+        known_may_change(node, &attrs);
+        pthread_mutex_unlock(&fs->nodes.lock);
         if (attrs.flags != 0)
             r = set_attrs(fs, node, file, &attrs);
         if ((attrs.flags & SFTP_ATTR_SIZE) != 0)
@@ -361,8 +368,10 @@ static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
     if (has_to_ask) {
         r = ask_attrs(fs, node, &now);
         pthread_mutex_lock(&fs->nodes.lock);
-        if (r == 0)
+        if (r == 0) {
             node_set_attrs(node, &now, deadline_now() + fs->options.cache_ms);
+            known_told(node, &now);
+        }
         pthread_mutex_unlock(&fs->nodes.lock);
     }
     if (file != NULL)

@@ -48,11 +48,16 @@ static int open_once(struct fs *fs, struct node *node, const char *path, int fla
     struct connection *connection = remote_get(fs->remote);
     uint32_t wire = open_flags(flags) | ((flags & O_TRUNC) != 0 ? SFTP_OPEN_TRUNCATE : 0) |
                     (is_appending(flags) ? SFTP_OPEN_APPEND : 0);
+    const struct sftp_attrs cut = {.flags = SFTP_ATTR_SIZE};
     struct sftp_handle handle;
     int r = -ETIMEDOUT;
 
     if (connection == NULL)
         return r;
+    pthread_mutex_lock(&fs->nodes.lock);
+    if ((flags & O_TRUNC) != 0)
+        known_may_change(node, &cut);
+    pthread_mutex_unlock(&fs->nodes.lock);
     r = sftp_open(connection->client, path, wire, 0, &handle);
     if (r == 0 && wants_attrs)
         r = sftp_fstat(connection->client, &handle, attrs);
@@ -60,6 +65,8 @@ static int open_once(struct fs *fs, struct node *node, const char *path, int fla
         pthread_mutex_lock(&fs->nodes.lock);
         if (wants_attrs)
             node_set_attrs(node, attrs, deadline_now() + fs->options.cache_ms);
+        if ((flags & O_TRUNC) != 0)
+            known_changed(node, &cut);
         pthread_mutex_unlock(&fs->nodes.lock);
         *file = file_new(fs, node, open_flags(flags), connection, &handle);
         if (*file != NULL)
@@ -250,6 +257,9 @@ static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t siz
     /* A page of what is mapped, which comes by any handle, has a place whatever the program says.
      */
     file_prepare_write(file, (uint64_t)off, size, fi->writepage || (fi->flags & O_APPEND) == 0);
+    pthread_mutex_lock(&fs->nodes.lock);
+    known_may_grow(node, (uint64_t)off + size);
+    pthread_mutex_unlock(&fs->nodes.lock);
     r = large_write(file, (uint64_t)off, buf, size);
     if (r < 0) {
         (void)fuse_reply_err(req, written_errno(fs, node, r));
@@ -259,6 +269,7 @@ static void fs_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t siz
     if ((uint64_t)off + size > node->attrs.size)
         node->attrs.size = (uint64_t)off + size;
     node->attrs.mtime = (uint32_t)time(NULL);
+    node->is_time_ours = true;
     /* What the server would say now is older than what we know, unless it found the place. */
     node->attrs_until_ms = file->append.is_wanted ? 0 : deadline_now() + fs->options.cache_ms;
     pthread_mutex_unlock(&fs->nodes.lock);
@@ -275,12 +286,22 @@ static void note_written(struct fs *fs, struct node *node)
     pthread_mutex_unlock(&fs->nodes.lock);
 }
 
+/* What we believe was written is not all there. */
+static void forget_attrs(struct fs *fs, struct node *node)
+{
+    pthread_mutex_lock(&fs->nodes.lock);
+    node->attrs_until_ms = 0;
+    pthread_mutex_unlock(&fs->nodes.lock);
+}
+
 static void fs_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct fs *fs = fuse_req_userdata(req);
     struct file *file = (struct file *)(uintptr_t)fi->fh;
     int r = (file->flags & SFTP_OPEN_WRITE) != 0 ? file_flush(file) : 0;
 
+    if (r < 0)
+        forget_attrs(fs, fs_node(fs, ino));
     if ((file->flags & SFTP_OPEN_WRITE) != 0)
         note_written(fs, fs_node(fs, ino));
     (void)fuse_reply_err(req, written_errno(fs, fs_node(fs, ino), r));
@@ -292,6 +313,8 @@ static void fs_fsync(fuse_req_t req, fuse_ino_t ino, int is_data_only, struct fu
     int r = file_fsync((struct file *)(uintptr_t)fi->fh);
 
     (void)is_data_only;
+    if (r < 0)
+        forget_attrs(fs, fs_node(fs, ino));
     (void)fuse_reply_err(req, written_errno(fs, fs_node(fs, ino), r));
 }
 

@@ -20,8 +20,8 @@
  *
  * A handle is good for one connection. When that is lost, the next operation opens the
  * file anew by its path, and what was not confirmed is asked or written again: both do
- * the same when done twice. A file that is read only must be as it was when it was
- * opened, or the operation fails with ESTALE: a mixture of two files is none of them.
+ * the same when done twice. It must be the same file as far as is known (fs-known.c), or the
+ * operation fails with ESTALE: a mixture of two files is none of them.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -52,7 +52,8 @@ struct file *file_new(struct fs *fs, struct node *node, uint32_t flags,
     (void)pthread_cond_init(&file->changed, NULL);
     pthread_mutex_lock(&fs->nodes.lock);
     node->users++;
-    file->seen = node->attrs;
+    if (node->files == NULL)
+        known_begin(node);
     file->next = node->files;
     node->files = file;
     atomic_fetch_add(&fs->open_files, 1);
@@ -169,23 +170,85 @@ struct file *file_find(struct fs *fs, struct node *node, uint32_t flags)
     return file;
 }
 
+/* With the nodes' lock: what has the name of the file now is another one. */
+static void lose_name(struct fs *fs, struct node *node)
+{
+    if (node->parent == NULL)
+        return;
+    fs_dir_add(node->parent, node->name, NULL);
+    node->parent->attrs_until_ms = 0;
+    nodes_unname(&fs->nodes, node);
+}
+
+/* The path and the handle that it led to: 0, or -ESTALE: that is another file, or there is doubt.
+ */
+static int check_known(struct file *file, struct sftp_client *client, const char *path)
+{
+    struct fs *fs = file->fs;
+    struct sftp_attrs by_path, by_handle;
+    int r = sftp_fstat(client, &file->handle, &by_handle);
+
+    /* A link may lead to anything. */
+    if (r == 0)
+        r = sftp_lstat(client, path, &by_path);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&fs->nodes.lock);
+    if (!known_is(file->node, &by_handle, file->append.is_wanted) ||
+        !known_is(file->node, &by_path, file->append.is_wanted))
+        r = -ESTALE;
+    pthread_mutex_unlock(&fs->nodes.lock);
+    return r;
+}
+
+/*
+ * With the file's lock: opens it on the file's connection. 0, or a negative errno. -EAGAIN: not
+ * now, while names are changed here.
+ */
+static int open_known(struct file *file)
+{
+    struct fs *fs = file->fs;
+    struct sftp_client *client = file->connection->client;
+    /* What was all read before it was opened is at no place in a file yet. */
+    const bool is_first = file->handle.size == 0;
+    cleanup_free char *path = NULL;
+    struct sftp_handle handle;
+    bool is_moving;
+    uint64_t moves;
+    int r;
+
+    pthread_mutex_lock(&fs->nodes.lock);
+    moves = fs->nodes.moves_begun;
+    is_moving = moves != fs->nodes.moves_ended;
+    path = nodes_path_locked(&fs->nodes, fs->prefix, file->node, NULL);
+    r = path != NULL ? 0 : -errno;
+    pthread_mutex_unlock(&fs->nodes.lock);
+    if (r == 0)
+        r = sftp_open(client, path, flags_anew(file, path), 0, &handle);
+    if (r < 0 && path == NULL)
+        return r;
+    if (r == 0) {
+        file->handle = handle;
+        r = is_first ? 0 : check_known(file, client, path);
+        if (r < 0)
+            sftp_close_unheard(client, &handle);
+    }
+    if (r != -ENOENT && r != -ESTALE)
+        return r;
+    pthread_mutex_lock(&fs->nodes.lock);
+    if (is_moving || moves != fs->nodes.moves_begun)
+        r = -EAGAIN;
+    else if (r == -ESTALE)
+        lose_name(fs, file->node);
+    pthread_mutex_unlock(&fs->nodes.lock);
+    return r;
+}
+
 /* With the file's lock: opens it on the connection, which is taken over. As file_connected(). */
 static struct connection *open_anew(struct file *file, struct connection *connection, int *error)
 {
-    cleanup_free char *path = nodes_path(&file->fs->nodes, file->fs->prefix, file->node, NULL);
-    /* What was all read before it was opened is at no place in a file yet. */
-    const bool is_first = file->handle.size == 0;
-    struct sftp_attrs now;
-
     file->connection = connection;
-    *error = path == NULL
-                 ? -errno
-                 : sftp_open(connection->client, path, flags_anew(file, path), 0, &file->handle);
-    if (*error == 0 && !is_first && (file->flags & SFTP_OPEN_WRITE) == 0) {
-        *error = sftp_fstat(connection->client, &file->handle, &now);
-        if (*error == 0 && (now.size != file->seen.size || now.mtime != file->seen.mtime))
-            *error = -ESTALE;
-    }
+    *error = open_known(file);
     if (*error != 0) {
         remote_put(file->fs->remote, move_ptr(file->connection));
         return NULL;
@@ -196,6 +259,9 @@ static struct connection *open_anew(struct file *file, struct connection *connec
 
 struct connection *file_connected(struct file *file, int *error)
 {
+    struct nodes *nodes = &file->fs->nodes;
+    int tries = 0;
+
     while (file->connection == NULL || sftp_client_state(file->connection->client) != 0) {
         struct connection *connection;
 
@@ -211,9 +277,24 @@ struct connection *file_connected(struct file *file, int *error)
         *error = -ETIMEDOUT;
         if (connection == NULL)
             return NULL;
-        if (file->connection == NULL)
-            return open_anew(file, connection, error);
-        remote_put(file->fs->remote, connection); /* another was quicker */
+        if (file->connection != NULL) {
+            remote_put(file->fs->remote, connection); /* another was quicker */
+            continue;
+        }
+        connection = open_anew(file, connection, error);
+        if (connection != NULL || (*error != -EAGAIN && !remote_is_lost(*error)))
+            return connection;
+        if (++tries == FILE_TRIES) {
+            *error = *error == -EAGAIN ? -ESTALE : *error;
+            return NULL;
+        }
+        if (*error != -EAGAIN)
+            continue;
+        pthread_mutex_unlock(&file->lock);
+        pthread_mutex_lock(&nodes->lock);
+        nodes_await_moves(nodes);
+        pthread_mutex_unlock(&nodes->lock);
+        pthread_mutex_lock(&file->lock);
     }
     remote_hold(file->fs->remote, file->connection);
     return file->connection;
@@ -335,6 +416,9 @@ int file_fsync(struct file *file)
 {
     int r = file_flush(file);
 
+    pthread_mutex_lock(&file->lock);
+    file->kept_error = 0;
+    pthread_mutex_unlock(&file->lock);
     return r < 0 ? r : with_handle(file, do_fsync, NULL);
 }
 

@@ -29,7 +29,6 @@ struct file {
     atomic_uint users;             /* the kernel, requests under way, who works with it */
     struct connection *connection; /* that the handle belongs to; NULL: none */
     struct sftp_handle handle;
-    struct sftp_attrs seen;   /* when it was opened, to know it again */
     struct piece *pieces;     /* read ahead, in no order */
     uint64_t expected;        /* where the next read begins if they go on in order */
     unsigned int ahead;       /* pieces to be kept before the reader */
@@ -60,6 +59,7 @@ struct file {
     atomic_bool is_awaited;           /* what is written now has its error told, it is not lost */
     bool has_to_resend;               /* the connection was lost under some of them */
     int write_error;                  /* to be told by the next write, flush or fsync */
+    int kept_error;                   /* to be told by each flush, until fsync has */
 };
 
 /*
@@ -113,10 +113,12 @@ ssize_t file_read(struct file *file, uint64_t offset, void *buf, size_t size);
 int file_write(struct file *file, uint64_t offset, const void *buf, size_t size);
 /*
  * Waits until the server has all that was written, over several connections if need be. What
- * it never took is counted in the fs.
+ * it never took is counted in the fs. An error that no call has told yet.
  */
+int file_await(struct file *file);
+/* The same; also one that a write has told, and each time, until fsync has. */
 int file_flush(struct file *file);
-/* As file_flush(), for somebody else: an error is left to be told. */
+/* As file_await(), for somebody else: an error is left to be told. */
 void file_settle(struct file *file);
 /* As file_flush(), and has the server put it on its disk. */
 int file_fsync(struct file *file);

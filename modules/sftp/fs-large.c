@@ -53,13 +53,13 @@ int large_write(struct file *file, uint64_t offset, const void *buf, size_t size
     if (!is_leap(file, offset, end))
         return file_write(file, offset, buf, size);
     /* An error of what was written before is not this one's. */
-    r = file_flush(file);
+    r = file_await(file);
     if (r < 0)
         return r;
     atomic_store(&file->is_awaited, true);
     r = file_write(file, offset, buf, size);
     if (r == 0)
-        r = file_flush(file);
+        r = file_await(file);
     atomic_store(&file->is_awaited, false);
     if ((r == -EIO || r == -EINVAL) && has_room(file->fs))
         r = -EFBIG;

@@ -86,8 +86,10 @@ static void note_asked(struct fs *fs, const struct node *parent, const char *nam
         return;
     is_replaced = fs_is_replaced(fs, node, path, attrs);
     pthread_mutex_lock(&fs->nodes.lock);
-    if (!is_replaced && !files_has_writer(node))
+    if (!is_replaced && !files_has_writer(node)) {
         node_set_attrs(node, attrs, until_ms);
+        known_told(node, attrs);
+    }
     node->users--;
     nodes_release(&fs->nodes, node);
     pthread_mutex_unlock(&fs->nodes.lock);
@@ -471,6 +473,41 @@ static void move_name(struct fs *fs, struct node *from, const char *name, struct
     from->attrs_until_ms = to->attrs_until_ms = 0;
 }
 
+static int rename_once(struct fs *fs, const char *path, const char *new_path, bool is_new)
+{
+    int r;
+
+    if (is_new)
+        ON_SERVER(fs, false, r, sftp_rename_new(client, path, new_path));
+    else
+        ON_SERVER(fs, false, r, sftp_rename(client, path, new_path));
+    return r;
+}
+
+/*
+ * When the connection is lost meanwhile, the names there tell whether it was done. If not it is
+ * done again: a server that comes to the first one later finds nothing to rename.
+ */
+static int rename_there(struct fs *fs, const char *path, const char *new_path, bool is_new)
+{
+    int r = rename_once(fs, path, new_path, is_new);
+
+    for (int i = 1; i < FS_TRIES && remote_is_lost(r); i++) {
+        struct sftp_attrs attrs;
+        int there;
+
+        ON_SERVER(fs, true, there, sftp_lstat(client, path, &attrs));
+        if (there == -ENOENT) {
+            ON_SERVER(fs, true, there, sftp_lstat(client, new_path, &attrs));
+            return there == 0 ? 0 : r;
+        }
+        if (there < 0)
+            return there;
+        r = rename_once(fs, path, new_path, is_new);
+    }
+    return r;
+}
+
 static void fs_rename(fuse_req_t req, fuse_ino_t ino, const char *name, fuse_ino_t new_ino,
                       const char *new_name, unsigned int flags)
 {
@@ -485,10 +522,8 @@ static void fs_rename(fuse_req_t req, fuse_ino_t ino, const char *name, fuse_ino
         (void)fuse_reply_err(req, path != NULL && new_path != NULL ? EINVAL : errno);
         return;
     }
-    if (flags != 0)
-        ON_SERVER(fs, false, r, sftp_rename_new(client, path, new_path));
-    else
-        ON_SERVER(fs, false, r, sftp_rename(client, path, new_path));
+    nodes_begin_move(&fs->nodes);
+    r = rename_there(fs, path, new_path, flags != 0);
     if (r == -EIO && is_across(fs, from, to))
         r = -EXDEV;
     if (r == -EIO && flags == 0) {
@@ -506,6 +541,7 @@ static void fs_rename(fuse_req_t req, fuse_ino_t ino, const char *name, fuse_ino
         fs_dir_forget(to);
     }
     pthread_mutex_unlock(&fs->nodes.lock);
+    nodes_end_move(&fs->nodes);
     (void)fuse_reply_err(req, fs_errno(r));
 }
 

@@ -26,6 +26,7 @@ int nodes_init(struct nodes *nodes)
     *nodes = (struct nodes){.chains = CHAINS_MIN};
     nodes->chain = calloc(CHAINS_MIN, sizeof(*nodes->chain));
     (void)pthread_mutex_init(&nodes->lock, NULL);
+    (void)pthread_cond_init(&nodes->moved, NULL);
     nodes->root = (struct node){.lookups = 1, .is_named = true};
     return nodes->chain != NULL ? 0 : -ENOMEM;
 }
@@ -48,6 +49,7 @@ void nodes_fini(struct nodes *nodes)
     listing_free(nodes->root.listing);
     free(nodes->chain);
     (void)pthread_mutex_destroy(&nodes->lock);
+    (void)pthread_cond_destroy(&nodes->moved);
 }
 
 static struct node **place_of(struct nodes *nodes, const struct node *parent, const char *name)
@@ -166,6 +168,29 @@ int nodes_rename(struct nodes *nodes, struct node *node, struct node *parent, co
     return 0;
 }
 
+void nodes_begin_move(struct nodes *nodes)
+{
+    pthread_mutex_lock(&nodes->lock);
+    nodes->moves_begun++;
+    pthread_mutex_unlock(&nodes->lock);
+}
+
+void nodes_end_move(struct nodes *nodes)
+{
+    pthread_mutex_lock(&nodes->lock);
+    nodes->moves_ended++;
+    pthread_cond_broadcast(&nodes->moved);
+    pthread_mutex_unlock(&nodes->lock);
+}
+
+void nodes_await_moves(struct nodes *nodes)
+{
+    const uint64_t begun = nodes->moves_begun;
+
+    while (nodes->moves_ended < begun)
+        pthread_cond_wait(&nodes->moved, &nodes->lock);
+}
+
 void nodes_release(struct nodes *nodes, struct node *node)
 {
     struct node *parent = node->parent;
@@ -185,6 +210,7 @@ void node_set_attrs(struct node *node, const struct sftp_attrs *attrs, int64_t u
         (node->attrs.size != attrs->size || node->attrs.mtime != attrs->mtime))
         atomic_fetch_add(&node->writes, 1);
     node->attrs = *attrs;
+    node->is_time_ours = false;
     node->attrs_until_ms = until_ms;
 }
 

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "modules/sftp/calls.h"
+#include "modules/sftp/fs-known.h"
 
 /*
  * A file by its place: SFTP 3 tells of no inode numbers. The number that the kernel has for
@@ -24,6 +25,8 @@ struct node {
     bool is_named;      /* in the table: not removed meanwhile */
 
     struct sftp_attrs attrs;
+    bool is_time_ours;  /* by our clock, as a write has set it */
+    struct known known; /* while files of it are open */
     int64_t attrs_until_ms;
     int64_t ours_until_ms;   /* it was made by us: nobody else knows it well before then */
     struct listing *listing; /* of a directory: fs-dir.c's, as are the next six */
@@ -46,6 +49,8 @@ struct nodes {
     struct node root;
     struct node **chain;
     size_t chains, count;
+    uint64_t moves_begun, moves_ended; /* names that are changed at the server */
+    pthread_cond_t moved;
 };
 
 int nodes_init(struct nodes *nodes);
@@ -61,9 +66,18 @@ struct node *nodes_get(struct nodes *nodes, struct node *parent, const char *nam
 void nodes_unname(struct nodes *nodes, struct node *node);
 /* Gives it another; what had that one loses it. */
 int nodes_rename(struct nodes *nodes, struct node *node, struct node *parent, const char *name);
+/*
+ * Around the change of a name there and here, between which a path may lead to nothing or to
+ * another file. Without the lock, unlike the rest.
+ */
+void nodes_begin_move(struct nodes *nodes);
+void nodes_end_move(struct nodes *nodes);
+/* Waits for those that are under way, with the lock given up meanwhile. */
+void nodes_await_moves(struct nodes *nodes);
 /* Frees it if nobody needs it. */
 void nodes_release(struct nodes *nodes, struct node *node);
 
+/* As the server told them. */
 void node_set_attrs(struct node *node, const struct sftp_attrs *attrs, int64_t until_ms);
 
 /*

@@ -107,6 +107,26 @@ static void send_rest(struct file *file)
     send_marked(file, connection, &file->handle, chunk);
 }
 
+/*
+ * With the file's lock: it is told by the next call, and by close until fsync has told it: a
+ * program may look at one of them only. Who waits for a write is told by that alone.
+ */
+static void note_error(struct file *file, int error)
+{
+    if (file->write_error == 0)
+        file->write_error = error;
+    if (file->kept_error == 0 && !atomic_load(&file->is_awaited))
+        file->kept_error = error;
+}
+
+/* The server has the chunk. */
+static void note_grown(struct file *file, const struct chunk *chunk)
+{
+    pthread_mutex_lock(&file->fs->nodes.lock);
+    known_grown(file->node, chunk->offset + chunk->size);
+    pthread_mutex_unlock(&file->fs->nodes.lock);
+}
+
 /* An answer to what was written or set. With the file's lock, which is given up. */
 static void take_answer(struct file *file, struct chunk *chunk, int error)
 {
@@ -120,10 +140,12 @@ static void take_answer(struct file *file, struct chunk *chunk, int error)
         if (chunk != NULL)
             file->has_to_resend = chunk->is_failed = true;
         else
-            file->write_error = error;
+            note_error(file, error);
     } else {
-        if (error != 0 && file->write_error == 0)
-            file->write_error = error;
+        if (error != 0)
+            note_error(file, error);
+        else if (chunk != NULL)
+            note_grown(file, chunk);
         if (error != 0 && chunk != NULL && !atomic_load(&file->is_awaited))
             atomic_fetch_add(&file->fs->lost_writes, chunk->size);
         if (chunk != NULL)
@@ -236,8 +258,8 @@ int file_send(struct file *file)
     return r;
 }
 
-/* With the file's lock: takes back the error that is to be told. */
-static int take_error(struct file *file)
+/* With the file's lock: the error that is to be told, and now is. */
+static int tell_error(struct file *file)
 {
     int error = file->write_error;
 
@@ -245,7 +267,10 @@ static int take_error(struct file *file)
     return error;
 }
 
-/* With the file's lock: sends, and waits until no more than that is not confirmed. */
+/*
+ * With the file's lock: sends, and waits until no more than that is not confirmed. The error that
+ * is to be told, of this or of what was before.
+ */
 static int settle(struct file *file, size_t bytes)
 {
     int tries = 0, error = 0;
@@ -269,10 +294,9 @@ static int settle(struct file *file, size_t bytes)
         atomic_fetch_add(&file->fs->lost_writes, file->dirty_bytes);
         while (file->dirty != NULL)
             drop_chunk(file, file->dirty);
-        (void)take_error(file);
-        return error;
+        note_error(file, error);
     }
-    return take_error(file);
+    return file->write_error;
 }
 
 /* With the file's lock: puts the bytes behind the last chunk, if they go there. */
@@ -395,7 +419,7 @@ int file_write(struct file *file, uint64_t offset, const void *buf, size_t size)
     int error = 0;
 
     pthread_mutex_lock(&file->lock);
-    error = take_error(file);
+    error = tell_error(file);
     while (error == 0 && size > 0) {
         struct connection *connection = file_connected(file, &error);
         size_t max, n;
@@ -425,29 +449,39 @@ int file_write(struct file *file, uint64_t offset, const void *buf, size_t size)
     }
     if (error == 0 && file->dirty_bytes > dirty_max)
         error = settle(file, dirty_max / 2);
+    if (error == file->write_error)
+        (void)tell_error(file);
     atomic_fetch_add(&file->node->writes, 1);
+    pthread_mutex_unlock(&file->lock);
+    return error;
+}
+
+int file_await(struct file *file)
+{
+    int error;
+
+    pthread_mutex_lock(&file->lock);
+    (void)settle(file, 0);
+    error = tell_error(file);
     pthread_mutex_unlock(&file->lock);
     return error;
 }
 
 int file_flush(struct file *file)
 {
-    int error;
+    int error = file_await(file);
 
     pthread_mutex_lock(&file->lock);
-    error = settle(file, 0);
+    if (file->kept_error != 0)
+        error = file->kept_error;
     pthread_mutex_unlock(&file->lock);
     return error;
 }
 
 void file_settle(struct file *file)
 {
-    int error;
-
     pthread_mutex_lock(&file->lock);
-    error = settle(file, 0);
-    if (file->write_error == 0)
-        file->write_error = error;
+    (void)settle(file, 0);
     pthread_mutex_unlock(&file->lock);
 }
 

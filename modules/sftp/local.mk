@@ -63,6 +63,7 @@ modules_sftp_libsftpfs_la_SOURCES = \
 	modules/sftp/fs-data.c \
 	modules/sftp/fs-dir.c modules/sftp/fs-dir.h \
 	modules/sftp/fs-file.c modules/sftp/fs-file.h modules/sftp/fs-file-internal.h \
+	modules/sftp/fs-known.c modules/sftp/fs-known.h \
 	modules/sftp/fs-large.c modules/sftp/fs-large.h \
 	modules/sftp/fs-names.c \
 	modules/sftp/fs-node.c modules/sftp/fs-node.h \

@@ -68,7 +68,10 @@ static const struct crosh_command mount_command = {
     .help = TARGET_HELP
     "\n\nThe mount stays when crosh ends. When the connection is lost it is made again; programs "
     "wait for that as long as --timeout says, and then get an error. What was written and could "
-    "not be sent is told by close and fsync, and by \"sftp list\". A mount at ~/crosh/NAME has a "
+    "not be sent is told by close and fsync, and by \"sftp list\". A file that is open is then "
+    "opened again by its name, if it is the same one by its size, times, owners and mode (SFTP "
+    "tells no more); if it is not, or another host has changed it meanwhile, programs get "
+    "ESTALE, and nothing is written to it. A mount at ~/crosh/NAME has a "
     "bookmark in GTK's and KDE's file managers while it is there, and crosh's icon. NAME is VM, "
     "CONTAINER (of termina) or CONTAINER.VM (of others), or USER@HOST.\n\n"
     "After \"set sftp.automount on\" (in the configuration file: for every shell) each \"vmc "

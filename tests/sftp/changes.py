@@ -314,9 +314,15 @@ def a_full_file_system_is_told_as_that():
             equal(refused(lambda: os.fsync(file.fileno())), "")
             file.write(b"x" * 1000)
             equal(refused(file.close), "ENOSPC")
+        # What is not there is not believed to be.
+        equal((place / "file").stat().st_size, 256 * 1024)
         entry, = [entry for entry in mounts() if entry["directory"] == str(place)]
         # All but the first of the pieces.
         equal(entry["lost_write_bytes"], 301_000 - 255 * 1024)
+        # Who does not look at what write tells learns it from close.
+        handle = os.open(place / "file", os.O_WRONLY | os.O_APPEND)
+        wait_for(lambda: refused(lambda: os.write(handle, b"x" * 10_000)), 60, "an error")
+        equal(refused(lambda: os.close(handle)), "ENOSPC")
         equal(home.run("-c", f"sftp umount {place}").returncode, 0)
     finally:
         server.set_subsystem("internal-sftp")
