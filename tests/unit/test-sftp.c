@@ -396,6 +396,7 @@ static void what_comes_quickly_is_waited_for_awake(void **state)
     (void)state;
     vigil_note(&vigil, true, 5000000);
     assert_int_equal(vigil.for_us, 0);
+    assert_int_equal(vigil.credit_us, 1000);
     vigil_note(&vigil, true, 5000299);
     assert_int_equal(vigil.for_us, 598);
     /* Of much that is under way something comes soon. */
@@ -405,9 +406,18 @@ static void what_comes_quickly_is_waited_for_awake(void **state)
     assert_int_equal(vigil.for_us, 200);
     vigil_note(&vigil, true, 5000799);
     assert_int_equal(vigil.for_us, 0);
+    /* A third of the time is all that there is to spend. */
+    vigil.credit_us = 0;
+    vigil_note(&vigil, true, 5000889);
+    assert_int_equal(vigil.for_us, 0);
+    assert_int_equal(vigil.credit_us, 30);
+    vigil.credit_us = 290;
+    vigil_note(&vigil, true, 5001039);
+    assert_int_equal(vigil.for_us, 300);
+    assert_int_equal(vigil.credit_us, 340);
     /* Without another processor who is waited for would not come to it. */
     vigil.is_apt = false;
-    vigil_note(&vigil, true, 5000800);
+    vigil_note(&vigil, true, 5001040);
     assert_int_equal(vigil.for_us, 0);
 }
 
@@ -416,13 +426,14 @@ static void waiting_awake_has_an_end(void **state)
     int ends[2];
     struct pollfd pfd;
     int64_t now = clock_us(CLOCK_MONOTONIC);
-    struct vigil vigil = {.is_apt = true, .at_us = now, .for_us = 50000};
+    struct vigil vigil = {.is_apt = true, .at_us = now, .for_us = 50000, .credit_us = 1000};
 
     (void)state;
     assert_int_equal(pipe(ends), 0);
     pfd = (struct pollfd){.fd = ends[0], .events = POLLIN};
     assert_int_equal(vigil_poll(&vigil, &pfd, 1), 0);
     assert_true(clock_us(CLOCK_MONOTONIC) - now >= 50000);
+    assert_true(vigil.credit_us < 1000);
     assert_int_equal(write(ends[1], "x", 1), 1);
     /* As long ago as that, it asks no more, even if there is something. */
     assert_int_equal(vigil_poll(&vigil, &pfd, 1), 0);
