@@ -62,13 +62,18 @@ with open(sys.argv[1], "wb", buffering=0) as file:
 
 
 def enter():
-    """Starts the script again where what it mounts is its own."""
+    """Starts the script again where what it mounts is its own.
+
+    In a namespace of a user, the directories above the modules belong to somebody unknown, of whom
+    crosh takes none.
+    """
     if "CROSH_TEST_MOUNTS" in os.environ:
         return
-    how = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-r", "-m"]
-    if subprocess.run([*how, "mount", "-t", "tmpfs", "try", "/mnt"], check=False,
-                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode != 0:
-        print("skipped: no mount namespace for this user")
+    how = ["unshare", "-m"]
+    if os.geteuid() != 0 or subprocess.run(
+            [*how, "mount", "-t", "tmpfs", "try", "/mnt"], check=False, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL).returncode != 0:
+        print("skipped: needs root and a mount namespace")
         print("0 passed, 0 failed, 1 skipped")
         sys.exit(77)
     os.environ["CROSH_TEST_MOUNTS"] = "1"
