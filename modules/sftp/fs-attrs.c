@@ -248,6 +248,20 @@ static int set_attrs(struct fs *fs, struct node *node, struct file *file,
     return r;
 }
 
+/*
+ * A server has one word for all that it refuses. Modes, owners and chosen times are the owner's to
+ * set, and programs expect to be told so of a file that is another's.
+ */
+static int refusal(int r, int to_set)
+{
+    const int owners = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID;
+    const bool is_chosen_time =
+        ((to_set & FUSE_SET_ATTR_ATIME) != 0 && (to_set & FUSE_SET_ATTR_ATIME_NOW) == 0) ||
+        ((to_set & FUSE_SET_ATTR_MTIME) != 0 && (to_set & FUSE_SET_ATTR_MTIME_NOW) == 0);
+
+    return r == -EACCES && ((to_set & owners) != 0 || is_chosen_time) ? -EPERM : r;
+}
+
 /* With the nodes' lock: what was set is known. */
 static void note_set(struct fs *fs, struct node *node, const struct sftp_attrs *attrs)
 {
@@ -348,7 +362,7 @@ static void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
         known_may_change(node, &attrs);
         pthread_mutex_unlock(&fs->nodes.lock);
         if (attrs.flags != 0)
-            r = set_attrs(fs, node, file, &attrs);
+            r = refusal(set_attrs(fs, node, file, &attrs), to_set);
         if ((attrs.flags & SFTP_ATTR_SIZE) != 0)
             r = large_resize_error(r, now.size, attrs.size);
     }

@@ -201,16 +201,31 @@ def renames_and_links():
 def modes_times_and_sizes():
     file = here / "two"
     os.chmod(file, 0o4751)
+    equal(oct((there / "two").stat().st_mode), "0o104751")
     os.utime(file, (1_234_567_890, 987_654_321))
     os.truncate(file, 10_000)
     equal(file.read_bytes(), b"one" + bytes(9997))
     os.truncate(file, 2)
     status = (there / "two").stat()
-    equal((oct(status.st_mode), status.st_size), ("0o104751" if os.geteuid() == 0 else "0o104751", 2))
+    # Who cuts a file takes its set-id bit away, unless that is root.
+    equal((oct(status.st_mode), status.st_size),
+          ("0o104751" if os.geteuid() == 0 else "0o100751", 2))
     os.utime(file, (1_234_567_890, 987_654_321))
     equal((int((there / "two").stat().st_atime), int(file.stat().st_mtime)),
           (1_234_567_890, 987_654_321))
     equal(file.stat().st_uid, os.getuid())
+
+
+@case
+def what_is_the_owners_to_set_is_refused_as_that():
+    if os.geteuid() == 0:
+        raise Skip("root may set all")
+    try:
+        os.chown(here / "two", 0, -1)
+    except OSError as problem:
+        equal(problem.errno, errno.EPERM)
+    else:
+        raise AssertionError("the file was given away")
 
 
 @case
