@@ -55,6 +55,15 @@ bool crosh_vm_exists(const char *name)
     return fd >= 0 && has_config(fd, name);
 }
 
+int crosh_priv_vm_or_container(char **vm, char **container, struct crosh_error *err)
+{
+    if (*container != NULL || crosh_vm_exists(*vm) || !crosh_vm_exists(CROSH_DEFAULT_VM))
+        return 0;
+    *container = *vm;
+    *vm = strdup(CROSH_DEFAULT_VM);
+    return *vm != NULL ? 0 : crosh_error_set(err, -ENOMEM, "out of memory");
+}
+
 int crosh_priv_vm_require(const char *name, struct crosh_error *err)
 {
     int rc = crosh_vm_check_name(name, err);

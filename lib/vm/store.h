@@ -13,6 +13,15 @@
  */
 int crosh_priv_vm_require(const char *name, struct crosh_error *err);
 
+/* The VM whose containers need not have it in front of their names. */
+#define CROSH_DEFAULT_VM "termina"
+
+/*
+ * Of a name on the heap that stands alone (*container is NULL): one that no VM has is a container's
+ * in CROSH_DEFAULT_VM, where that is there. Takes the names over; 0 or -ENOMEM.
+ */
+int crosh_priv_vm_or_container(char **vm, char **container, struct crosh_error *err);
+
 /* Makes a VM with this configuration. -EEXIST when there is one of that name. */
 int crosh_priv_vm_create(const char *name, struct crosh_vm_config *config, struct crosh_error *err);
 

@@ -17,6 +17,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
 #include "lib/vm/runtime.h"
+#include "lib/vm/store.h"
 #include "modules/sftp/bookmarks.h"
 #include "modules/sftp/folder-icon.h"
 #include "modules/sftp/commands.h"
@@ -39,7 +40,7 @@ static char *default_directory(const struct sftp_where *where, bool *is_made,
 {
     const char *home = getenv("HOME");
     /* As the network calls them. */
-    bool is_elsewhere = where->container != NULL && strcmp(where->vm, SFTP_DEFAULT_VM) != 0;
+    bool is_elsewhere = where->container != NULL && strcmp(where->vm, CROSH_DEFAULT_VM) != 0;
     char *path = NULL;
     int r = home != NULL && home[0] == '/'
                 ? asprintf(&path, "%s/crosh/%s%s%s", home,

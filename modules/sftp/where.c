@@ -10,6 +10,7 @@
 #include <crosh/vm.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/vm/store.h"
 #include "modules/sftp/guest.h"
 #include "modules/sftp/guest-ssh.h"
 #include "modules/sftp/ssh.h"
@@ -100,19 +101,6 @@ static int parse_host(struct sftp_where *where, const char *text, bool is_url,
     return 0;
 }
 
-/*
- * A name that no VM has is a container's in the VM that containers are in by default, as it is for
- * ping. Takes the names over.
- */
-static int find_container(struct sftp_where *where, struct crosh_error *err)
-{
-    if (where->container != NULL || crosh_vm_exists(where->vm) || !crosh_vm_exists(SFTP_DEFAULT_VM))
-        return 0;
-    where->container = where->vm;
-    where->vm = strdup(SFTP_DEFAULT_VM);
-    return where->vm != NULL ? 0 : crosh_error_set(err, -ENOMEM, "out of memory");
-}
-
 static int parse_guest(struct sftp_where *where, const char *text, struct crosh_error *err)
 {
     const char *colon = strchrnul(text, ':');
@@ -134,7 +122,7 @@ static int parse_guest(struct sftp_where *where, const char *text, struct crosh_
         return bad(text, "the container's name is empty", err);
     if (crosh_vm_check_name(where->vm, err) < 0)
         return CROSH_EUSAGE;
-    return find_container(where, err);
+    return crosh_priv_vm_or_container(&where->vm, &where->container, err);
 }
 
 /* Sessions begin in the home directory, which is what "~" means. */
@@ -175,11 +163,11 @@ void sftp_where_fini(struct sftp_where *where)
 /* A name without a VM may have been meant for one, or for a container of a VM that is not there. */
 static int require_guest(const struct sftp_where *where, struct crosh_error *err)
 {
-    if (where->container != NULL || strcmp(where->vm, SFTP_DEFAULT_VM) == 0 ||
+    if (where->container != NULL || strcmp(where->vm, CROSH_DEFAULT_VM) == 0 ||
         crosh_vm_exists(where->vm))
         return 0;
     (void)crosh_error_set(err, -ENOENT,
-                          "there is no VM of that name, and no VM " SFTP_DEFAULT_VM
+                          "there is no VM of that name, and no VM " CROSH_DEFAULT_VM
                           " that could have it as a container");
     return crosh_error_hint(err, "see what there is: vmc list");
 }

@@ -7,9 +7,6 @@
 
 #include "modules/sftp/client.h"
 
-/* The VM whose containers need not have it in front of their names. */
-#define SFTP_DEFAULT_VM "termina"
-
 /*
  * VM[:PATH] and VM/CONTAINER[:PATH] are guests, reached without any network; a name that no
  * VM has is a container's in "termina";

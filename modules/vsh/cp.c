@@ -15,6 +15,7 @@
 #include "lib/command/progress.h"
 #include "lib/files/files.h"
 #include "lib/vm/complete-container.h"
+#include "lib/vm/store.h"
 #include "lib/wire/files.pb-c.h"
 #include "lib/wire/ports.h"
 #include "modules/vsh/cp-between.h"
@@ -29,6 +30,7 @@ struct place {
     char *vm;
     char *container;
     const char *path;
+    const char *text; /* as the command line has it */
 };
 
 /* A stream to a VM's file service. */
@@ -43,6 +45,10 @@ struct copy {
     const char *title;
     struct crosh_progress *progress;
     struct files_watch watch;
+    const struct place *sources; /* in a VM, of which the sender tells problems; NULL: here */
+    size_t source_count;
+    uint64_t files;
+    struct crosh_error failure; /* what became of a sole source; code 0: nothing yet */
 };
 
 static void place_fini(struct place *place)
@@ -59,28 +65,32 @@ static void remote_fini(struct remote *remote)
 }
 
 /*
- * VM:PATH and VM/CONTAINER:PATH are in a VM; everything else is on this host, "./a:b" for
- * a file whose name looks like it.
+ * VM:PATH and VM/CONTAINER:PATH are in a VM, CONTAINER:PATH in the default one; everything else is
+ * on this host, "./a:b" for a file whose name looks like it.
  */
 static int place_parse(struct place *place, const char *text, struct crosh_error *err)
 {
     const char *colon = strchr(text, ':');
     const char *slash = strchr(text, '/');
 
-    *place = (struct place){.path = text};
+    *place = (struct place){.path = text, .text = text};
     if (colon == NULL || colon == text || *text == '.' || *text == '/' || *text == '~')
         return 0;
     if (slash > colon)
         slash = NULL;
     place->vm = strndup(text, (size_t)((slash != NULL ? slash : colon) - text));
-    place->container =
-        slash != NULL ? strndup(slash + 1, (size_t)(colon - slash - 1)) : strdup(VSH_TARGET_VM);
-    if (place->vm == NULL || place->container == NULL)
+    if (slash != NULL)
+        place->container = strndup(slash + 1, (size_t)(colon - slash - 1));
+    if (place->vm == NULL || (slash != NULL && place->container == NULL))
         return crosh_error_set(err, -ENOMEM, "out of memory");
     place->path = colon + 1;
     if (crosh_vm_check_name(place->vm, err) < 0)
         return crosh_error_hint(err, "write ./%s for a file of this host", text);
-    return 0;
+    if (crosh_priv_vm_or_container(&place->vm, &place->container, err) < 0)
+        return err->code;
+    if (place->container == NULL)
+        place->container = strdup(VSH_TARGET_VM);
+    return place->container != NULL ? 0 : crosh_error_set(err, -ENOMEM, "out of memory");
 }
 
 static bool is_same(const struct place *a, const struct place *b)
@@ -164,7 +174,7 @@ static void on_total(void *data, uint64_t bytes, uint64_t files)
 {
     struct copy *copy = data;
 
-    (void)files;
+    copy->files = files;
     if (copy->progress == NULL)
         copy->progress = crosh_progress_new(copy->ctx, copy->title, "B", bytes);
 }
@@ -174,11 +184,49 @@ static void on_progress(void *data, uint64_t bytes)
     crosh_progress_update(((struct copy *)data)->progress, bytes);
 }
 
+/* Tells that a source of several was not copied. */
+static void tell_failure(struct copy *copy, const char *message)
+{
+    char clean[512];
+
+    text_sanitize(clean, sizeof(clean), message);
+    crosh_priv_progress_clear(copy->progress);
+    (void)fprintf(crosh_stderr(copy->ctx), "vsh cp: %s\n", clean);
+}
+
+/* The source that the problem is about, and why; NULL: it is about something in one. */
+static const struct place *find_source(const struct copy *copy, const char *message,
+                                       const char **reason)
+{
+    for (size_t i = 0; copy->sources != NULL && i < copy->source_count; i++) {
+        cleanup_free char *name = files_source_name(copy->sources[i].path);
+        const char *shown = name == NULL || *name == '\0' ? copy->sources[i].path : name;
+        size_t length = strlen(shown);
+
+        if (strncmp(message, shown, length) == 0 && strncmp(message + length, ": ", 2) == 0) {
+            *reason = message + length + 2;
+            return &copy->sources[i];
+        }
+    }
+    return NULL;
+}
+
 static void on_problem(void *data, const char *message)
 {
     struct copy *copy = data;
+    const char *reason;
+    const struct place *source = find_source(copy, message, &reason);
+    struct crosh_error own = {0};
     char clean[512];
 
+    if (source != NULL) {
+        (void)crosh_error_set(&own, -EREMOTEIO, "%s: %s", source->text, reason);
+        if (copy->source_count == 1 && copy->files == 0)
+            copy->failure = own;
+        else
+            tell_failure(copy, own.message);
+        return;
+    }
     text_sanitize(clean, sizeof(clean), message);
     crosh_priv_progress_clear(copy->progress);
     crosh_warn(copy->ctx, "%s", clean);
@@ -224,18 +272,32 @@ static int copy_in(struct copy *copy, const struct place *sources, size_t count,
 {
     cleanup(remote_fini) struct remote remote = {.fd = -1};
     cleanup_free const char **paths = calloc(count + 1, sizeof(*paths));
+    struct crosh_error own = {0};
+    size_t there = 0;
     int r;
 
     if (paths == NULL)
         return crosh_error_set(err, -ENOMEM, "out of memory");
     for (size_t i = 0; i < count; i++) {
-        paths[i] = sources[i].path;
         /* Before anything is asked of the VM: the most common mistake. */
-        if (access(paths[i], F_OK) < 0)
-            return crosh_error_errno(err, "%s", paths[i]);
+        if (access(sources[i].path, F_OK) == 0) {
+            paths[there++] = sources[i].path;
+            continue;
+        }
+        (void)crosh_error_errno(&own, "%s", sources[i].path);
+        if (count > 1)
+            tell_failure(copy, own.message);
     }
+    if (there == 0 && count == 1) {
+        *err = own;
+        return err->code;
+    }
+    if (there == 0)
+        return (int)count;
     r = ask_to_take(&remote, copy, target, is_into, err);
-    return r < 0 ? r : files_send(&remote.link, paths, count, &copy->watch, err);
+    if (r == 0)
+        r = files_send(&remote.link, paths, there, &copy->watch, err);
+    return r < 0 ? r : r + (int)(count - there);
 }
 
 static int copy_between(struct copy *copy, const struct place *sources, size_t count,
@@ -272,6 +334,8 @@ static int copy_places(struct copy *copy, const struct place *places, size_t cou
         (void)crosh_error_set(err, CROSH_EUSAGE, "neither source nor target is in a VM");
         return crosh_error_hint(err, "write VM:PATH for what is there");
     }
+    copy->sources = places[0].vm != NULL ? places : NULL;
+    copy->source_count = count - 1;
     if (target->vm == NULL)
         return copy_out(copy, places, count - 1, target, is_into, err);
     if (places[0].vm == NULL)
@@ -302,6 +366,10 @@ static int run_cp(struct crosh_context *ctx, const struct crosh_args *args, stru
         r = place_parse(&places[i], paths[i], err) < 0 ? err->code : 0;
     if (r == 0)
         r = copy_places(&copy, places, count, err);
+    if (r > 0 && copy.failure.code != 0) {
+        *err = copy.failure;
+        r = err->code;
+    }
     if (r < 0 && err->message[0] != '\0') {
         char clean[sizeof(err->message)];
 
@@ -337,12 +405,14 @@ const struct crosh_command vsh_cp_command = {
     .summary = "Copy files and directories into a VM, out of it, or between two",
     .help =
         "The last path is the target, the others are the sources. VM:PATH is in a VM; a relative "
-        "PATH begins at the user's home directory there. VM/CONTAINER:PATH is in a container. "
+        "PATH begins at the user's home directory there. VM/CONTAINER:PATH is in a container; a "
+        "name that no VM has is that of a container in the VM termina. "
         "Everything else is on this host; write ./a:b for a file that looks like the former.\n\n"
         "Directories are copied with all that is in them; permissions and times are kept, holes "
         "stay holes, symbolic links stay links. A source that ends in \"/.\" stands for what is in "
-        "that directory. What is neither file, directory nor link is left out with a warning, "
-        "and the exit status is then 1.\n\n"
+        "that directory. What is neither file, directory nor link is left out with a warning, and "
+        "a source that cannot be read keeps no other from being copied; the exit status is then "
+        "not 0.\n\n"
         "A file appears under its name when it is complete. Until then it is "
         ".NAME.crosh-part beside it; a copy that was interrupted goes on from there when the same "
         "command is given again, after comparing checksums of what is there.",

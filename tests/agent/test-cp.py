@@ -189,7 +189,7 @@ def what_cannot_be_copied_is_told_and_left_out():
     equal([path.name for path in (work / "there").iterdir()], ["good"])
     error = cp(guest(work / "tree"), guest(work / "none"), work / "back", status=1)
     contains(error, "warning: fifo: neither a file nor a directory")
-    contains(error, "warning: none: No such file or directory")
+    contains(error, f"vsh cp: alpha:{work}/none: No such file or directory\n")
     equal([path.name for path in (work / "back" / "tree").iterdir()], ["good"])
     if os.geteuid() != 0:
         raise Skip("the rest needs root")
@@ -201,6 +201,45 @@ def what_cannot_be_copied_is_told_and_left_out():
              "closed: Permission denied")
     contains(cp("--user", "nobody", work / "tree" / "good", guest(work / "x"), status=5),
              "cannot make 'x': Permission denied")
+
+
+@case
+def a_source_that_is_missing_is_an_error():
+    work = fresh("missing")
+    (work / "good").write_bytes(b"good")
+    (work / "to").mkdir()
+    equal(cp(guest(work / "none"), work / "to", status=1),
+          f"vsh cp: alpha:{work}/none: No such file or directory\n")
+    equal(cp(guest(work / "none"), f"beta:{work}/to", status=1),
+          f"vsh cp: alpha:{work}/none: No such file or directory\n")
+    equal(cp(work / "none", guest(work / "to"), status=3),
+          f"vsh cp: {work}/none: No such file or directory\n")
+    equal(os.listdir(work / "to"), [])
+    # Of several, the others are copied.
+    for source, target, told in ((str, guest, ""), (guest, str, "alpha:")):
+        error = cp(source(work / "none"), source(work / "good"), target(work / "to"), status=1)
+        contains(error, f"vsh cp: {told}{work}/none: No such file or directory\n")
+        equal(os.listdir(work / "to"), ["good"])
+        (work / "to" / "good").unlink()
+    equal(cp(work / "none", work / "neither", guest(work / "to"), status=1),
+          f"vsh cp: {work}/none: No such file or directory\n"
+          f"vsh cp: {work}/neither: No such file or directory\n")
+
+
+@case
+def a_container_needs_no_name_of_the_default_vm():
+    work = fresh("container")
+    contains(cp("penguin:a", work, status=3), "there is no VM named penguin")
+    default = Launcher(home, "termina")
+    try:
+        contains(cp("penguin:a", work, status=1), "no such container 'penguin'")
+        contains(cp(CROSH, "penguin:", status=1), "no such container 'penguin'")
+        (work / "a").write_bytes(b"a")
+        cp(f"termina:{work}/a", work / "b")
+        equal((work / "b").read_bytes(), b"a")
+    finally:
+        default.close()
+        shutil.rmtree(home.data / "crosh" / "vms" / "termina")
 
 
 @case
@@ -330,7 +369,7 @@ def problems_stand_on_lines_of_their_own():
     terminal = home.terminal("vsh", "cp", guest(work / "none"), guest(work / "there"), str(work / "to"),
                              columns=200)
     equal(terminal.end(), 1)
-    equal(terminal.text().split("\n")[0], "warning: none: No such file or directory")
+    equal(terminal.text().split("\n")[0], f"vsh cp: alpha:{work}/none: No such file or directory")
 
 
 @case
