@@ -40,6 +40,12 @@ int vmc_create(struct crosh_context *ctx, const struct crosh_args *args, struct 
     return rc;
 }
 
+static int refuse_running(const char *name, struct crosh_error *err)
+{
+    crosh_error_set(err, -EBUSY, "VM %s is running", name);
+    return crosh_error_hint(err, "end it first: vmc stop %s", name);
+}
+
 int vmc_destroy(struct crosh_context *ctx, const struct crosh_args *args, struct crosh_error *err)
 {
     const char *name = crosh_args_string(args, "vm");
@@ -49,6 +55,9 @@ int vmc_destroy(struct crosh_context *ctx, const struct crosh_args *args, struct
 
     if (rc < 0)
         return rc;
+    /* Nobody is asked for what is refused then. */
+    if (crosh_priv_vm_probe(name) == CROSH_VM_ALIVE)
+        return refuse_running(name, err);
     if (!crosh_args_has(args, "yes")) {
         if (!crosh_is_interactive(ctx)) {
             crosh_error_set(err, CROSH_EUSAGE, "VM %s is destroyed only when somebody agrees",
@@ -63,10 +72,8 @@ int vmc_destroy(struct crosh_context *ctx, const struct crosh_args *args, struct
     lock = crosh_priv_vm_operation_lock(name, LOCK_WAIT_MS, err);
     if (lock < 0)
         return lock;
-    if (crosh_priv_vm_probe_locked(name) == CROSH_VM_ALIVE) {
-        crosh_error_set(err, -EBUSY, "VM %s is running", name);
-        return crosh_error_hint(err, "end it first: vmc stop %s", name);
-    }
+    if (crosh_priv_vm_probe_locked(name) == CROSH_VM_ALIVE)
+        return refuse_running(name, err);
     return crosh_priv_vm_destroy(name, err);
 }
 
