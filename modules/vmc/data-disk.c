@@ -49,6 +49,13 @@ static char *disk_path(const char *name, const char *suffix)
     return path;
 }
 
+bool data_disk_is_there(const char *name)
+{
+    cleanup_free char *file = disk_path(name, "");
+
+    return file != NULL && access(file, F_OK) == 0;
+}
+
 int data_disk_prepare(const char *name, uint64_t bytes, bool is_asked, char **path,
                       struct crosh_error *err)
 {

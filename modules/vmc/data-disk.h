@@ -15,6 +15,9 @@
 #define DATA_DISK_DEFAULT_BYTES (UINT64_C(32) << 30)
 #define DATA_DISK_MIN_BYTES     (UINT64_C(1) << 30)
 
+/* Whether the VM has one. */
+bool data_disk_is_there(const char *name);
+
 /*
  * Makes the disk when the VM has none, and makes it larger when bytes (0: the default, for a new
  * one) is more than it has; less is refused if it is_asked for, and else ignored. The guest formats

@@ -2,8 +2,14 @@
 """Command lines that vmc refuses: the exact status, a text that says why, and nothing left behind."""
 
 import os
+import shutil
+import sys
+from pathlib import Path
 
 from harness import Home, case, contains, equal, main
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "agent"))
+from launcher import Launcher  # noqa: E402 pylint: disable=wrong-import-position
 
 home = None
 
@@ -122,6 +128,27 @@ def containers_of_a_small_vm():
                "other take it from their next start on\n", 5))
         # It was not started for that.
         equal(home.run("-c", f"vmc status --json {made}").stdout.count('"stopped"'), 1)
+
+
+@case
+def containers_of_a_vm_that_runs_from_before_its_image():
+    equal(home.run("-c", "vmc create early").returncode, 0)
+    launcher = Launcher(home, "early", again=True)
+    images = home.data / "crosh" / "images" / "termina"
+    try:
+        done = home.run("-c", "vmc container --timeout 5 early penguin")
+        contains(done.stderr, "VM early is a small one, which has no containers\nhint: they are in VMs")
+        equal((done.stdout, done.returncode), ("", 5))
+        images.mkdir(parents=True)
+        (images / "manifest.json").write_text('{"image": "termina"}')
+        done = home.run("-c", "vmc container --timeout 5 early penguin")
+        equal((done.stdout, done.stderr, done.returncode),
+              ("", "vmc container: VM early is a small one, which has no containers\n"
+               "hint: it runs from before there was the image termina, which it takes at its next "
+               "start: vmc stop early\n", 5))
+    finally:
+        launcher.close()
+        shutil.rmtree(images, ignore_errors=True)
 
 
 @case

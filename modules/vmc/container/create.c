@@ -16,6 +16,7 @@
 #include "lib/vm/store.h"
 #include "modules/vmc/automount.h"
 #include "modules/vmc/container/container.h"
+#include "modules/vmc/data-disk.h"
 #include "modules/vmc/image.h"
 #include "modules/vmc/image-store.h"
 
@@ -29,6 +30,13 @@ enum source_kind {
     SOURCE_DEFAULT,
     SOURCE_SERVER,
     SOURCE_FILES,
+};
+
+/* What the VM's image says of LXD in it. */
+enum vm_kind {
+    VM_HAS_LXD,
+    VM_IS_SMALL,
+    VM_IS_SMALL_YET, /* it would have one if it were started now */
 };
 
 struct creation {
@@ -139,22 +147,35 @@ static int judge_arguments(struct creation *creation, struct crosh_error *err)
     return r < 0 ? r : judge_source(creation, err);
 }
 
-static int refuse_small_vm(const char *vm, struct crosh_error *err)
+static int refuse_small_vm(const char *vm, enum vm_kind kind, struct crosh_error *err)
 {
     (void)crosh_error_set(err, -EOPNOTSUPP, "VM %s is a small one, which has no containers", vm);
+    if (kind == VM_IS_SMALL_YET)
+        return crosh_error_hint(err,
+                                "it runs from before there was the image " IMAGE_TERMINA
+                                ", which it takes at its next start: vmc stop %s",
+                                vm);
     return crosh_error_hint(err, "they are in VMs of the image " IMAGE_TERMINA
                                  ": vmc image build " IMAGE_TERMINA
                                  "; VMs that name no other take it from their next start on");
 }
 
 /* Whether the VM is of the small image, in which there is no LXD. */
-static int find_is_small(const char *vm, bool *is_small, struct crosh_error *err)
+static int find_kind(const char *vm, enum vm_kind *kind, struct crosh_error *err)
 {
     cleanup(crosh_priv_vm_config_fini) struct crosh_vm_config config = {0};
     int r = crosh_priv_vm_config_load(vm, &config, err);
 
-    *is_small = r == 0 && strcmp(image_name(&config), IMAGE_MICRO) == 0;
-    return r;
+    *kind = VM_HAS_LXD;
+    if (r < 0)
+        return r;
+    if (strcmp(image_name(&config), IMAGE_MICRO) == 0)
+        *kind = VM_IS_SMALL;
+    /* Each start of another image makes a data disk first. */
+    else if (config.image == NULL && crosh_vm_state(vm) != CROSH_VM_STOPPED &&
+             !data_disk_is_there(vm))
+        *kind = VM_IS_SMALL_YET;
+    return 0;
 }
 
 /* Whether the error is that of an LXD which is not there, or not yet. */
@@ -171,8 +192,10 @@ static int await_lxd(struct creation *creation, int64_t deadline, struct crosh_e
     progress_init(&progress, creation->ctx);
     progress_begin(&progress, "lxd");
     for (;;) {
-        const int64_t left = deadline - deadline_now();
+        int64_t left = deadline - deadline_now();
 
+        /* Below 0 it would wait for ever. */
+        left = left < 0 ? 0 : left;
         creation->lxd = lxd_open(creation->vm, left < LXD_SHOW_MS ? (int)left : LXD_SHOW_MS,
                                  crosh_interrupt_fd(creation->ctx), err);
         if (creation->lxd != NULL || !is_no_lxd(err->code) || deadline_now() >= deadline)
@@ -187,15 +210,15 @@ static int await_lxd(struct creation *creation, int64_t deadline, struct crosh_e
 static int reach(struct creation *creation, struct crosh_error *err)
 {
     const int64_t deadline = deadline_in(crosh_args_number(creation->args, "timeout", 900) * 1000);
-    bool is_small = false;
+    enum vm_kind kind = VM_HAS_LXD;
     int r = crosh_priv_vm_require(creation->vm, err);
 
     if (r == 0)
-        r = find_is_small(creation->vm, &is_small, err);
+        r = find_kind(creation->vm, &kind, err);
     if (r < 0)
         return r;
-    if (is_small && crosh_vm_state(creation->vm) == CROSH_VM_STOPPED)
-        return refuse_small_vm(creation->vm, err);
+    if (kind == VM_IS_SMALL && crosh_vm_state(creation->vm) == CROSH_VM_STOPPED)
+        return refuse_small_vm(creation->vm, kind, err);
     if (crosh_vm_state(creation->vm) == CROSH_VM_STOPPED) {
         const char *const words[] = {"vmc", "start", "--no-shell", creation->vm, NULL};
 
@@ -204,9 +227,9 @@ static int reach(struct creation *creation, struct crosh_error *err)
             return r;
     }
     /* Somebody may have put one into a small VM, but it is not waited for. */
-    r = await_lxd(creation, is_small ? 0 : deadline, err);
-    if (is_small && is_no_lxd(r))
-        return refuse_small_vm(creation->vm, err);
+    r = await_lxd(creation, kind != VM_HAS_LXD ? 0 : deadline, err);
+    if (kind != VM_HAS_LXD && is_no_lxd(r))
+        return refuse_small_vm(creation->vm, kind, err);
     if (r < 0)
         return r;
     container_work_init(&creation->work, creation->ctx, creation->lxd, deadline);
