@@ -117,11 +117,7 @@ int sftp_run_get(struct crosh_context *ctx, const struct crosh_args *args, struc
     return r < 0 ? r : status_of(&counts);
 }
 
-/*
- * Whether the word is a place at a server, and not a file here: a colon tells, unless it
- * begins as a path does.
- */
-static bool is_place(const char *word)
+bool sftp_is_place(const char *word)
 {
     return strchr(word, ':') != NULL && word[0] != '.' && word[0] != '/' && word[0] != '~' &&
            word[0] != ':';
@@ -137,7 +133,7 @@ int sftp_run_put(struct crosh_context *ctx, const struct crosh_args *args, struc
     struct transfer_counts counts;
     int r;
 
-    if (count < 2 || !is_place(words[count - 1])) {
+    if (count < 2 || !sftp_is_place(words[count - 1])) {
         (void)crosh_error_set(err, CROSH_EUSAGE, "the last word must say where to: TARGET:[PATH]");
         return crosh_error_hint(err, "\"TARGET:\" alone is the home directory there");
     }
@@ -194,12 +190,12 @@ int sftp_run_sync(struct crosh_context *ctx, const struct crosh_args *args, stru
     };
     const char *source = crosh_args_string(args, "source");
     const char *target = crosh_args_string(args, "destination");
-    const bool is_get = is_place(source);
+    const bool is_get = sftp_is_place(source);
     cleanup(session_end) struct session session = {0};
     struct transfer_counts counts;
     int r;
 
-    if (is_get == is_place(target)) {
+    if (is_get == sftp_is_place(target)) {
         (void)crosh_error_set(err, CROSH_EUSAGE, "%s",
                               is_get ? "both are at servers" : "neither is at a server");
         return crosh_error_hint(err, "write TARGET:[PATH] for one of them");

@@ -23,6 +23,7 @@ modules_sftp_libsftp_la_SOURCES = \
 	modules/sftp/folder-icon.c modules/sftp/folder-icon.h \
 	modules/sftp/checker.c modules/sftp/checker.h \
 	modules/sftp/commands.h \
+	modules/sftp/complete.c \
 	modules/sftp/copy-command.c \
 	modules/sftp/get.c \
 	modules/sftp/pool.c modules/sftp/pool.h \

@@ -5,7 +5,6 @@
 #include <crosh/module.h>
 #include <crosh/vm.h>
 
-#include "lib/vm/complete-container.h"
 #include "modules/sftp/commands.h"
 
 #define TARGET_HELP                                                                                \
@@ -23,7 +22,7 @@
     {                                                                                              \
         .name = "target", .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED,                    \
         .type = CROSH_TYPE_STRING, .value_name = "TARGET[:PATH]",                                  \
-        .summary = "Where the files are", .complete = crosh_priv_complete_guest,                   \
+        .summary = "Where the files are", .complete = sftp_complete_target,                        \
     }
 
 #define TIMEOUT                                                                                    \
@@ -227,7 +226,8 @@ static const struct crosh_param put_params[] = {
      .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED | CROSH_PARAM_REPEATED,
      .type = CROSH_TYPE_PATH,
      .value_name = "LOCAL... TARGET:[PATH]",
-     .summary = "What to copy, and last where to"},
+     .summary = "What to copy, and last where to",
+     .complete = sftp_complete_either},
     VERIFY,
     INTO,
     RECURSIVE,
@@ -252,12 +252,14 @@ static const struct crosh_param sync_params[] = {
      .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED,
      .type = CROSH_TYPE_PATH,
      .value_name = "SOURCE",
-     .summary = "A directory: TARGET:[PATH] or one of this host"},
+     .summary = "A directory: TARGET:[PATH] or one of this host",
+     .complete = sftp_complete_either},
     {.name = "destination",
      .flags = CROSH_PARAM_ARGUMENT | CROSH_PARAM_REQUIRED,
      .type = CROSH_TYPE_PATH,
      .value_name = "DESTINATION",
-     .summary = "What is to be like it; made when it is not there"},
+     .summary = "What is to be like it; made when it is not there",
+     .complete = sftp_complete_either},
     {.name = "delete", .type = CROSH_TYPE_FLAG, .summary = "Remove what the source does not have"},
     {.name = "checksum",
      .short_name = 'c',

@@ -308,6 +308,21 @@ def a_mount_has_an_icon_where_a_desktop_runs():
 
 
 @case
+def paths_of_a_guest_are_completed():
+    (top / "completed").mkdir()
+    (top / "completed" / "name").write_text("")
+    (top / "completed" / ".hidden").write_text("")
+    for line, wanted in ((f"sftp get alpha:{top}/compl", [f"alpha:{top}/completed/"]),
+                         (f"sftp ls alpha:{top}/completed/", [f"alpha:{top}/completed/name"]),
+                         (f"sftp ls alpha:{top}/completed/.", [f"alpha:{top}/completed/.hidden"]),
+                         (f"sftp get other:{top}/compl", [])):
+        done = home.run("--complete", line)
+        equal((done.returncode, [text.split("\t")[0] for text in done.stdout.splitlines()]),
+              (0, wanted), line)
+    shutil.rmtree(top / "completed")
+
+
+@case
 def files_of_a_guest_are_copied():
     data = os.urandom(5_000_000)
     (home.path / "payload").write_bytes(data)

@@ -231,6 +231,58 @@ def ctrl_c_ends_what_waits_for_a_server():
 
 
 @case
+def paths_are_completed_at_the_prompt():
+    (there / "gamma delta").mkdir()
+    (there / "gamma delta" / "inner-file").write_text("inner")
+    (here / "mine").write_text("")
+    screen = terminal()
+    place = f"{server.target}:{there}"
+
+    def typed(words, completed):
+        screen.send(f"{words}{TAB}")
+        # Behind a whole word a hint may follow.
+        screen.wait(lambda t: t.text().split("\n")[-1].startswith(f"crosh> {completed}"), 60,
+                    repr(completed))
+        screen.send(CTRL_C)
+        last(screen, "crosh>")
+
+    try:
+        screen.expect("crosh>")
+        for command in ("get", "ls", "mount", "shell"):
+            typed(f"sftp {command} {place}/gam", f"sftp {command} {place}/gamma\\ delta/")
+        typed(f"sftp get {place}/gamma\\ delta/in", f"sftp get {place}/gamma\\ delta/inner-file")
+        typed(f"sftp put {here}/mi", f"sftp put {here}/mine")
+        typed(f"sftp put x {place}/gam", f"sftp put x {place}/gamma\\ delta/")
+        typed(f"sftp sync {place}/gam", f"sftp sync {place}/gamma\\ delta/")
+        # A server that says nothing is not waited for.
+        os.kill(server.process.pid, signal.SIGSTOP)
+        try:
+            screen.send(f"sftp get {place}/gam{TAB}x")
+            last(screen, f"crosh> sftp get {place}/gamx")
+            screen.send(CTRL_C)
+            last(screen, "crosh>")
+        finally:
+            os.kill(server.process.pid, signal.SIGCONT)
+        screen.send("exit 0\r")
+        screen.end(60)
+    finally:
+        screen.close()
+
+
+@case
+def modes_and_times_are_kept_with_p_and_without():
+    for number, words in enumerate(("-p", "")):
+        (here / f"dated{number}").write_text("dated")
+        (here / f"dated{number}").chmod(0o604)
+        os.utime(here / f"dated{number}", (1_400_000_000, 1_400_000_000))
+        equal(script(f"lcd {here}", f"put {words} dated{number}", f"get {words} dated{number} back"),
+              (0, [], []))
+        for path in (there / f"dated{number}", here / "back"):
+            equal((stat.S_IMODE(path.stat().st_mode), int(path.stat().st_mtime)),
+                  (0o604, 1_400_000_000), f"{words} {path}")
+
+
+@case
 def the_shell_around_it_gets_its_editor_back():
     screen = terminal()
     try:
