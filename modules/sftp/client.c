@@ -15,7 +15,8 @@
  * buffer.
  *
  * A server that owes an answer and sends nothing at all for the time-out is taken for
- * gone, and so is one that answers what was asked that much later than another thing, or
+ * gone, and so is one whose bytes make no whole answer for so much longer as the slowest link
+ * takes for one, one that answers what was asked that much later than another thing, or
  * whose bytes are no protocol. All that was under way then ends with
  * that error, and so does all that is sent later.
  */
@@ -62,6 +63,10 @@
 #define WINDOW_MAX    (16 * 1024 * 1024)
 /* How often it is looked for an answer that never came among others that did. */
 #define FORGOTTEN_EVERY_MS 1000
+/* The slowest link that is not taken for a server that hands out its bytes singly; a second. */
+#define SLOWEST 4096
+/* So many bytes may have to come before the link hands out the first: a packet of SSH. */
+#define LINK_PIECE 32768u
 /* What one request carries when the server does not tell: what every server must take. */
 #define PIECE_PLAIN 32768u
 /* OpenSSH's limit on packets, less what is not data. */
@@ -110,6 +115,8 @@ struct sftp_client {
     /* The thread's alone. */
     uint8_t *buffer;
     size_t filled;
+    size_t coming;    /* of the packet that has begun to come */
+    int64_t whole_ms; /* when the last one had come */
 
     unsigned int can;
     uint32_t read_max, write_max;
@@ -351,6 +358,7 @@ static int take_packets(struct sftp_client *client)
     size_t at = 0;
     int r = 0;
 
+    client->coming = 0;
     while (r == 0 && client->filled - at >= sizeof(uint32_t)) {
         uint32_t length;
 
@@ -358,11 +366,15 @@ static int take_packets(struct sftp_client *client)
         length = be32toh(length);
         if (length < 5 || length > SFTP_PACKET_MAX)
             return -EBADMSG;
-        if (client->filled - at - sizeof(length) < length)
+        if (client->filled - at - sizeof(length) < length) {
+            client->coming = length;
             break;
+        }
         r = take_packet(client, client->buffer + at + sizeof(length), length);
         at += sizeof(length) + length;
     }
+    if (at > 0)
+        client->whole_ms = deadline_now();
     client->filled -= at;
     memmove(client->buffer, client->buffer + at, client->filled);
     return r;
@@ -435,13 +447,28 @@ static bool is_forgotten(const struct sftp_client *client)
 }
 
 /*
+ * With the lock: when a whole answer is due, however many bytes come. Before each there may be one
+ * request of the longest that is still on its way.
+ */
+static int64_t whole_due_ms(const struct sftp_client *client)
+{
+    int64_t since =
+        client->whole_ms > client->owed_since_ms ? client->whole_ms : client->owed_since_ms;
+    size_t going = client->on_its_way < SFTP_PACKET_MAX ? client->on_its_way : SFTP_PACKET_MAX;
+    size_t coming = client->coming > LINK_PIECE ? client->coming : LINK_PIECE;
+
+    return since + client->timeout_ms + (int64_t)(going + coming) * 1000 / SLOWEST;
+}
+
+/*
  * How long the thread may wait, given when the server was heard last. With the lock. It is not
  * woken for what is sent meanwhile: so it looks once in a while when nothing is owed, too.
  */
 static int patience(struct sftp_client *client, int64_t heard_ms)
 {
     int64_t since = heard_ms > client->owed_since_ms ? heard_ms : client->owed_since_ms;
-    int64_t left = since + client->timeout_ms - deadline_now();
+    int64_t due = since + client->timeout_ms, whole_due = whole_due_ms(client);
+    int64_t left = (due < whole_due ? due : whole_due) - deadline_now();
 
     if (client->under_way == 0)
         return client->timeout_ms;
@@ -471,6 +498,7 @@ static void *client_thread(void *opaque)
     int64_t heard_ms = deadline_now();
     struct vigil vigil;
 
+    client->whole_ms = heard_ms;
     vigil_init(&vigil);
     for (;;) {
         struct pollfd pfd[2] = {{.fd = client->link->fd, .events = POLLIN},

@@ -12,6 +12,8 @@ import time
 DIRECTORY, FILE, LINK = stat.S_IFDIR | 0o755, stat.S_IFREG | 0o644, stat.S_IFLNK | 0o777
 VICTIM = os.environ.get("VICTIM", "/nowhere")
 START = os.environ.get("START", "/")
+# Of "/pile0" to "/pile9", of names that are as long as can be.
+PILE = int(os.environ.get("PILE", "0"))
 
 # What is in "/evil", "/evil/out" and others: kind, size.
 LISTINGS = {
@@ -41,8 +43,9 @@ LISTINGS["/swap/d"] = [(b"inner", FILE, 6), (b"sub", DIRECTORY, 0)]
 LISTINGS["/swap/d/sub"] = [(b"deep", FILE, 6)]
 # Listings without an end: what each answer has.
 ENDLESS = {"/nothing": [], "/dots": [(b"..", DIRECTORY, 0)], "/refused": [(b"a/b", FILE, 6)] * 500,
-           "/flood": None, "/drip": None}
+           "/flood": None, "/drip": None, "/trickle": []}
 numbers = itertools.count()
+PILES = {f"/pile{i}": i for i in range(10)} if PILE else {}
 BYTES = b"harm!\n"
 
 
@@ -62,10 +65,18 @@ class Hostile:
     def __init__(self):
         self.listed = set()
         self.last = ""
+        self.is_trickling = False  # answers byte by byte
         self.held = {}
+        self.piled = {}
 
     def send(self, kind, number, body):
         packet = struct.pack(">BI", kind, number) + body
+        if self.is_trickling:
+            for byte in struct.pack(">I", len(packet)) + packet:
+                sys.stdout.buffer.write(bytes([byte]))
+                sys.stdout.buffer.flush()
+                time.sleep(0.5)
+            return
         sys.stdout.buffer.write(struct.pack(">I", len(packet)) + packet)
         sys.stdout.buffer.flush()
 
@@ -77,12 +88,13 @@ class Hostile:
         for known, mode, size in LISTINGS.get(parent, []):
             if known.decode(errors="replace") == name:
                 return mode, size
-        known = path in LISTINGS or path in ENDLESS or path in ("/", START) or f"{path}/".startswith(("/p/", "/wide/"))
+        known = path in LISTINGS or path in ENDLESS or path in PILES or path in ("/", START) or f"{path}/".startswith(("/p/", "/wide/"))
         return (DIRECTORY, 0) if known else None
 
     def answer(self, kind, number, body):
         length = struct.unpack(">I", body[:4])[0]
         text = body[4:4 + length].decode(errors="replace")
+        self.is_trickling = text == "/trickle"
         if kind in (7, 17):  # LSTAT, STAT
             found = self.find(text)
             if found is None:
@@ -98,10 +110,16 @@ class Hostile:
             self.send(102, number, string(b"handle"))
         elif kind in (3, 11):  # OPEN, OPENDIR: the path is the handle
             self.listed.discard(text)
+            self.piled[text] = 0
             self.send(102, number, string(text.encode()[:256]))
         elif kind == 12:
             text = self.last if text == "handle" else text
             entries = LISTINGS.get(text, [])
+            if text in PILES and self.piled[text] < PILE:
+                entries = [(b"%08d" % i + b"x" * 240, FILE, 6)
+                           for i in range(self.piled[text], self.piled[text] + 500)]
+                self.piled[text] += 500
+                self.listed.discard(text)
             if f"{text}/".startswith("/p/"):
                 entries = [(b"d", DIRECTORY, 0), (b"file", FILE, 6)]
             elif f"{text}/".startswith("/wide/"):

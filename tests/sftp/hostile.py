@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A server that wants to write elsewhere than where its files were asked to."""
 
+import concurrent.futures
 import errno
 import json
 import os
@@ -216,6 +217,68 @@ def a_deep_tree_of_wide_directories_needs_little_memory():
     equal((process.returncode, errors, json.loads(report)["deleted"]), (0, "", 127 * 4001))
     # The names of the files of all of them are more than that.
     equal(usage.ru_maxrss < 80 << 10, True, f"{usage.ru_maxrss} KiB")
+
+
+@case
+def what_trickles_is_not_waited_for():
+    """Each byte of an answer comes in time, but the answer does not."""
+    done = home.run("-c", f"sftp ls --timeout 1 {server.target}:/trickle")
+    equal((done.stdout, done.stderr, done.returncode),
+          ("", f"sftp ls: {server.target.split(':')[0]}: /trickle: Connection timed out\n", 124))
+
+
+def mounted(target, count, work):
+    """The listings that a mount keeps, and the most memory that it had, after some work."""
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK) or shutil.which("fusermount3") is None:
+        raise Skip("no FUSE here")
+    place = home.path / "piles"
+    place.mkdir(exist_ok=True)
+    serve(PILE=count)
+    done = home.run("-c", f"sftp mount --cache 600 {server.target}:{target} {place}")
+    equal((done.stderr, done.returncode), ("", 0))
+    try:
+        result = work(place)
+        entry, = json.loads(home.run("-c", "sftp list --json").stdout)
+        status, = (path.parent.joinpath("status").read_text()
+                   for path in Path("/proc").glob("[0-9]*/cmdline") if is_mount(path, place))
+        peak = int(status.partition("VmHWM:")[2].split()[0]) << 10
+        return result, entry["cached_listings"], peak
+    finally:
+        home.run("-c", f"sftp umount {place}")
+        serve()
+
+
+def is_mount(cmdline, place):
+    """Whether it is the command line of the process of that mount."""
+    try:
+        words = cmdline.read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return words[0].endswith(b"/crosh-sftpfs") and str(place).encode() in words
+
+
+@case
+def listings_that_are_kept_are_bounded():
+    """In bytes: each takes 50 MB."""
+    count = 160_000
+    result, kept, _ = mounted("/", count, lambda place: [
+        subprocess.run(["ls", "-U1", place / f"pile{i}"], check=True, stdout=subprocess.PIPE)
+        .stdout.count(b"\n") for i in range(5)])
+    equal((result, kept), ([count] * 5, 2))
+
+
+@case
+def listings_that_are_read_at_once_are_bounded():
+    """Each of them has no end, and all together get less than 512 MiB."""
+    def work(place):
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            return [code for code in pool.map(
+                lambda i: subprocess.run(["ls", "-U", place / f"pile{i}"], check=False,
+                                         capture_output=True).returncode, range(4))]
+
+    result, _, peak = mounted("/", 1 << 30, work)
+    equal(result, [2] * 4)
+    equal(peak < 1 << 30, True, f"{peak >> 20} MiB")
 
 
 @case
