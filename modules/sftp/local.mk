@@ -13,6 +13,7 @@ modules_sftp_libsftpio_la_SOURCES = \
 	modules/sftp/rate.c modules/sftp/rate.h \
 	modules/sftp/ssh.c modules/sftp/ssh.h \
 	modules/sftp/ssh-login.c modules/sftp/ssh-login.h \
+	modules/sftp/ssh-program.c modules/sftp/ssh-program.h \
 	modules/sftp/vigil.c modules/sftp/vigil.h \
 	modules/sftp/where.c modules/sftp/where.h
 modules_sftp_libsftpio_la_CPPFLAGS = $(AM_CPPFLAGS) $(LIBSSH_CFLAGS) $(PROTOBUF_C_CFLAGS)

@@ -18,6 +18,7 @@
 
 #include "lib/base/cleanup.h"
 #include "modules/sftp/ssh-login.h"
+#include "modules/sftp/ssh-program.h"
 
 /* With hardware for it, which all have, several times as fast as what libssh would take first. */
 #define CIPHERS                                                                                    \
@@ -318,9 +319,12 @@ static struct ssh_link *new_link(struct crosh_error *err)
 
 struct sftp_link *sftp_ssh_open(const struct sftp_ssh_options *options, struct crosh_error *err)
 {
-    struct ssh_link *own = new_link(err);
+    struct ssh_link *own;
     int r;
 
+    if (sftp_ssh_program_is_needed(options))
+        return sftp_ssh_program_open(options, err);
+    own = new_link(err);
     if (own == NULL)
         return NULL;
     r = configure(own, options, err);

@@ -267,6 +267,104 @@ def a_keys_passphrase_is_asked_for():
         shutil.move(home.path / "kept", key)
 
 
+def by_ssh(*lines, known=None):
+    """Settings for the host "work", which libssh cannot follow; known_hosts, as they name it."""
+    file = home.path / "known"
+    file.write_text(known or (server.ssh / "known_hosts").read_text())
+    (server.ssh / "config").write_text("".join(f"{line}\n" for line in (
+        "Host work", "HostName 127.0.0.1", f"Port {server.port}", f"User {server.user}",
+        f"IdentityFile {server.ssh}/id_ed25519", f"UserKnownHostsFile {file}", *lines)))
+    return f"sftp://work{there}"
+
+
+@case
+def one_key_of_many_is_offered():
+    need_mounts()
+    sock, place = home.path / "full-agent", home.path / "one-key"
+    place.mkdir()
+    with subprocess.Popen(["ssh-agent", "-D", "-a", str(sock)], stdout=subprocess.DEVNULL) as agent:
+        try:
+            wait_for(sock.exists, 60, "the agent")
+            for number in range(8):  # more than sshd lets anybody try
+                key = home.path / f"key{number}"
+                subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+                subprocess.run(["ssh-add", "-q", key], check=True,
+                               env={**os.environ, "SSH_AUTH_SOCK": str(sock)})
+            env = {"SSH_AUTH_SOCK": str(sock)}
+            target = by_ssh("IdentitiesOnly yes")
+            done = home.run("-c", f"sftp ls {target}", env=env)
+            equal((done.stdout, done.stderr, done.returncode), ("file\n", "", 0))
+            data = os.urandom(3_000_000)
+            (home.path / "much").write_bytes(data)
+            done = home.run("-c", f"sftp put --verify {home.path}/much {target}/much", env=env)
+            equal((done.returncode, (there / "much").read_bytes() == data), (0, True), done.stderr)
+            equal(home.run("-c", f"sftp mount {target} {place}", env=env).stderr, "")
+            server.signal_sessions(signal.SIGKILL)
+            equal((place / "much").read_bytes() == data, True)
+            equal(home.run("sftp", "umount", str(place)).returncode, 0)
+            (there / "much").unlink()
+        finally:
+            agent.kill()
+
+
+@case
+def keys_are_known_by_what_ssh_config_says():
+    key = (server.ssh / "known_hosts").read_text().split(" ", 1)[1]
+    equal(ls(by_ssh("HostKeyAlias other", known=f"other {key}")).stdout, "file\n")
+    done = ls(by_ssh("HostKeyAlias other", known=f"another {key}"))
+    equal((done.stderr, done.returncode),
+          ("sftp ls: work: ssh: No ED25519 host key is known for other and you have requested strict "
+           "checking.\nhint: see whether ssh work gets there\n", 5))
+    # Certificates: of the server's key and of the user's.
+    for name in ("ca", "strange"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", home.path / name],
+                       check=True)
+    sign = ["ssh-keygen", "-q", "-s", str(home.path / "ca"), "-I", "test"]
+    subprocess.run([*sign, "-h", "-n", "127.0.0.1", server.directory / "key.pub"], check=True)
+    shutil.copy(server.ssh / "id_ed25519.pub", home.path / "mine.pub")
+    subprocess.run([*sign, "-n", server.user, home.path / "mine.pub"], check=True)
+    before = settings(
+        ("UsePAM no", f"UsePAM no\nHostCertificate {server.directory}/key-cert.pub\n"
+         f"TrustedUserCAKeys {home.path}/ca.pub"), ("AuthorizedKeysFile", "AuthorizedKeysFile none\n#"))
+    server.stop()
+    server.start()
+    try:
+        known = [f"@cert-authority * {(home.path / name).read_text()}" for name in ("ca.pub", "strange.pub")]
+        mine = f"CertificateFile {home.path}/mine-cert.pub"
+        equal(ls(by_ssh(mine, known=known[0])).stdout, "file\n")
+        done = ls(by_ssh(mine, known=known[1]))
+        equal(done.returncode, 5)
+        contains(done.stderr, " is known for [127.0.0.1]:")
+        done = ls(by_ssh(known=known[0]))
+        equal((done.stderr, done.returncode),
+              (f"sftp ls: work: ssh: {server.user}@127.0.0.1: Permission denied (publickey).\n"
+               "hint: see whether ssh work gets there\n", 5))
+    finally:
+        (server.directory / "config").write_text(before)
+        (server.ssh / "config").unlink()
+        server.stop()
+        server.start()
+
+
+@case
+def ssh_asks_by_itself():
+    key = server.ssh / "id_ed25519"
+    shutil.copy(key, home.path / "kept")
+    subprocess.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", "sesame", "-f", str(key)], check=True,
+                   stdout=subprocess.DEVNULL)
+    question = f"Enter passphrase for key '{key}':"
+    try:
+        target = by_ssh("IdentitiesOnly yes")
+        equal(answer(f"sftp ls {target}", (question, "sesame\r")), (0, f"{question}\nfile"))
+        done = ls(target)
+        equal((done.stderr, done.returncode),
+              (f"sftp ls: work: ssh: {server.user}@127.0.0.1: Permission denied (publickey).\n"
+               "hint: see whether ssh work gets there\n", 5))
+    finally:
+        shutil.move(home.path / "kept", key)
+        (server.ssh / "config").unlink()
+
+
 @case
 def a_password_is_asked_for():
     settings(("PasswordAuthentication no", "PasswordAuthentication yes"))
