@@ -131,6 +131,17 @@ def containers_of_a_small_vm():
 
 
 @case
+def an_image_for_containers_that_there_is_not():
+    refused("vmc container x1 pengiun nosuch", 2,
+            "nosuch: a server needs an image's name behind it, a root file its metadata\n"
+            "hint: the one image that needs no server is the default one, for which nothing stands "
+            "there: vmc container x1 pengiun\n")
+    refused("vmc container x1 pengiun https://images.invalid", 2,
+            "https://images.invalid: a server needs an image's name behind it")
+    refused("vmc container x1 pengiun nosuch neither", 3, "nosuch: No such file or directory")
+
+
+@case
 def containers_of_a_vm_that_runs_from_before_its_image():
     equal(home.run("-c", "vmc create early").returncode, 0)
     launcher = Launcher(home, "early", again=True)

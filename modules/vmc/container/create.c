@@ -103,10 +103,18 @@ static int judge_source(struct creation *creation, struct crosh_error *err)
         return err->code;
     if (source == NULL)
         return 0;
-    if (image == NULL)
-        return crosh_error_set(
+    if (image == NULL) {
+        (void)crosh_error_set(
             err, CROSH_EUSAGE,
-            "a server needs an image's name behind it, a root file its metadata");
+            "%s: a server needs an image's name behind it, a root file its metadata", source);
+        /* It may have been meant for the name of an image. */
+        return strstr(source, "://") != NULL
+                   ? err->code
+                   : crosh_error_hint(err,
+                                      "the one image that needs no server is the default one, for "
+                                      "which nothing stands there: vmc container %s %s",
+                                      creation->vm, creation->name);
+    }
     if (strncmp(source, "http://", 7) == 0)
         return crosh_error_set(err, CROSH_EUSAGE, "%s: LXD takes images by https only", source);
     if (strstr(source, "://") != NULL) {
