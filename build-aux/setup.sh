@@ -114,6 +114,10 @@ is_stale() {
 configured() {
     local dir=$top/build/$1
     shift
+    # Makefiles know no names with spaces: configure refuses them, after a while and in its own words.
+    case $top in
+    *[[:space:]]*) die "this cannot be built where the path has a space in it, move it: $top" ;;
+    esac
     if [ ! -e "$top/configure" ] || [ "$top/configure.ac" -nt "$top/configure" ]; then
         say "preparing configure"
         mkdir -p "$top/build"
