@@ -5,6 +5,7 @@ import concurrent.futures
 import errno
 import json
 import os
+import shutil
 import signal
 import socket
 from pathlib import Path
@@ -219,28 +220,30 @@ def what_is_renamed_without_a_connection_is_written_on():
     done = home.run("-c", f"sftp mount {server.user}@127.0.0.1:{far.port}:{there} {place}")
     equal((done.stderr, done.returncode), ("", 0))
     try:
-        files = [open(place / f"a{k}", "wb", buffering=0) for k in range(6)]
+        # The kernel has no file written while that itself is renamed, and has one name of a
+        # directory changed after the other.
+        for i in range(4):
+            (place / f"d{i}" / "a").mkdir(parents=True)
+        files = [open(place / f"d{i}" / "a" / "file", "wb", buffering=0) for i in range(4)]
         for file in files:
             file.write(b"1" * 1000)
             os.fsync(file.fileno())
-        # That there are no others is known.
-        os.listdir(place)
-        with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
             server.process.send_signal(signal.SIGSTOP)
             for stream in range(len(far.streams)):
                 far.cut(stream)
             wait_for(lambda: told("state", place) == "lost", 60, "the loss")
-            renames = [pool.submit(os.rename, place / f"a{k}", place / f"b{k}")
-                       for k in range(6)]
+            renames = [pool.submit(os.rename, place / f"d{i}" / "a", place / f"d{i}" / "b")
+                       for i in range(4)]
             syncs = [pool.submit(lambda f=file: (f.write(b"2" * 1000), os.fsync(f.fileno())))
                      for file in files]
             server.process.send_signal(signal.SIGCONT)
-            equal([refused(rename.result) for rename in renames], [""] * 6)
-            equal([refused(sync.result) for sync in syncs], [""] * 6)
-        for k, file in enumerate(files):
+            equal([refused(rename.result) for rename in renames], [""] * 4)
+            equal([refused(sync.result) for sync in syncs], [""] * 4)
+        for i, file in enumerate(files):
             file.close()
-            equal((there / f"b{k}").read_bytes(), b"1" * 1000 + b"2" * 1000)
-            (there / f"b{k}").unlink()
+            equal((there / f"d{i}" / "b" / "file").read_bytes(), b"1" * 1000 + b"2" * 1000)
+            shutil.rmtree(there / f"d{i}")
         equal(told("lost_write_bytes", place), 0)
     finally:
         server.process.send_signal(signal.SIGCONT)
