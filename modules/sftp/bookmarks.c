@@ -30,7 +30,7 @@ static char *find_file(void)
         directory = NULL;
         return NULL;
     }
-    if (stat(directory, &st) < 0 || !S_ISDIR(st.st_mode) ||
+    if (stat(directory, &st) < 0 || !S_ISDIR(st.st_mode) || !user_file_is_own(directory) ||
         asprintf(&path, "%s/bookmarks", directory) < 0)
         return NULL;
     real = realpath(path, NULL);

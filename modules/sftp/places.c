@@ -8,10 +8,12 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
+#include "modules/sftp/user-file.h"
 
 #define PROGRAM CROSH_LIBEXECDIR "/crosh-places"
 
@@ -33,6 +35,10 @@ static char *find_file(void)
         path = NULL;
         return NULL;
     }
+    *strrchr(path, '/') = '\0';
+    if (!user_file_is_own(path))
+        return NULL;
+    path[strlen(path)] = '/';
     return realpath(path, NULL);
 }
 

@@ -15,6 +15,13 @@
 /* A longer file is none of bookmarks or places. */
 #define FILE_MAX (1024 * 1024)
 
+bool user_file_is_own(const char *directory)
+{
+    struct stat st;
+
+    return stat(directory, &st) == 0 && st.st_uid == geteuid();
+}
+
 char *user_file_read(const char *path, mode_t *mode)
 {
     cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);

@@ -3,8 +3,15 @@
 #ifndef SFTP_USER_FILE_H
 #define SFTP_USER_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+
+/*
+ * Whether the directory that a desktop's file is in is this user's. Where another's home is root's
+ * for the time being, as "sudo -E" has it, a link there could have root change any file.
+ */
+bool user_file_is_own(const char *directory);
 
 /*
  * The whole text, on the heap, ended by NUL; an absent file is an empty one. NULL with errno:

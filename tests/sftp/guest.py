@@ -121,6 +121,13 @@ def a_mount_has_a_bookmark_while_it_is_there():
     equal((bookmarks.is_symlink(), real.stat().st_mode & 0o777), (True, 0o640))
     equal(home.run("-c", "sftp umount alpha").returncode, 0)
     equal(real.read_text(), own + "\n")
+    # Root with another's home leaves that's files alone: what is there may lead anywhere.
+    if os.geteuid() == 0:
+        os.chown(bookmarks.parent, 12, 34)
+        equal(home.run("-c", "sftp mount alpha").returncode, 0)
+        equal(real.read_text(), own + "\n")
+        equal(home.run("-c", "sftp umount alpha").returncode, 0)
+        os.chown(bookmarks.parent, 0, 0)
     # A line of the user's for it is enough, and stays.
     real.write_text(f"file://{home.path}/crosh/alpha Mine\n")
     equal(home.run("-c", "sftp mount alpha").returncode, 0)
