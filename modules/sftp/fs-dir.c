@@ -531,7 +531,7 @@ int fs_dir_open(struct fs *fs, struct node *node, struct listing **listing, bool
     struct listing *wanted = NULL;
     struct fetch *work = NULL;
     bool is_walk;
-    int r = -EIO;
+    int r;
 
     if (connection == NULL)
         return -ETIMEDOUT;
@@ -549,6 +549,8 @@ int fs_dir_open(struct fs *fs, struct node *node, struct listing **listing, bool
     }
     pthread_mutex_unlock(&fs->nodes.lock);
     send_all(work);
+    /* It may have been lost since. */
+    r = sftp_client_state(connection->client) != 0 ? -ECONNRESET : -EIO;
     pthread_mutex_lock(&fs->nodes.lock);
     if (wanted != NULL) {
         while (!wanted->is_done)
