@@ -42,7 +42,8 @@
  * that. PAM tells the kernel's audit of each of its steps, and libaudit looks up the address of
  * the client's name for that: here, where the client has neither, the name "UNKNOWN". Where no name
  * server answers, each step would wait for it, so none is asked.
- * What ends the session must not end the removal of its keys.
+ * What ends the session must not end the removal of its keys, nor come between the directory's
+ * making and the trap, nor end the shell by a stream that is gone.
  */
 static const char start_sshd[] =
     "for p in /usr/sbin/sshd /usr/local/sbin/sshd /usr/bin/sshd /sbin/sshd none; do "
@@ -50,9 +51,10 @@ static const char start_sshd[] =
     "if [ $p = none ]; then "
     "for m in apt-get apk dnf zypper pacman; do command -v $m >/dev/null && break; m=; done; "
     "echo \"" SAYS_NONE "$m\"; exit 1; fi; "
+    "trap '' HUP INT TERM PIPE; "
     "for t in /dev/shm /run /tmp; do d=$(mktemp -d $t/crosh-sshd.XXXXXX) && break; done; "
     "[ -d \"$d\" ] || { echo \"" SAYS_NO_PLACE "\"; exit 1; }; "
-    "trap \"trap '' HUP INT TERM; rm -rf $d\" EXIT; trap \"exit 1\" HUP INT TERM; "
+    "trap \"trap '' HUP INT TERM PIPE; rm -rf $d\" EXIT; trap \"exit 1\" HUP INT TERM PIPE; "
     "echo \"" SAYS_USER "$(id -un)\"; "
     "(umask 077; while read -r l && [ -n \"$l\" ]; do echo \"$l\"; done >$d/server; "
     "read -r l; echo \"$l\" >$d/client); "

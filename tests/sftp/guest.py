@@ -15,7 +15,7 @@ from pathlib import Path
 from xml.dom import minidom
 from xml.etree import ElementTree
 
-from harness import LIBEXEC, Home, Skip, case, contains, equal, main, wait_for
+from harness import CROSH, LIBEXEC, Home, Skip, case, contains, equal, main, wait_for
 
 sys.path.insert(0, os.path.join(os.environ["top_srcdir"], "tests", "agent"))
 import wire  # noqa: E402 pylint: disable=wrong-import-position
@@ -542,6 +542,43 @@ def a_guest_without_a_place_for_keys_says_so():
     equal(with_sshd(None, "full", os.path.realpath(shutil.which("mktemp"))),
           ("", "sftp ls: full: it has no place for the session's keys: neither /dev/shm nor /run nor "
            "/tmp takes a directory\n", 1))
+
+
+# Says that it has made the directory, and is not over before that is to be.
+SLOW_MKTEMP = """#!/bin/sh
+trap '' PIPE
+{real} "$@"
+echo >{home}/made
+n=0
+while [ ! -e {home}/go ] && [ $n -lt 600 ]; do sleep 0.1; n=$((n + 1)); done
+"""
+
+
+@case
+def a_stream_that_ends_early_leaves_no_directory():
+    need_sshd()
+    if os.geteuid() != 0:
+        raise Skip("only root can change the guest")
+    wait_for(lambda: not left_by_sshd(), 60, "other sessions' keys to be gone")
+    mktemp = os.path.realpath(shutil.which("mktemp"))
+    shutil.copy(mktemp, home.path / "mktemp-real")
+    (home.path / "mktemp").write_text(SLOW_MKTEMP.format(real=home.path / "mktemp-real",
+                                                         home=home.path))
+    (home.path / "mktemp").chmod(0o755)
+    guest = Launcher(home, "slow", around=[
+        "unshare", "-m", "sh", "-c", f"mount --bind {home.path}/mktemp {mktemp} && exec \"$@\"", "sh"])
+    try:
+        with subprocess.Popen([CROSH, "-c", "sftp ls --ssh slow:/"], env=home.env,
+                              stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as client:
+            try:
+                wait_for((home.path / "made").exists, 60, "the directory")
+                equal(len(left_by_sshd()), 1)
+            finally:
+                client.kill()
+        (home.path / "go").touch()
+        wait_for(lambda: not left_by_sshd(), 20, "the directory to be gone")
+    finally:
+        guest.close()
 
 
 @case
