@@ -391,9 +391,17 @@ def need_sshd():
         raise Skip("sshd lets nobody in whose account is locked")
 
 
+def sshd_directories():
+    return {str(path) for place in ("/dev/shm", "/run", "/tmp")
+            for path in Path(place).glob("crosh-sshd.*")}
+
+
+OTHERS = sshd_directories()
+
+
 def left_by_sshd():
-    return [str(path) for place in ("/dev/shm", "/run", "/tmp")
-            for path in Path(place).glob("crosh-sshd.*")]
+    """What another run has left, one that was killed, is not ours."""
+    return sorted(sshd_directories() - OTHERS)
 
 
 @case
