@@ -4,7 +4,8 @@ noinst_LTLIBRARIES += modules/sftp/libsftpio.la modules/sftp/libsftp.la modules/
 modules_sftp_libsftpio_la_SOURCES = \
 	modules/sftp/ask.c modules/sftp/ask.h \
 	modules/sftp/calls.c modules/sftp/calls.h \
-	modules/sftp/client.c modules/sftp/client-call.c modules/sftp/client.h \
+	modules/sftp/client.c modules/sftp/client-call.c modules/sftp/client-thread.c \
+	modules/sftp/client.h modules/sftp/client-internal.h \
 	modules/sftp/greeting.c modules/sftp/greeting.h \
 	modules/sftp/guest.c modules/sftp/guest.h \
 	modules/sftp/guest-ssh.c modules/sftp/guest-ssh.h \
