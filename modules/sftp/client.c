@@ -22,7 +22,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "lib/base/cleanup.h"
 #include "lib/base/clock.h"
 #include "lib/base/deadline.h"
 #include "modules/sftp/client-internal.h"

@@ -16,7 +16,7 @@ import threading
 from pathlib import Path
 
 from harness import CROSH, Home, Skip, case, contains, equal, main, wait_for
-from server import FarAway, Server, need_mounts
+from server import SSHD, FarAway, Server, need_mounts
 
 home = server = None
 there = here = None  # the same directory, at the server and in the mount
@@ -218,14 +218,24 @@ def modes_times_and_sizes():
 
 @case
 def what_is_the_owners_to_set_is_refused_as_that():
-    if os.geteuid() == 0:
-        raise Skip("root may set all")
-    try:
-        os.chown(here / "two", 0, -1)
-    except OSError as problem:
-        equal(problem.errno, errno.EPERM)
-    else:
-        raise AssertionError("the file was given away")
+    # A root that may not give files away is told what others are.
+    with Home() as other:
+        second = Server(other)
+        try:
+            second.stop()
+            second.start(("setpriv", "--bounding-set=-chown", SSHD) if os.geteuid() == 0 else (SSHD,))
+            (other.path / "here").mkdir()
+            done = other.run("-c", f"sftp mount {second.target}:{there} {other.path}/here")
+            equal((done.stderr, done.returncode), ("", 0))
+            try:
+                os.chown(other.path / "here" / "two", 12345, -1)
+            except OSError as problem:
+                equal(problem.errno, errno.EPERM)
+            else:
+                raise AssertionError("the file was given away")
+            equal(other.run("-c", f"sftp umount {other.path}/here").returncode, 0)
+        finally:
+            second.stop()
 
 
 @case
