@@ -12,17 +12,58 @@
 
 extern char **environ;
 
+pid_t detached_child(const char *const *args, int out)
+{
+    const char *argv[DETACHED_ARGS_MAX + 2] = {program_invocation_short_name};
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none, defaults;
+    size_t count = 0;
+    pid_t pid;
+    int r;
+
+    for (; args[count] != NULL; count++) {
+        if (count == DETACHED_ARGS_MAX)
+            return -E2BIG;
+        argv[count + 1] = args[count];
+    }
+    (void)sigemptyset(&none);
+    (void)sigfillset(&defaults);
+    if (posix_spawn_file_actions_init(&actions) != 0)
+        return -ENOMEM;
+    if (posix_spawnattr_init(&attributes) != 0) {
+        (void)posix_spawn_file_actions_destroy(&actions);
+        return -ENOMEM;
+    }
+    if (out >= 0)
+        (void)posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+    (void)posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDWR, 0);
+    if (out < 0)
+        (void)posix_spawn_file_actions_adddup2(&actions, STDIN_FILENO, STDOUT_FILENO);
+    (void)posix_spawn_file_actions_adddup2(&actions, STDIN_FILENO, STDERR_FILENO);
+    (void)posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
+                                                    POSIX_SPAWN_SETSIGDEF);
+    (void)posix_spawnattr_setsigmask(&attributes, &none);
+    (void)posix_spawnattr_setsigdefault(&attributes, &defaults);
+    r = posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, (char *const *)argv, environ);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    (void)posix_spawnattr_destroy(&attributes);
+    return r == 0 ? pid : -r;
+}
+
 /* 0, or an error number, which an exit status has room for. */
-static int spawn(char *const *argv, const posix_spawn_file_actions_t *actions,
-                 const posix_spawnattr_t *attributes)
+static int start_by_another(const char *const *args)
 {
     int status;
     pid_t pid = fork();
 
     if (pid < 0)
         return errno;
-    if (pid == 0)
-        _exit(posix_spawn(&pid, "/proc/self/exe", actions, attributes, argv, environ));
+    if (pid == 0) {
+        pid = detached_child(args, -1);
+        _exit(pid < 0 ? -pid : 0);
+    }
     while (waitpid(pid, &status, 0) < 0) {
         if (errno != EINTR)
             return errno;
@@ -32,36 +73,9 @@ static int spawn(char *const *argv, const posix_spawn_file_actions_t *actions,
 
 int detached_start(const char *const *args, struct crosh_error *err)
 {
-    const char *argv[DETACHED_ARGS_MAX + 2] = {program_invocation_short_name};
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t none, defaults;
-    size_t count = 0;
-    int r;
+    int r = start_by_another(args);
 
-    for (; args[count] != NULL; count++) {
-        if (count == DETACHED_ARGS_MAX)
-            return crosh_error_set(err, -E2BIG, "too many arguments");
-        argv[count + 1] = args[count];
-    }
-    (void)sigemptyset(&none);
-    (void)sigfillset(&defaults);
-    if (posix_spawn_file_actions_init(&actions) != 0)
-        return crosh_error_set(err, -ENOMEM, "out of memory");
-    if (posix_spawnattr_init(&attributes) != 0) {
-        (void)posix_spawn_file_actions_destroy(&actions);
-        return crosh_error_set(err, -ENOMEM, "out of memory");
-    }
-    (void)posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDWR, 0);
-    (void)posix_spawn_file_actions_adddup2(&actions, STDIN_FILENO, STDOUT_FILENO);
-    (void)posix_spawn_file_actions_adddup2(&actions, STDIN_FILENO, STDERR_FILENO);
-    (void)posix_spawn_file_actions_addclosefrom_np(&actions, 3);
-    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
-                                                    POSIX_SPAWN_SETSIGDEF);
-    (void)posix_spawnattr_setsigmask(&attributes, &none);
-    (void)posix_spawnattr_setsigdefault(&attributes, &defaults);
-    r = spawn((char *const *)argv, &actions, &attributes);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    (void)posix_spawnattr_destroy(&attributes);
-    return r == 0 ? 0 : crosh_error_set(err, -r, "cannot run %s: %s", argv[0], strerror(r));
+    return r == 0 ? 0
+                  : crosh_error_set(err, -r, "cannot run %s: %s", program_invocation_short_name,
+                                    strerror(r));
 }

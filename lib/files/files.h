@@ -76,7 +76,11 @@ int files_receive(struct files_link *link, const struct files_target *target,
 /* Takes over what the other end tells of its failure: an errno and a reason, whatever it says. */
 int files_failure(int32_t code, const char *message, struct crosh_error *err);
 
-/* SHA-256 of the first size bytes of a file; 0 or negative errno (-EIO: it is shorter). */
-int files_digest(int fd, uint64_t size, uint8_t *digest);
+/*
+ * SHA-256 of the first size bytes of a file; 0 or negative errno (-EIO: it is shorter). is_stopped
+ * (may be NULL) is asked now and then whether it is to go on (-ECANCELED if not).
+ */
+int files_digest(int fd, uint64_t size, uint8_t *digest, bool (*is_stopped)(void *opaque),
+                 void *opaque);
 
 #endif

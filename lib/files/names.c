@@ -84,7 +84,8 @@ int files_failure(int32_t code, const char *message, struct crosh_error *err)
                            *message != '\0' ? message : "the other end gave no reason");
 }
 
-int files_digest(int fd, uint64_t size, uint8_t *digest)
+int files_digest(int fd, uint64_t size, uint8_t *digest, bool (*is_stopped)(void *opaque),
+                 void *opaque)
 {
     cleanup_free uint8_t *data = malloc(FILES_PIECE);
     struct sha256 sha;
@@ -97,6 +98,8 @@ int files_digest(int fd, uint64_t size, uint8_t *digest)
         size_t wanted = size - offset < FILES_PIECE ? (size_t)(size - offset) : FILES_PIECE;
         ssize_t n = pread(fd, data, wanted, (off_t)offset);
 
+        if (is_stopped != NULL && is_stopped(opaque))
+            return -ECANCELED;
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)

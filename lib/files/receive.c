@@ -192,7 +192,8 @@ static int say_what_is_there(struct receiver *r, uint64_t size)
     uint8_t digest[SHA256_SIZE];
     int result;
 
-    if (size > 0 && size <= r->file.announced && files_digest(r->file.part.fd, size, digest) == 0) {
+    if (size > 0 && size <= r->file.announced &&
+        files_digest(r->file.part.fd, size, digest, NULL, NULL) == 0) {
         have.offset = size;
         have.sha256.data = digest;
         have.sha256.len = sizeof(digest);

@@ -125,7 +125,7 @@ static int agree_on_offset(struct sender *s, int fd, uint64_t size, uint64_t *of
         const Files__Have *have = message->have;
 
         *offset = have->offset > 0 && have->offset <= size && have->sha256.len == sizeof(digest) &&
-                          files_digest(fd, have->offset, digest) == 0 &&
+                          files_digest(fd, have->offset, digest, NULL, NULL) == 0 &&
                           memcmp(digest, have->sha256.data, sizeof(digest)) == 0
                       ? have->offset
                       : 0;

@@ -11,6 +11,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
+#include "lib/files/files.h"
 #include "modules/sftp/calls.h"
 #include "modules/sftp/window.h"
 
@@ -23,9 +24,8 @@ static const char sums_script[] = "echo crosh; while IFS= read -r n && IFS= read
 #define NOISE_LINES    100
 /* A slow disk's rate, in bytes a millisecond: how long a sum may take. */
 #define SLOWEST 5000
-/* Between two looks at whether to stop: while waiting, and in bytes of a file here. */
+/* Between two looks at whether to stop, while waiting. */
 #define TICK_MS 100
-#define PIECE   (1024u * 1024u)
 
 struct checker {
     const struct sftp_where *where;
@@ -196,33 +196,6 @@ static int ask(struct checker *checker, const char *path, uint64_t size,
     return r < 0 && r != -ECANCELED ? -EOPNOTSUPP : r;
 }
 
-/* Of the file here. */
-static int sum(const struct checker *checker, int fd, uint64_t size, uint8_t digest[SHA256_SIZE])
-{
-    cleanup_free uint8_t *data = malloc(PIECE);
-    uint64_t offset = 0;
-    struct sha256 sha;
-
-    if (data == NULL)
-        return -ENOMEM;
-    sha256_init(&sha);
-    while (offset < size) {
-        size_t wanted = size - offset < PIECE ? (size_t)(size - offset) : PIECE;
-        ssize_t n = pread(fd, data, wanted, (off_t)offset);
-
-        if (checker->is_stopped(checker->opaque))
-            return -ECANCELED;
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n == 0 ? -EIO : -errno;
-        sha256_add(&sha, data, (size_t)n);
-        offset += (uint64_t)n;
-    }
-    sha256_finish(&sha, digest);
-    return 0;
-}
-
 int checker_sums_match(struct checker *checker, const char *path, int fd, uint64_t size)
 {
     uint8_t theirs[SHA256_SIZE], ours[SHA256_SIZE];
@@ -232,7 +205,7 @@ int checker_sums_match(struct checker *checker, const char *path, int fd, uint64
     r = ask(checker, path, size, theirs);
     pthread_mutex_unlock(&checker->lock);
     if (r == 0)
-        r = sum(checker, fd, size, ours);
+        r = files_digest(fd, size, ours, checker->is_stopped, checker->opaque);
     return r < 0 ? r : memcmp(theirs, ours, sizeof(ours)) == 0;
 }
 

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/deadline.h"
+#include "lib/base/detached.h"
 #include "lib/command/complete.h"
 #include "lib/vm/complete-container.h"
 #include "modules/sftp/commands.h"
@@ -26,59 +26,29 @@
 /* Of a listing, as JSON: more is nothing to choose from. */
 #define LISTING_MAX ((size_t)8 * 1024 * 1024)
 
-extern char **environ;
-
 /*
  * Starts "sftp ls": it can be ended whatever it waits for. It has no terminal, so nobody is asked
  * for anything. *out: what it prints.
  */
 static pid_t start_listing(const char *place, bool is_by_ssh, int *out)
 {
-    const char *argv[] = {program_invocation_short_name,
-                          "sftp",
-                          "ls",
-                          "--json",
-                          "--timeout",
-                          COMPLETION_SECONDS,
-                          is_by_ssh ? "--ssh" : "--",
-                          is_by_ssh ? "--" : place,
-                          is_by_ssh ? place : NULL,
-                          NULL};
-    cleanup_close int ours = -1;
+    const char *const args[] = {"sftp",
+                                "ls",
+                                "--json",
+                                "--timeout",
+                                COMPLETION_SECONDS,
+                                is_by_ssh ? "--ssh" : "--",
+                                is_by_ssh ? "--" : place,
+                                is_by_ssh ? place : NULL,
+                                NULL};
     cleanup_close int theirs = -1;
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t none, defaults;
-    int fds[2], r;
-    pid_t pid;
+    int fds[2];
 
     if (pipe2(fds, O_CLOEXEC) < 0)
         return -1;
-    ours = fds[0];
+    *out = fds[0];
     theirs = fds[1];
-    if (posix_spawn_file_actions_init(&actions) != 0)
-        return -1;
-    if (posix_spawnattr_init(&attributes) != 0) {
-        (void)posix_spawn_file_actions_destroy(&actions);
-        return -1;
-    }
-    (void)sigemptyset(&none);
-    (void)sigfillset(&defaults);
-    (void)posix_spawn_file_actions_adddup2(&actions, theirs, STDOUT_FILENO);
-    (void)posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDWR, 0);
-    (void)posix_spawn_file_actions_adddup2(&actions, STDIN_FILENO, STDERR_FILENO);
-    (void)posix_spawn_file_actions_addclosefrom_np(&actions, 3);
-    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
-                                                    POSIX_SPAWN_SETSIGDEF);
-    (void)posix_spawnattr_setsigmask(&attributes, &none);
-    (void)posix_spawnattr_setsigdefault(&attributes, &defaults);
-    r = posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, (char *const *)argv, environ);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    (void)posix_spawnattr_destroy(&attributes);
-    if (r != 0)
-        return -1;
-    *out = move_fd(ours);
-    return pid;
+    return detached_child(args, theirs);
 }
 
 /* All that comes in time, parsed; NULL: it is no whole listing. */
