@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/deadline.h"
 #include "lib/base/sanitize.h"
 #include "modules/sftp/ask.h"
 
@@ -253,6 +254,27 @@ static int try_interactive(struct sftp_ssh_login *login, const char *host)
     return r;
 }
 
+/*
+ * Key after key. libssh would try the next one for a whole time-out after a server that has had
+ * enough of them hung up, so it is not let wait.
+ */
+static int try_keys(struct sftp_ssh_login *login, const struct sftp_ssh_options *options)
+{
+    int r;
+
+    ssh_set_blocking(login->session, 0);
+    while ((r = ssh_userauth_publickey_auto(login->session, NULL, NULL)) == SSH_AUTH_AGAIN) {
+        if (ssh_is_connected(login->session) == 0 ||
+            deadline_poll(ssh_get_fd(login->session), POLLIN, deadline_in(options->timeout_ms)) <
+                0) {
+            r = SSH_AUTH_ERROR;
+            break;
+        }
+    }
+    ssh_set_blocking(login->session, 1);
+    return r;
+}
+
 /* Whether another method may be tried after one that ended so. */
 static bool may_go_on(const struct sftp_ssh_login *login, int r)
 {
@@ -267,7 +289,7 @@ static int try_methods(struct sftp_ssh_login *login, const struct sftp_ssh_optio
     int r = SSH_AUTH_DENIED;
 
     if ((methods & SSH_AUTH_METHOD_PUBLICKEY) != 0)
-        r = ssh_userauth_publickey_auto(login->session, NULL, NULL);
+        r = try_keys(login, options);
     if (options->may_ask && (methods & SSH_AUTH_METHOD_INTERACTIVE) != 0 && may_go_on(login, r))
         r = try_interactive(login, options->host);
     if (options->may_ask && (methods & SSH_AUTH_METHOD_PASSWORD) != 0 && may_go_on(login, r))

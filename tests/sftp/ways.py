@@ -291,6 +291,11 @@ def one_key_of_many_is_offered():
                 subprocess.run(["ssh-add", "-q", key], check=True,
                                env={**os.environ, "SSH_AUTH_SOCK": str(sock)})
             env = {"SSH_AUTH_SOCK": str(sock)}
+            # The server hangs up, and nobody waits for an answer to the next key.
+            done = home.run("-c", f"sftp ls --timeout 3600 {server.target}:{there}", env=env)
+            equal((done.stderr, done.returncode),
+                  (f"sftp ls: {server.user}@127.0.0.1: cannot log in: Received SSH_MSG_DISCONNECT: "
+                   "2:Too many authentication failures\n", 1))
             target = by_ssh("IdentitiesOnly yes")
             done = home.run("-c", f"sftp ls {target}", env=env)
             equal((done.stdout, done.stderr, done.returncode), ("file\n", "", 0))
