@@ -191,8 +191,12 @@ static int finish(struct arrival *arrival, uint64_t size)
         .mode = (attrs->flags & SFTP_ATTR_MODE) != 0 ? attrs->mode : 0644,
         .mtime = {.tv_sec = attrs->mtime},
     };
+    const struct timespec unmarked[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}};
     int r = verify(arrival, size);
 
+    /* The mark is no time that anybody has read it at. */
+    if (r == 0 && attrs->size >= FILES_RESUME_MIN)
+        (void)futimens(arrival->part.fd, unmarked);
     if (r == 0)
         r = files_part_finish(&arrival->part, &attributes, &arrival->err);
     if (r > 0)

@@ -111,6 +111,17 @@ def what_tells_no_size_goes_to_its_end():
 
 
 @case
+def what_has_come_was_read_at_no_other_time():
+    # The part has a mark instead.
+    (there / "marked").write_bytes(os.urandom(2 * MIB))
+    (here / "before").touch()
+    ok("get", at(there / "marked"), here)
+    (here / "after").touch()
+    before, came, after = (os.stat(here / name).st_atime_ns for name in ("before", "marked", "after"))
+    equal(before <= came <= after, True, (before, came, after))
+
+
+@case
 def what_changes_while_it_comes_is_told():
     def grow(_process):
         with open(there / "big", "ab") as file:
