@@ -100,8 +100,11 @@ static bool words_begin(struct words *words, const struct sftp_ssh_options *opti
     return true;
 }
 
-/* With these as its standard streams. ^C and ^Z, and the end of the terminal, are not for it. */
-static pid_t start(const struct words *words, int in, int out, int said)
+/*
+ * With these as its standard streams. ^C and ^Z, and the end of the terminal, are not for it.
+ * is_apart: it has no terminal, and is a group of processes with what it starts.
+ */
+static pid_t start(const struct words *words, int in, int out, int said, bool is_apart)
 {
     static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTSTP};
     sigset_t none;
@@ -114,6 +117,8 @@ static pid_t start(const struct words *words, int in, int out, int said)
     (void)signal(SIGPIPE, SIG_DFL);
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    if (is_apart)
+        (void)setsid();
     if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 &&
         dup2(said, STDERR_FILENO) >= 0)
         (void)execv(words->program, words->argv);
@@ -135,8 +140,11 @@ static void end(pid_t pid)
 
 /* ---- What the settings say ---- */
 
-/* To be freed; NULL: ssh says nothing that could be used. */
-static char *read_settings(const struct sftp_ssh_options *options)
+/*
+ * *settings, to be freed; NULL: ssh says nothing that could be used. Programs of "Match exec" may
+ * take for ever (-ETIMEDOUT).
+ */
+static int read_settings(const struct sftp_ssh_options *options, char **settings)
 {
     const int64_t deadline = deadline_in(options->timeout_ms);
     cleanup(words_fini) struct words words;
@@ -146,26 +154,31 @@ static char *read_settings(const struct sftp_ssh_options *options)
     cleanup_close int theirs = -1;
     size_t used = 0;
     ssize_t n = -1;
-    int fds[2];
+    int fds[2], r = 0;
     pid_t pid;
 
+    *settings = NULL;
     if (!words_begin(&words, options) || text == NULL || null < 0 || pipe2(fds, O_CLOEXEC) < 0)
-        return NULL;
+        return 0;
     ours = fds[0];
     theirs = fds[1];
     add(&words, "-G");
     add(&words, "--");
     add(&words, options->host);
-    pid = start(&words, null, theirs, null);
+    pid = start(&words, null, theirs, null, true);
     if (pid < 0)
-        return NULL;
+        return 0;
     (void)close(move_fd(theirs));
-    while (used + 1 < SETTINGS_MAX && deadline_poll(ours, POLLIN, deadline) == 0 &&
+    while (used + 1 < SETTINGS_MAX && (r = deadline_poll(ours, POLLIN, deadline)) == 0 &&
            (n = read(ours, text + used, SETTINGS_MAX - 1 - used)) > 0)
         used += (size_t)n;
+    if (r == -ETIMEDOUT)
+        (void)kill(-pid, SIGKILL);
     end(pid);
     text[used] = '\0';
-    return n == 0 && used > 0 ? move_ptr(text) : NULL;
+    if (r == 0 && n == 0 && used > 0)
+        *settings = move_ptr(text);
+    return r == -ETIMEDOUT ? r : 0;
 }
 
 /* A file of the settings', whose home directory is the table's. */
@@ -220,12 +233,18 @@ static bool is_beyond_libssh(const char *name, char *value)
     return false;
 }
 
-bool sftp_ssh_program_is_needed(const struct sftp_ssh_options *options)
+int sftp_ssh_program_is_needed(const struct sftp_ssh_options *options, struct crosh_error *err)
 {
-    cleanup_free char *settings = read_settings(options);
+    cleanup_free char *settings = NULL;
     bool is_needed = false;
-    char *rest = settings, *line;
+    char *rest, *line;
 
+    /* libssh would run the same programs, and wait for them as long as they take. */
+    if (read_settings(options, &settings) < 0) {
+        (void)crosh_error_set(err, -ETIMEDOUT, "ssh does not say its settings in time");
+        return crosh_error_hint(err, "see what takes it so long: ssh -G %s", options->host);
+    }
+    rest = settings;
     while (settings != NULL && !is_needed && (line = strsep(&rest, "\n")) != NULL) {
         char *value = strchr(line, ' ');
 
@@ -374,7 +393,7 @@ static int start_session(struct program_link *own, const struct sftp_ssh_options
     add(&words, "--");
     add(&words, options->host);
     add(&words, options->command != NULL ? options->command : "sftp");
-    own->pid = start(&words, theirs, theirs, said);
+    own->pid = start(&words, theirs, theirs, said, false);
     return own->pid > 0 ? 0 : crosh_error_errno(err, "cannot start ssh");
 }
 

@@ -320,9 +320,11 @@ static struct ssh_link *new_link(struct crosh_error *err)
 struct sftp_link *sftp_ssh_open(const struct sftp_ssh_options *options, struct crosh_error *err)
 {
     struct ssh_link *own;
-    int r;
+    int r = sftp_ssh_program_is_needed(options, err);
 
-    if (sftp_ssh_program_is_needed(options))
+    if (r < 0)
+        return NULL;
+    if (r > 0)
         return sftp_ssh_program_open(options, err);
     own = new_link(err);
     if (own == NULL)

@@ -232,7 +232,9 @@ def the_servers_questions_are_asked_in_its_words():
     try:
         start_with_password(f"auth required pam_echo.so file={words}\nauth required pam_unix.so\n"
                             "account required pam_permit.so\nsession required pam_permit.so\n")
-        asked = "(127.0.0.1) The code was sent to\n+1 555 ?[31m\nPassword:"
+        # Every line says whose it is: one could be a question of ours.
+        asked = "".join(f"{line}(127.0.0.1) " for line in ("", "The code was sent to\n", "+1 555 ?[31m\n"))
+        asked += "Password:"
         equal(answer(f"sftp ls {server.target}:{there}", (asked, "wrong\r"),
                      (f"{asked}\n{asked}", "sesame\r")), (0, f"{asked}\n{asked}\nfile"))
         equal(answer(f"sftp ls {server.target}:{there}", (asked, "\x03")),
@@ -349,6 +351,21 @@ def keys_are_known_by_what_ssh_config_says():
         (server.ssh / "config").unlink()
         server.stop()
         server.start()
+
+
+@case
+def settings_that_take_for_ever_are_not_waited_for():
+    pid = home.path / "pid"
+    (server.ssh / "config").write_text(f'Match exec "echo $$ >{pid}; exec sleep 30"\n  User nobody\n')
+    try:
+        done = home.run("-c", f"sftp ls --timeout 1 {server.target}:{there}")
+        equal((done.stdout, done.stderr, done.returncode),
+              ("", f"sftp ls: {server.user}@127.0.0.1: ssh does not say its settings in time\n"
+               "hint: see what takes it so long: ssh -G 127.0.0.1\n", 124))
+        number = int(pid.read_text())
+        wait_for(lambda: not Path(f"/proc/{number}").exists(), 10, "the program to be gone")
+    finally:
+        (server.ssh / "config").unlink()
 
 
 @case
