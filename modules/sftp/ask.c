@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
@@ -22,12 +23,17 @@ static void put(int fd, const char *text)
 }
 
 /* Line by line, without what a terminal would obey. The last one is not ended. */
-static void put_lines(int fd, const char *text)
+static void put_lines(int fd, const char *whose, const char *text)
 {
     for (;;) {
         size_t length = strcspn(text, "\n");
         char line[512], clean[512];
 
+        if (whose != NULL) {
+            (void)snprintf(line, sizeof(line), "(%.255s) ", whose);
+            text_sanitize(clean, sizeof(clean), line);
+            put(fd, clean);
+        }
         (void)snprintf(line, sizeof(line), "%.*s", (int)length, text);
         line[strcspn(line, "\r")] = '\0';
         text_sanitize(clean, sizeof(clean), line);
@@ -39,16 +45,18 @@ static void put_lines(int fd, const char *text)
     }
 }
 
-void sftp_tell(const char *text)
+void sftp_tell(const char *whose, const char *text)
 {
     cleanup_close int fd = open("/dev/tty", O_RDWR | O_CLOEXEC);
     size_t length = strlen(text);
+    cleanup_free char *lines = NULL;
 
-    if (fd < 0 || length == 0)
+    while (length > 0 && text[length - 1] == '\n')
+        length--;
+    if (fd < 0 || length == 0 || (lines = strndup(text, length)) == NULL)
         return;
-    put_lines(fd, text);
-    if (text[length - 1] != '\n')
-        put(fd, "\n");
+    put_lines(fd, whose, lines);
+    put(fd, "\n");
 }
 
 /* One line: its length, or -1 when it was not ended by Return. */
@@ -73,7 +81,7 @@ static ssize_t read_line(int fd, char *line, size_t size)
     return (ssize_t)used;
 }
 
-int sftp_ask(const char *text, char *answer, size_t size, bool is_shown)
+int sftp_ask(const char *whose, const char *text, char *answer, size_t size, bool is_shown)
 {
     cleanup_close int fd = open("/dev/tty", O_RDWR | O_CLOEXEC);
     struct termios before, now;
@@ -90,7 +98,7 @@ int sftp_ask(const char *text, char *answer, size_t size, bool is_shown)
     now.c_cc[VEOL] = INTERRUPT;
     /* What was typed before there was a question is no answer. */
     (void)tcsetattr(fd, TCSAFLUSH, &now);
-    put_lines(fd, text);
+    put_lines(fd, whose, text);
     n = read_line(fd, answer, size);
     (void)tcsetattr(fd, TCSANOW, &before);
     if (n >= 0)

@@ -14,6 +14,8 @@
 
 #define TRIES        3
 #define PASSWORD_MAX 512
+/* Of the server's questions, and of what it tells, in one try. */
+#define ROUNDS_MAX 32
 /* Factors that a server may want one after the other. */
 #define FACTORS_MAX 8
 
@@ -181,7 +183,7 @@ static int on_passphrase(const char *prompt, char *buf, size_t size, int echo, i
     for (int i = 0; i < TRIES && r != 0 && !login->is_given_up; i++) {
         ssh_key key = NULL;
 
-        if (sftp_ask(question, buf, size, false) != 0)
+        if (sftp_ask(NULL, question, buf, size, false) != 0)
             login->is_given_up = true;
         else if (path == NULL || ssh_pki_import_privkey_file(path, buf, NULL, NULL, &key) == SSH_OK)
             r = 0;
@@ -198,7 +200,7 @@ static int try_password(struct sftp_ssh_login *login, const char *host)
 
     (void)snprintf(prompt, sizeof(prompt), "Password for %s: ", host);
     for (int i = 0; i < TRIES && r == SSH_AUTH_DENIED; i++) {
-        if (sftp_ask(prompt, password, sizeof(password), false) != 0) {
+        if (sftp_ask(NULL, prompt, password, sizeof(password), false) != 0) {
             login->is_given_up = true;
             break;
         }
@@ -208,18 +210,13 @@ static int try_password(struct sftp_ssh_login *login, const char *host)
     return r;
 }
 
-/* One of the server's prompts. It says whose it is, lest it be taken for one of ours. */
+/* One of the server's prompts. */
 static int answer_prompt(struct sftp_ssh_login *login, unsigned int number, const char *host)
 {
     char echo = 0, answer[PASSWORD_MAX];
     const char *prompt = ssh_userauth_kbdint_getprompt(login->session, number, &echo);
-    cleanup_free char *question = NULL;
 
-    if (asprintf(&question, "(%s) %s", host, prompt != NULL ? prompt : "") < 0) {
-        question = NULL;
-        return -1;
-    }
-    if (sftp_ask(question, answer, sizeof(answer), echo != 0) != 0) {
+    if (sftp_ask(host, prompt != NULL ? prompt : "", answer, sizeof(answer), echo != 0) != 0) {
         login->is_given_up = true;
         return -1;
     }
@@ -237,12 +234,12 @@ static int try_interactive(struct sftp_ssh_login *login, const char *host)
     for (int i = 0; i < TRIES && r == SSH_AUTH_DENIED && has_asked; i++) {
         has_asked = false;
         r = ssh_userauth_kbdint(login->session, NULL, NULL);
-        while (r == SSH_AUTH_INFO) {
+        for (int round = 0; r == SSH_AUTH_INFO && round < ROUNDS_MAX; round++) {
             const char *words = ssh_userauth_kbdint_getinstruction(login->session);
             int count = ssh_userauth_kbdint_getnprompts(login->session);
 
             if (words != NULL)
-                sftp_tell(words);
+                sftp_tell(host, words);
             for (int at = 0; at < count; at++) {
                 if (answer_prompt(login, (unsigned int)at, host) < 0)
                     return SSH_AUTH_DENIED;
