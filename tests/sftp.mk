@@ -14,7 +14,8 @@ sftp_tests = \
 	tests/sftp/ways.py \
 	tests/sftp/writers.py
 TESTS += $(sftp_tests)
-EXTRA_DIST += $(sftp_tests) tests/sftp/hostile-server.py tests/sftp/server.py
+EXTRA_DIST += $(sftp_tests) tests/sftp/hostile-server.py tests/sftp/modeless-server.py \
+	tests/sftp/server.py
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test-sftp

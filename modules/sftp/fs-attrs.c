@@ -265,6 +265,7 @@ static int refusal(int r, int to_set)
 /* With the nodes' lock: what was set is known. */
 static void note_set(struct fs *fs, struct node *node, const struct sftp_attrs *attrs)
 {
+    const bool is_mode_ours = node->is_mode_ours || (attrs->flags & SFTP_ATTR_MODE) != 0;
     struct sftp_attrs now = node->attrs;
 
     known_changed(node, attrs);
@@ -284,6 +285,7 @@ static void note_set(struct fs *fs, struct node *node, const struct sftp_attrs *
     else
         node_set_attrs(node, &now, deadline_now() + fs->options.cache_ms);
     node->is_time_ours = (attrs->flags & SFTP_ATTR_TIMES) == 0;
+    node->is_mode_ours = is_mode_ours;
     if (node->parent != NULL)
         fs_dir_add(node->parent, node->name, (attrs->flags & SFTP_ATTR_OWNER) != 0 ? NULL : &now);
 }

@@ -41,6 +41,30 @@ static bool is_appending(int flags)
     return (flags & O_APPEND) != 0 && (flags & O_ACCMODE) == O_WRONLY;
 }
 
+/*
+ * Another program has changed what is open here already, or given its name to another file: which
+ * of the two is told by the handle that there is.
+ */
+static void note_opened(struct fs *fs, struct node *node, const struct sftp_attrs *attrs)
+{
+    struct sftp_attrs now;
+    struct file *file;
+    bool is_doubtful;
+
+    pthread_mutex_lock(&fs->nodes.lock);
+    is_doubtful = node->files != NULL && !known_is(node, attrs, false);
+    pthread_mutex_unlock(&fs->nodes.lock);
+    file = is_doubtful ? file_find(fs, node, 0) : NULL;
+    if (file == NULL)
+        return;
+    if (file_getattr(file, &now) == 0) {
+        pthread_mutex_lock(&fs->nodes.lock);
+        known_told(node, &now);
+        pthread_mutex_unlock(&fs->nodes.lock);
+    }
+    file_put(file);
+}
+
 /* On one connection: the file, and attributes when they are wanted. */
 static int open_once(struct fs *fs, struct node *node, const char *path, int flags,
                      bool wants_attrs, struct sftp_attrs *attrs, struct file **file)
@@ -61,6 +85,8 @@ static int open_once(struct fs *fs, struct node *node, const char *path, int fla
     r = sftp_open(connection->client, path, wire, 0, &handle);
     if (r == 0 && wants_attrs)
         r = sftp_fstat(connection->client, &handle, attrs);
+    if (r == 0 && wants_attrs && (flags & O_TRUNC) == 0)
+        note_opened(fs, node, attrs);
     if (r == 0) {
         pthread_mutex_lock(&fs->nodes.lock);
         if (wants_attrs)
@@ -148,6 +174,7 @@ static void fs_create(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t m
     struct sftp_handle handle;
     struct sftp_attrs attrs = {0};
     struct file *file = NULL;
+    uint32_t mode_there;
     int r;
 
     if (path == NULL) {
@@ -166,6 +193,7 @@ static void fs_create(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t m
                     mode, &handle, &attrs);
     if (r == 0 && attrs.flags == 0)
         r = sftp_fstat(connection->client, &handle, &attrs);
+    mode_there = attrs.mode;
     if (attrs.size == 0 && (attrs.mode & 07777) != (mode & 07777))
         fs_mend_mode(fs, path, r, mode, &attrs);
     if (r == 0) {
@@ -178,6 +206,7 @@ static void fs_create(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t m
         node = nodes_get(&fs->nodes, parent, name);
         if (node != NULL) {
             node_set_attrs(node, &attrs, deadline_now() + fs->options.cache_ms);
+            node->is_mode_ours = attrs.mode != mode_there;
             if ((fi->flags & O_EXCL) != 0)
                 node->ours_until_ms = node->attrs_until_ms;
             node->lookups++;
@@ -310,9 +339,12 @@ static void fs_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 static void fs_fsync(fuse_req_t req, fuse_ino_t ino, int is_data_only, struct fuse_file_info *fi)
 {
     struct fs *fs = fuse_req_userdata(req);
-    int r = file_fsync((struct file *)(uintptr_t)fi->fh);
+    int r;
 
     (void)is_data_only;
+    /* What was written through other handles is of the file, too. */
+    files_settle(fs, fs_node(fs, ino));
+    r = file_fsync((struct file *)(uintptr_t)fi->fh);
     if (r < 0)
         forget_attrs(fs, fs_node(fs, ino));
     (void)fuse_reply_err(req, written_errno(fs, fs_node(fs, ino), r));

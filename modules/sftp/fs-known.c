@@ -6,15 +6,17 @@
  *
  * SFTP 3 tells of no numbers of files: a path may lead to another file when it is opened again.
  * So everything that is told is compared. The type, the owners and the permissions have to be
- * as they were, or as we have set them. The size has to be between what the server has
- * confirmed and what we may have made it. The time has to be the same while we change
- * nothing, and is no earlier after that. A file that somebody else changes meanwhile is taken for
- * another one by that, too: better an error that is told than bytes in a file that is not ours.
- * Another file that is like ours in all of this is not told from it.
+ * as they were; a mode that we have set may be another one until the server tells of it, as some
+ * file systems keep no modes and say nothing of that. The size has to be between what the server
+ * has confirmed and what we may have made it. The time has to be the same while we change nothing,
+ * and is no earlier after that, unless it was one to come. A file that somebody else changes
+ * meanwhile is taken for another one by that, too: better an error that is told than bytes in a
+ * file that is not ours. Another file that is like ours in all of this is not told from it.
  */
 #include "modules/sftp/fs-known.h"
 
 #include <sys/stat.h>
+#include <time.h>
 
 #include "modules/sftp/fs-node.h"
 
@@ -23,6 +25,7 @@ void known_begin(struct node *node)
     node->known = (struct known){.attrs = node->attrs, .size_max = node->attrs.size};
     if (node->is_time_ours)
         node->known.attrs.flags &= ~(uint32_t)SFTP_ATTR_TIMES;
+    node->known.has_any_mode = node->is_mode_ours;
 }
 
 void known_told(struct node *node, const struct sftp_attrs *attrs)
@@ -60,19 +63,20 @@ void known_may_change(struct node *node, const struct sftp_attrs *attrs)
 
 void known_changed(struct node *node, const struct sftp_attrs *attrs)
 {
-    struct known *known = &node->known;
-
+    /* The server may have told of it as it was before. */
+    known_may_change(node, attrs);
     if ((attrs->flags & SFTP_ATTR_SIZE) != 0)
-        known->attrs.size = known->size_max = attrs->size;
-    if ((attrs->flags & SFTP_ATTR_MODE) != 0) {
-        known->has_any_mode = false;
-        known->attrs.mode = (known->attrs.mode & S_IFMT) | attrs->mode;
-    }
+        node->known.attrs.size = node->known.size_max = attrs->size;
 }
 
 void known_may_grow(struct node *node, uint64_t end)
 {
+    const uint32_t now = sftp_time(time(NULL));
+
     node->known.is_changed = true;
+    /* A time to come, which is set by programs and wrong clocks, becomes the present one. */
+    if (node->known.attrs.mtime > now)
+        node->known.attrs.mtime = now;
     if (end > node->known.size_max)
         node->known.size_max = end;
 }
@@ -98,8 +102,9 @@ bool known_is(const struct node *node, const struct sftp_attrs *now, bool may_be
     if ((flags & SFTP_ATTR_SIZE) != 0 &&
         (now->size < attrs->size || (!may_be_longer && now->size > known->size_max)))
         return false;
+    /* FAT keeps every second one. */
     if ((flags & SFTP_ATTR_TIMES) != 0 &&
-        (known->is_changed ? now->mtime < attrs->mtime : now->mtime != attrs->mtime))
+        (known->is_changed ? (now->mtime | 1) < attrs->mtime : now->mtime != attrs->mtime))
         return false;
     return true;
 }

@@ -15,7 +15,7 @@ struct known {
     struct sftp_attrs attrs; /* flags: which of them are known; size: at least */
     uint64_t size_max;
     bool is_changed;   /* by us, so that its time is that of attrs or later */
-    bool has_any_mode; /* we change it just now; its type is known */
+    bool has_any_mode; /* we have set it, or do now; its type is known */
 };
 
 /* What follows is to be called with the nodes' lock. */

@@ -210,7 +210,7 @@ void node_set_attrs(struct node *node, const struct sftp_attrs *attrs, int64_t u
         (node->attrs.size != attrs->size || node->attrs.mtime != attrs->mtime))
         atomic_fetch_add(&node->writes, 1);
     node->attrs = *attrs;
-    node->is_time_ours = false;
+    node->is_time_ours = node->is_mode_ours = false;
     node->attrs_until_ms = until_ms;
 }
 

@@ -26,6 +26,7 @@ struct node {
 
     struct sftp_attrs attrs;
     bool is_time_ours;  /* by our clock, as a write has set it */
+    bool is_mode_ours;  /* as we have set it, which the server may not have kept */
     struct known known; /* while files of it are open */
     int64_t attrs_until_ms;
     int64_t ours_until_ms;   /* it was made by us: nobody else knows it well before then */

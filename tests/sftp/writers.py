@@ -2,16 +2,21 @@
 """Files that are being written while their names change, connections are lost, or writes fail."""
 
 import concurrent.futures
+import contextlib
 import errno
 import json
 import os
 import shutil
 import signal
 import socket
+import stat
 from pathlib import Path
 
-from harness import case, equal, main, wait_for
-from server import FarAway, end, need_mounts, two_ends
+from harness import Skip, case, equal, main, wait_for
+from server import SUBSYSTEM, FarAway, end, need_mounts, two_ends
+
+MODELESS = Path(os.environ["top_srcdir"]).resolve() / "tests" / "sftp" / "modeless-server.py"
+SFTP_SERVER = Path("/usr/lib/openssh/sftp-server")
 
 home = server = None
 there = here = None  # the same directory, at the server and in the mount
@@ -57,6 +62,27 @@ def refused(work):
     except OSError as problem:
         return errno.errorcode[problem.errno]
     return ""
+
+
+@contextlib.contextmanager
+def fresh(port=None):
+    """Another mount of the directory, which asks the server, or what leads to it, each time."""
+    place = home.path / "fresh"
+    place.mkdir(exist_ok=True)
+    done = home.run("-c", f"sftp mount --cache 0 {server.user}@127.0.0.1:{port or server.port}:"
+                          f"{there} {place}")
+    equal((done.stderr, done.returncode), ("", 0))
+    try:
+        yield place
+    finally:
+        home.run("-c", f"sftp umount {place}")
+
+
+def serve(subsystem):
+    """Another one serves the files, and all connections are lost."""
+    server.stop()
+    server.set_subsystem(subsystem)
+    server.start()
 
 
 class Cut:
@@ -185,6 +211,87 @@ def two_who_write_it_know_of_each_other():
     (here / "two").unlink()
 
 
+@case
+def times_to_come_become_the_present():
+    """A file may be from then: written to, it is from now."""
+    future = there.stat().st_mtime + 100_000
+
+    def written_on(path, prepare):
+        with open(path, "r+b", buffering=0) as file:
+            prepare(file)
+            file.write(b"1")
+            os.fsync(file.fileno())
+            server.signal_sessions(signal.SIGKILL)
+            equal(refused(lambda: (file.write(b"2"), os.fsync(file.fileno()))), "")
+        equal((there / path.name).read_bytes(), b"12")
+        path.unlink()
+
+    def set_and_told(file):
+        os.utime(file.fileno(), (future, future))
+        equal(os.fstat(file.fileno()).st_mtime, int(future))
+
+    for name in ("had", "set"):
+        (there / name).write_bytes(b"")
+    os.utime(there / "had", (future, future))
+    with fresh() as place:
+        written_on(place / "had", lambda file: None)
+        written_on(place / "set", set_and_told)
+
+
+@case
+def who_opens_what_another_has_changed_knows_it_so():
+    """The first one has it open from before, and may write."""
+    (there / "changed").write_bytes(b"a" * 1000)
+    os.utime(there / "changed", (1_000_000_000, 1_000_000_000))
+    with fresh() as place:
+        # Of handles alone, as what else asks for a file's state would have it told.
+        first = os.open(place / "changed", os.O_RDWR)
+        with open(there / "changed", "ab") as file:
+            file.write(b"b" * 1000)
+        second = os.open(place / "changed", os.O_RDWR)
+        os.write(second, b"2")
+        server.signal_sessions(signal.SIGKILL)
+        os.write(second, b"2")
+        equal([refused(lambda: os.fsync(second)), refused(lambda: os.close(second))], [""] * 2)
+        equal((refused(lambda: os.read(first, 1)), refused(lambda: os.close(first))), ("", ""))
+    equal((there / "changed").read_bytes(), b"22" + b"a" * 998 + b"b" * 1000)
+    (there / "changed").unlink()
+
+
+@case
+def modes_that_are_not_kept_make_no_other_file():
+    """They are set as a file is made, while it is open, and before it is opened."""
+    if not SFTP_SERVER.exists():
+        raise Skip(f"there is no {SFTP_SERVER}")
+    serve(f"/usr/bin/python3 {MODELESS} {SFTP_SERVER}")
+    try:
+        with fresh() as place:
+            def write_on(flags, mode=0o600):
+                handle = os.open(place / "modeless", os.O_WRONLY | flags, mode)
+                if flags == 0:
+                    os.fchmod(handle, 0o640)
+                os.write(handle, b"1")
+                os.fsync(handle)
+                server.signal_sessions(signal.SIGKILL)
+                os.write(handle, b"2")
+                equal([refused(lambda: os.fsync(handle)), refused(lambda: os.close(handle))],
+                      [""] * 2)
+                equal((there / "modeless").read_bytes(), b"12")
+
+            before = os.umask(0)
+            try:
+                write_on(os.O_CREAT, 0o666)
+            finally:
+                os.umask(before)
+            equal(stat.S_IMODE((there / "modeless").stat().st_mode) == 0o666, False)
+            write_on(0)
+            os.chmod(place / "modeless", 0o755)
+            write_on(os.O_TRUNC)
+            (place / "modeless").unlink()
+    finally:
+        serve(SUBSYSTEM)
+
+
 # ---- Names that change here ----
 
 
@@ -294,6 +401,23 @@ def what_is_replaced_takes_nothing_of_the_new_one():
 
 
 # ---- Errors ----
+
+
+@case
+def fsync_is_of_all_that_was_written():
+    """By whichever handle; the server is far away."""
+    far = FarAway(server.port, 0.03)
+    server.know_at(far.port)
+    try:
+        with fresh(far.port) as place, open(place / "synced", "wb", buffering=0) as file, \
+             open(place / "synced", "rb", buffering=0) as other:
+            for i in range(5):
+                file.write(b"%d" % i)
+            os.fsync(other.fileno())
+            equal((there / "synced").read_bytes(), b"01234")
+    finally:
+        far.close()
+    (there / "synced").unlink()
 
 
 @case
