@@ -520,7 +520,7 @@ int sftp_close_known(struct sftp_client *client, const struct sftp_handle *handl
     return r;
 }
 
-static void on_closed(void *opaque, const struct sftp_reply *reply)
+static void on_unheard(void *opaque, const struct sftp_reply *reply)
 {
     (void)opaque, (void)reply;
 }
@@ -530,7 +530,17 @@ void sftp_close_unheard(struct sftp_client *client, const struct sftp_handle *ha
     struct sftp_packet packet;
 
     begin_handle(&packet, SFTP_CLOSE, handle);
-    sftp_client_send(client, &packet, NULL, 0, on_closed, NULL);
+    sftp_client_send(client, &packet, NULL, 0, on_unheard, NULL);
+}
+
+void sftp_fsetstat_unheard(struct sftp_client *client, const struct sftp_handle *handle,
+                           const struct sftp_attrs *attrs)
+{
+    struct sftp_packet packet;
+
+    begin_handle(&packet, SFTP_FSETSTAT, handle);
+    sftp_packet_attrs(&packet, attrs);
+    sftp_client_send(client, &packet, NULL, 0, on_unheard, NULL);
 }
 
 int sftp_list(struct sftp_client *client, const char *path, struct sftp_entries *entries)

@@ -91,6 +91,9 @@ int sftp_close_known(struct sftp_client *client, const struct sftp_handle *handl
 /* As sftp_close() without waiting; sent with the next flush. What the server says of it is not
  * heard. */
 void sftp_close_unheard(struct sftp_client *client, const struct sftp_handle *handle);
+/* As that, of sftp_fsetstat(). */
+void sftp_fsetstat_unheard(struct sftp_client *client, const struct sftp_handle *handle,
+                           const struct sftp_attrs *attrs);
 
 /*
  * All entries of a directory but "." and ".."; those whose names cannot be names here are

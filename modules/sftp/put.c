@@ -133,7 +133,7 @@ static void mark(struct departure *departure, const struct sftp_handle *handle)
     };
 
     if (departure->size >= FILES_RESUME_MIN)
-        (void)sftp_fsetstat(departure->transfer->client, handle, &times);
+        sftp_fsetstat_unheard(departure->transfer->client, handle, &times);
 }
 
 /* Opens the part: that of an earlier attempt, or a new one. */

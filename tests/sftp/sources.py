@@ -205,6 +205,33 @@ UNKEPT = ("permissions or times could not be set as the sources have them: {} of
 
 
 @case
+def the_mark_of_what_goes_costs_no_answer():
+    if not Path(PROGRAM).exists():
+        raise Skip("no sftp-server here")
+    # What sets times alone gets there with what the client sends next.
+    script = home.path / "holding.py"
+    script.write_text(
+        "import subprocess, struct, sys\n"
+        f"pipe = subprocess.Popen([{PROGRAM!r}], stdin=subprocess.PIPE).stdin\n"
+        "held = b''\n"
+        "while head := sys.stdin.buffer.read(4):\n"
+        "    body = sys.stdin.buffer.read(struct.unpack('>I', head)[0])\n"
+        "    held += head + body\n"
+        "    at = 9 + struct.unpack('>I', body[5:9])[0] if body[0] == 10 else 0\n"
+        "    if at == 0 or body[at:at + 4] != b'\\0\\0\\0\\x08':\n"
+        "        pipe.write(held)\n"
+        "        pipe.flush()\n"
+        "        held = b''\n")
+    (here / "held").write_bytes(os.urandom(2 * MIB))
+    serve(f"/usr/bin/env /usr/bin/python3 {script}")
+    try:
+        ok("put --timeout 5", here / "held", at(there))
+    finally:
+        serve()
+    equal(digest(there / "held"), digest(here / "held"))
+
+
+@case
 def a_server_that_sets_no_modes_gets_the_files():
     if not Path(PROGRAM).exists():
         raise Skip("no sftp-server here")
