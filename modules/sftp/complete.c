@@ -20,8 +20,11 @@
 #include "modules/sftp/commands.h"
 #include "modules/sftp/where.h"
 
-/* Somebody waits at the keyboard: a place that is slower has no names. */
-#define COMPLETION_MS      2000
+/*
+ * Somebody waits at the keyboard: a place that is slower has no names. What is begun there, such as
+ * programs of ssh's settings, is ended by itself, a little before it is.
+ */
+#define COMPLETION_MS      2500
 #define COMPLETION_SECONDS "2"
 /* Of a listing, as JSON: more is nothing to choose from. */
 #define LISTING_MAX ((size_t)8 * 1024 * 1024)

@@ -70,7 +70,7 @@ static int session_begin(struct session *session, struct crosh_context *ctx, con
         return r;
     session->client = sftp_where_open(&session->where, &open_options, err);
     if (session->client == NULL)
-        return err->code;
+        return interrupt_judge(ctx, err->code, err);
     interrupt_begin(&session->interrupt, ctx, session->client, -1);
     session->is_watched = true;
     r = find_path(session, err);

@@ -42,9 +42,14 @@ void interrupt_end(struct interrupt *interrupt)
     interrupt->is_on = false;
 }
 
-int interrupt_result(const struct interrupt *interrupt, int r, struct crosh_error *err)
+int interrupt_judge(struct crosh_context *ctx, int r, struct crosh_error *err)
 {
-    if (r >= 0 || crosh_is_interrupted(interrupt->ctx) == 0)
+    if (r >= 0 || crosh_is_interrupted(ctx) == 0)
         return r;
     return crosh_error_set(err, -EINTR, "interrupted");
+}
+
+int interrupt_result(const struct interrupt *interrupt, int r, struct crosh_error *err)
+{
+    return interrupt_judge(interrupt->ctx, r, err);
 }

@@ -27,5 +27,7 @@ void interrupt_end(struct interrupt *interrupt);
 
 /* What came of it meanwhile: r, or -EINTR with err when that was the user's doing. */
 int interrupt_result(const struct interrupt *interrupt, int r, struct crosh_error *err);
+/* The same, of what went on before there was something to watch. */
+int interrupt_judge(struct crosh_context *ctx, int r, struct crosh_error *err);
 
 #endif

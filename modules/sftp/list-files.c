@@ -163,7 +163,7 @@ int sftp_run_ls(struct crosh_context *ctx, const struct crosh_args *args, struct
         return r;
     client = sftp_where_open(&where, &options, err);
     if (client == NULL)
-        return err->code;
+        return interrupt_judge(ctx, err->code, err);
     path = where.path[0] != '\0' ? where.path : ".";
     interrupt_begin(&interrupt, ctx, client, -1);
     r = list_files_read(client, path, &entries);

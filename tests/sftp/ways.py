@@ -187,11 +187,11 @@ def start_with_password(pam=None):
     server.start(["unshare", "-m", "sh", "-c", f"{binds} && exec {SSHD} \"$@\"", "sshd"])
 
 
-def answer(command, *answers, out="/dev/tty"):
+def answer(command, *answers, out="/dev/tty", before=""):
     """Runs it on a terminal: (the end of the screen, what is typed then)... Status and screen, which
     has "-echo" at its end where the terminal was left so.
     """
-    screen = Terminal(["sh", "-c", f"{CROSH} -c '{command}' >{out}; r=$?; stty | grep -w -e -echo; exit $r"],
+    screen = Terminal(["sh", "-c", f"{before}{CROSH} -c '{command}' >{out}; r=$?; stty | grep -w -e -echo; exit $r"],
                       home.env, rows=24, columns=100)
     try:
         for question, typed in answers:
@@ -356,14 +356,26 @@ def keys_are_known_by_what_ssh_config_says():
 @case
 def settings_that_take_for_ever_are_not_waited_for():
     pid = home.path / "pid"
+
+    def is_gone():
+        return not Path(f"/proc/{int(pid.read_text())}").exists()
+
     (server.ssh / "config").write_text(f'Match exec "echo $$ >{pid}; exec sleep 30"\n  User nobody\n')
     try:
         done = home.run("-c", f"sftp ls --timeout 1 {server.target}:{there}")
         equal((done.stdout, done.stderr, done.returncode),
               ("", f"sftp ls: {server.user}@127.0.0.1: ssh does not say its settings in time\n"
                "hint: see what takes it so long: ssh -G 127.0.0.1\n", 124))
-        number = int(pid.read_text())
-        wait_for(lambda: not Path(f"/proc/{number}").exists(), 10, "the program to be gone")
+        wait_for(is_gone, 10, "the program to be gone")
+        pid.unlink()
+        screen = Terminal([str(CROSH)], home.env, rows=24, columns=100)
+        try:
+            screen.wait(lambda t: t.text().endswith("crosh>"), 60, "the prompt")
+            screen.send(f"sftp ls {server.target}:{there}/\tx")
+            screen.wait(lambda t: t.text().endswith("/x"), 60, "what is typed behind it")
+            wait_for(is_gone, 10, "the program to be gone that Tab has started")
+        finally:
+            screen.close()
     finally:
         (server.ssh / "config").unlink()
 
@@ -378,6 +390,8 @@ def ssh_asks_by_itself():
     try:
         target = by_ssh("IdentitiesOnly yes")
         equal(answer(f"sftp ls {target}", (question, "sesame\r")), (0, f"{question}\nfile"))
+        equal(answer(f"sftp ls {target}", (question, "\x03"), before="trap : INT; "),
+              (130, f"{question}\nsftp ls: interrupted"))
         done = ls(target)
         equal((done.stderr, done.returncode),
               (f"sftp ls: work: ssh: {server.user}@127.0.0.1: Permission denied (publickey).\n"
