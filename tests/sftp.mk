@@ -23,6 +23,11 @@ TESTS += tests/unit/test-sftp
 tests_unit_test_sftp_SOURCES = tests/unit/test-sftp.c
 tests_unit_test_sftp_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_sftp_LDADD = modules/sftp/libsftpio.la $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/test-sftp-dirs
+TESTS += tests/unit/test-sftp-dirs
+tests_unit_test_sftp_dirs_SOURCES = tests/unit/test-sftp-dirs.c
+tests_unit_test_sftp_dirs_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(FUSE_CFLAGS)
+tests_unit_test_sftp_dirs_LDADD = modules/sftp/libsftpfs.la $(CMOCKA_LIBS)
 endif
 
 if ENABLE_FUZZING

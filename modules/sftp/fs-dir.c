@@ -82,6 +82,18 @@ void listing_free(struct listing *listing)
 
 /* ---- Those that are kept; all with the nodes' lock ---- */
 
+/* The listing has become another one. */
+static void count_held(struct node *node)
+{
+    const struct listing *listing = node->listing;
+
+    if (node->holder == NULL)
+        return;
+    node->holder->bytes -= node->held_bytes;
+    node->held_bytes = listing != NULL && listing->is_done ? listing->entries.bytes : 0;
+    node->holder->bytes += node->held_bytes;
+}
+
 static void unhold_first(struct fs *fs)
 {
     struct node *node = fs->dirs.held[fs->dirs.first];
@@ -90,7 +102,7 @@ static void unhold_first(struct fs *fs)
     fs->dirs.count--;
     fs->dirs.bytes -= node->held_bytes;
     node->held_bytes = 0;
-    node->is_held = false;
+    node->holder = NULL;
     node->users--;
     if (node->listing != NULL && node->listing->is_done)
         fs_dir_forget(node);
@@ -121,16 +133,14 @@ static void hold(struct fs *fs, struct node *node)
     struct dirs *dirs = &fs->dirs;
 
     unhold_some(fs, node);
-    if (!node->is_held) {
+    if (node->holder == NULL) {
         if (dirs->count == DIRS_HELD_MAX)
             unhold_first(fs);
         dirs->held[(dirs->first + dirs->count++) % DIRS_HELD_MAX] = node;
-        node->is_held = true;
+        node->holder = dirs;
         node->users++;
     }
-    dirs->bytes -= node->held_bytes;
-    node->held_bytes = node->listing->entries.bytes;
-    dirs->bytes += node->held_bytes;
+    count_held(node);
     while (dirs->bytes > HELD_BYTES_MAX && dirs->held[dirs->first] != node)
         unhold_first(fs);
 }
@@ -148,6 +158,7 @@ void fs_dir_forget(struct node *node)
 {
     put_listing(node->listing);
     node->listing = NULL;
+    count_held(node);
 }
 
 static bool is_fresh(const struct listing *listing)
@@ -161,6 +172,12 @@ static bool is_fresh(const struct listing *listing)
 static int by_name(const void *a, const void *b)
 {
     return strcmp(((const struct sftp_entry *)a)->name, ((const struct sftp_entry *)b)->name);
+}
+
+/* As they are counted when they are read. */
+static size_t entry_bytes(const char *name)
+{
+    return sizeof(struct sftp_entry) + strlen(name) + 1;
 }
 
 /* The first entry whose name is not before that one. */
@@ -230,6 +247,7 @@ static struct sftp_entries *to_change(struct node *node)
     own = malloc(sizeof(*own));
     if (own != NULL) {
         *own = (struct listing){.users = 1, .is_done = true, .until_ms = listing->until_ms};
+        own->entries.bytes = listing->entries.bytes;
         own->entries.entry = calloc(listing->entries.count + 1, sizeof(*own->entries.entry));
     }
     for (size_t i = 0; own != NULL && own->entries.entry != NULL && i < listing->entries.count;
@@ -247,6 +265,7 @@ static struct sftp_entries *to_change(struct node *node)
         own = NULL;
     }
     node->listing = own;
+    count_held(node);
     return own != NULL ? &own->entries : NULL;
 }
 
@@ -270,7 +289,9 @@ void fs_dir_add(struct node *node, const char *name, const struct sftp_attrs *at
         memmove(more + place + 1, more + place, (entries->count - place) * sizeof(*more));
         more[place] = (struct sftp_entry){strdup(name), attrs != NULL ? *attrs : none};
         entries->count++;
+        entries->bytes += entry_bytes(name);
     }
+    count_held(node);
     if (more == NULL || more[place].name == NULL)
         fs_dir_forget(node);
 }
@@ -286,9 +307,11 @@ void fs_dir_remove(struct node *node, const char *name)
     if (!is_at(entries, place, name))
         return;
     free(entries->entry[place].name);
+    entries->bytes -= entry_bytes(name);
     memmove(entries->entry + place, entries->entry + place + 1,
             (entries->count - place - 1) * sizeof(*entries->entry));
     entries->count--;
+    count_held(node);
 }
 
 void fs_dir_set_empty(struct fs *fs, struct node *node)

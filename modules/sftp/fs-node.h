@@ -35,7 +35,7 @@ struct node {
     unsigned int reads;      /* listings of it that are being read */
     int64_t opened_ms;       /* by a reader */
     int64_t settled_ms;      /* it changes, until then at least, more than is noted in a listing */
-    bool is_held;            /* counted among those whose listings are kept */
+    struct dirs *holder;     /* counts it among those whose listings are kept; NULL: it is none */
     size_t held_bytes;       /* of its listing, as counted there */
     struct file *files;      /* open: fs-file.c's */
     struct ahead *ahead;     /* what is read of it before it is opened: fs-ahead.c's */
