@@ -46,6 +46,8 @@ struct sftp_client {
     bool is_left_to_thread; /* which writes all that is queued, as soon as the link takes it */
     int64_t look_again_ms;  /* for what the server may have forgotten */
     int64_t owed_since_ms;  /* when the first of those under way was sent */
+    int64_t passed;         /* of the bytes written, those that the way has taken; when looked at */
+    int64_t passed_ms;      /* when those were seen to become more */
     bool is_closing;
     int error; /* 0, or why it is dead */
     int64_t round_trip_us;

@@ -3,24 +3,27 @@
 
 /*
  * A server that owes an answer and sends nothing at all for the time-out is taken for
- * gone, and so is one whose bytes make no whole answer for so much longer as the slowest link
- * takes for one, one that answers what was asked that much later than another thing, or
- * whose bytes are no protocol. All that was under way then ends with
- * that error, and so does all that is sent later.
+ * gone, unless a slow way still takes what goes to it; and so is one whose bytes make no whole
+ * answer for so much longer as the slowest link takes for one, one that answers what was asked that
+ * much later than another thing, or whose bytes are no protocol. All that was under way then ends
+ * with that error, and so does all that is sent later.
  */
 #include <endian.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/deadline.h"
 #include "modules/sftp/client-internal.h"
 #include "modules/sftp/vigil.h"
 
-/* How often it is looked for an answer that never came among others that did. */
-#define FORGOTTEN_EVERY_MS 1000
+/* How often it is looked for an answer that never came among others that did, and whether what
+ * was written is taken; at most. */
+#define LOOK_EVERY_MS 1000
 /* The slowest link that is not taken for a server that hands out its bytes singly; a second. */
 #define SLOWEST 4096
 /* So many bytes may have to come before the link hands out the first: a packet of SSH. */
@@ -173,25 +176,52 @@ static int64_t whole_due_ms(const struct sftp_client *client)
 }
 
 /*
+ * With the lock: notes whether the way takes what was written. One request may be longer than what
+ * a slow one takes in the whole time-out.
+ */
+static void look_at_way(struct sftp_client *client)
+{
+    int64_t passed = (int64_t)client->sent;
+    int waiting;
+
+    if (ioctl(client->link->fd, SIOCOUTQ, &waiting) < 0)
+        return;
+    passed -= waiting;
+    if (passed > client->passed)
+        client->passed_ms = deadline_now();
+    client->passed = passed;
+}
+
+/*
  * How long the thread may wait, given when the server was heard last. With the lock. It is not
  * woken for what is sent meanwhile: so it looks once in a while when nothing is owed, too.
  */
 static int patience(struct sftp_client *client, int64_t heard_ms)
 {
-    int64_t since = heard_ms > client->owed_since_ms ? heard_ms : client->owed_since_ms;
-    int64_t due = since + client->timeout_ms, whole_due = whole_due_ms(client);
-    int64_t left = (due < whole_due ? due : whole_due) - deadline_now();
+    const int look_every_ms =
+        client->timeout_ms < 4 * LOOK_EVERY_MS ? client->timeout_ms / 4 : LOOK_EVERY_MS;
+    const bool is_much = client->on_its_way > LINK_PIECE;
+    int64_t due = heard_ms > client->owed_since_ms ? heard_ms : client->owed_since_ms;
+    int64_t whole_due = whole_due_ms(client), left;
+    bool is_over = false;
 
     if (client->under_way == 0)
         return client->timeout_ms;
-    if (left > 0 && deadline_now() >= client->look_again_ms) {
-        client->look_again_ms = deadline_in(FORGOTTEN_EVERY_MS);
-        if (is_forgotten(client))
-            left = 0;
+    if (deadline_now() >= client->look_again_ms) {
+        client->look_again_ms = deadline_in(look_every_ms);
+        is_over = is_forgotten(client);
+        if (is_much)
+            look_at_way(client);
     }
-    if (left <= 0)
+    if (is_much && due < client->passed_ms)
+        due = client->passed_ms;
+    due += client->timeout_ms;
+    left = (due < whole_due ? due : whole_due) - deadline_now();
+    if (is_over || left <= 0) {
         client_set_dead(client, -ETIMEDOUT);
-    return left > 0 ? (int)left : 0;
+        return 0;
+    }
+    return is_much && left > look_every_ms ? look_every_ms : (int)left;
 }
 
 static unsigned int under_way(struct sftp_client *client)

@@ -279,6 +279,69 @@ static void a_server_that_forgets_one_request_is_gone(void **state)
     assert_int_equal(close(server), 0);
 }
 
+/* Takes one request by so much at once that it lasts for longer than the time-out; answers it. */
+static void *take_slowly(void *opaque)
+{
+    static uint8_t request[256 * 1024];
+    const int server = *(const int *)opaque;
+    uint8_t status[] = {0, 0, 0, 13, 101, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    size_t size = sizeof(uint32_t), at = 0;
+
+    while (at < size) {
+        ssize_t n = recv(server, request + at, at == 0 ? size : 4096, MSG_WAITALL);
+
+        if (n <= 0)
+            return NULL;
+        if (at == 0)
+            size += (size_t)request[1] << 16 | (size_t)request[2] << 8 | request[3];
+        at += (size_t)n;
+        (void)poll(NULL, 0, 100);
+    }
+    memcpy(status + 5, request + 5, sizeof(uint32_t));
+    return write(server, status, sizeof(status)) == sizeof(status) ? opaque : NULL;
+}
+
+static void a_slow_way_is_no_server_that_is_gone(void **state)
+{
+    static const uint8_t data[200000];
+    struct crosh_error err = {0};
+    struct sftp_client *client;
+    struct sftp_packet packet;
+    struct pollfd dead;
+    uint8_t greeting[9];
+    pthread_t thread;
+    void *answered;
+    int server, error = -ENOENT;
+
+    (void)state;
+    client = client_of(version_3, sizeof(version_3), &server, &err);
+    assert_non_null(client);
+    assert_int_equal(recv(server, greeting, sizeof(greeting), MSG_WAITALL), sizeof(greeting));
+    assert_int_equal(pthread_create(&thread, NULL, take_slowly, &server), 0);
+    sftp_packet_begin(&packet, SFTP_WRITE);
+    sftp_packet_text(&packet, "handle");
+    sftp_packet_u64(&packet, 0);
+    sftp_packet_u32(&packet, sizeof(data));
+    sftp_client_send(client, &packet, data, sizeof(data), on_forgotten, &error);
+    sftp_client_flush(client);
+    assert_int_equal(pthread_join(thread, &answered), 0);
+    assert_non_null(answered);
+    assert_int_equal(sftp_client_state(client), 0);
+    /* One that takes no more than what fits its kernel is. */
+    dead = (struct pollfd){.fd = sftp_client_dead_fd(client), .events = POLLIN};
+    sftp_packet_begin(&packet, SFTP_WRITE);
+    sftp_packet_text(&packet, "handle");
+    sftp_packet_u64(&packet, 0);
+    sftp_packet_u32(&packet, sizeof(data));
+    sftp_client_send(client, &packet, data, sizeof(data), on_forgotten, &error);
+    sftp_client_flush(client);
+    assert_int_equal(poll(&dead, 1, 60000), 1);
+    assert_int_equal(sftp_client_state(client), -ETIMEDOUT);
+    sftp_client_free(client);
+    assert_int_equal(error, -ETIMEDOUT);
+    assert_int_equal(close(server), 0);
+}
+
 /* All that waits, taken by so many bytes at once, as text. */
 static void take_out(struct outgoing *outgoing, size_t at_once, char *text)
 {
@@ -455,6 +518,7 @@ int main(void)
         cmocka_unit_test(what_is_no_server_is_said),
         cmocka_unit_test(answers_to_nothing_end_it),
         cmocka_unit_test(a_server_that_forgets_one_request_is_gone),
+        cmocka_unit_test(a_slow_way_is_no_server_that_is_gone),
         cmocka_unit_test(what_goes_out_keeps_its_order),
         cmocka_unit_test(an_answer_before_the_request_ends_it),
         cmocka_unit_test(what_comes_quickly_is_waited_for_awake),
