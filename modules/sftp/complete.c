@@ -31,7 +31,7 @@
 
 /*
  * Starts "sftp ls": it can be ended whatever it waits for. It has no terminal, so nobody is asked
- * for anything. *out: what it prints.
+ * for anything, nor by a window of ssh's. *out: what it prints.
  */
 static pid_t start_listing(const char *place, bool is_by_ssh, int *out)
 {
@@ -44,14 +44,23 @@ static pid_t start_listing(const char *place, bool is_by_ssh, int *out)
                                 is_by_ssh ? "--" : place,
                                 is_by_ssh ? place : NULL,
                                 NULL};
+    const char *require = getenv("SSH_ASKPASS_REQUIRE");
+    cleanup_free char *before = require != NULL ? strdup(require) : NULL;
     cleanup_close int theirs = -1;
     int fds[2];
+    pid_t pid;
 
     if (pipe2(fds, O_CLOEXEC) < 0)
         return -1;
     *out = fds[0];
     theirs = fds[1];
-    return detached_child(args, theirs);
+    (void)setenv("SSH_ASKPASS_REQUIRE", "never", 1);
+    pid = detached_child(args, theirs);
+    if (before != NULL)
+        (void)setenv("SSH_ASKPASS_REQUIRE", before, 1);
+    else
+        (void)unsetenv("SSH_ASKPASS_REQUIRE");
+    return pid;
 }
 
 /* All that comes in time, parsed; NULL: it is no whole listing. */

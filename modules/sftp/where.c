@@ -37,11 +37,18 @@ static unsigned int take_port(const char **text)
     return (unsigned int)port;
 }
 
-/* What a shell that runs a ProxyCommand with it would obey is no name, nor is an option of ssh's.
+/*
+ * What a shell that runs a ProxyCommand with it would obey is no name, nor is an option of ssh's,
+ * or what a terminal would obey.
  */
-static bool is_user(const char *name)
+static bool is_name(const char *name, const char *refused)
 {
-    return name[0] != '\0' && name[0] != '-' && strpbrk(name, "'`\"\\;&<>|(){}\n") == NULL;
+    for (const char *at = name; *at != '\0'; at++) {
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            return false;
+    }
+    return name[0] != '\0' && name[0] != '-' && strpbrk(name, "'`\"\\;&<>|(){}") == NULL &&
+           strpbrk(name, refused) == NULL;
 }
 
 /* [USER@]HOST[:PORT], up to one of the characters of the path's beginning. The rest, or NULL. */
@@ -53,7 +60,7 @@ static const char *take_host(struct sftp_where *where, const char *text)
     /* The last one: names of users, as those of other domains, have it too. */
     if (at != NULL) {
         where->user = strndup(text, (size_t)(at - text));
-        if (where->user == NULL || !is_user(where->user))
+        if (where->user == NULL || !is_name(where->user, ""))
             return NULL;
         text = at + 1;
     }
@@ -70,8 +77,8 @@ static const char *take_host(struct sftp_where *where, const char *text)
         where->host = strndup(text, length);
         text += length;
     }
-    /* A name that begins with a dash would be an option to ssh's helpers. */
-    if (where->host == NULL || length == 0 || where->host[0] == '-')
+    /* A mount's directory has the name of the host. */
+    if (where->host == NULL || where->host[0] == '.' || !is_name(where->host, "/ $"))
         return NULL;
     if (*text == ':') {
         const char *port = text + 1;

@@ -13,6 +13,7 @@ from server import SSHD, end, need_mounts, two_ends
 
 home = server = None
 there = None
+TAB = "\t"
 
 
 def set_up():
@@ -151,11 +152,18 @@ def a_users_name_may_have_what_is_in_names():
     equal(done.returncode, 5)
     contains(done.stderr, "sftp ls: jane@corp@127.0.0.1: 127.0.0.1 lets nobody in")
     # Nothing that a shell or ssh would obey.
-    for name in ("-oProxyCommand=x", "$(true)", "a`true`", "a;true", "a|true", "a'b", ""):
+    for name in ("-oProxyCommand=x", "$(true)", "a`true`", "a;true", "a|true", "a'b", "a\tb", ""):
         done = home.run("sftp", "ls", "--", f"{name}@127.0.0.1:/")
         equal((done.stderr, done.returncode),
-              (f"sftp ls: '{name}@127.0.0.1:/' names no place: that is no host\n"
+              (f"sftp ls: '{name.replace(TAB, '?')}@127.0.0.1:/' names no place: that is no host\n"
                "hint: VM[:PATH], VM/CONTAINER[:PATH] or USER@HOST[:PORT][:PATH]\n", 2))
+    # Nor a directory elsewhere than in ~/crosh.
+    for name in ("[a/../../up]", "[$(true)]", "[a b]", "..", "[-x]"):
+        done = home.run("sftp", "mount", "--", f"me@{name}:/")
+        equal((done.stderr, done.returncode),
+              (f"sftp mount: 'me@{name}:/' names no place: that is no host\n"
+               "hint: VM[:PATH], VM/CONTAINER[:PATH] or USER@HOST[:PORT][:PATH]\n", 2))
+    equal((home.path / "crosh").exists(), False)
 
 
 def settings(*changes):
@@ -360,7 +368,8 @@ def settings_that_take_for_ever_are_not_waited_for():
     def is_gone():
         return not Path(f"/proc/{int(pid.read_text())}").exists()
 
-    (server.ssh / "config").write_text(f'Match exec "echo $$ >{pid}; exec sleep 30"\n  User nobody\n')
+    (server.ssh / "config").write_text(
+        f'Match exec "echo $SSH_ASKPASS_REQUIRE >{home.path}/require; echo $$ >{pid}; exec sleep 30"\n  User nobody\n')
     try:
         done = home.run("-c", f"sftp ls --timeout 1 {server.target}:{there}")
         equal((done.stdout, done.stderr, done.returncode),
@@ -371,9 +380,11 @@ def settings_that_take_for_ever_are_not_waited_for():
         screen = Terminal([str(CROSH)], home.env, rows=24, columns=100)
         try:
             screen.wait(lambda t: t.text().endswith("crosh>"), 60, "the prompt")
-            screen.send(f"sftp ls {server.target}:{there}/\tx")
+            screen.send(f"sftp ls {server.target}:{there}/{TAB}x")
             screen.wait(lambda t: t.text().endswith("/x"), 60, "what is typed behind it")
             wait_for(is_gone, 10, "the program to be gone that Tab has started")
+            # Nor does a window ask for anything meanwhile.
+            equal((home.path / "require").read_text(), "never\n")
         finally:
             screen.close()
     finally:
