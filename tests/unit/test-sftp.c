@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
@@ -288,7 +289,7 @@ static void *take_slowly(void *opaque)
     size_t size = sizeof(uint32_t), at = 0;
 
     while (at < size) {
-        ssize_t n = recv(server, request + at, at == 0 ? size : 4096, MSG_WAITALL);
+        ssize_t n = recv(server, request + at, size - at < 4096 ? size - at : 4096, MSG_WAITALL);
 
         if (n <= 0)
             return NULL;
@@ -316,6 +317,9 @@ static void a_slow_way_is_no_server_that_is_gone(void **state)
     (void)state;
     client = client_of(version_3, sizeof(version_3), &server, &err);
     assert_non_null(client);
+    assert_int_equal(setsockopt(server, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = 20},
+                                sizeof(struct timeval)),
+                     0);
     assert_int_equal(recv(server, greeting, sizeof(greeting), MSG_WAITALL), sizeof(greeting));
     assert_int_equal(pthread_create(&thread, NULL, take_slowly, &server), 0);
     sftp_packet_begin(&packet, SFTP_WRITE);
