@@ -177,9 +177,9 @@ static int64_t whole_due_ms(const struct sftp_client *client)
 
 /*
  * With the lock: notes whether the way takes what was written. One request may be longer than what
- * a slow one takes in the whole time-out.
+ * a slow one takes in the whole time-out. What it took long ago, when nobody looked, says nothing.
  */
-static void look_at_way(struct sftp_client *client)
+static void look_at_way(struct sftp_client *client, bool has_looked)
 {
     int64_t passed = (int64_t)client->sent;
     int waiting;
@@ -187,7 +187,7 @@ static void look_at_way(struct sftp_client *client)
     if (ioctl(client->link->fd, SIOCOUTQ, &waiting) < 0)
         return;
     passed -= waiting;
-    if (passed > client->passed)
+    if (has_looked && passed > client->passed)
         client->passed_ms = deadline_now();
     client->passed = passed;
 }
@@ -208,10 +208,12 @@ static int patience(struct sftp_client *client, int64_t heard_ms)
     if (client->under_way == 0)
         return client->timeout_ms;
     if (deadline_now() >= client->look_again_ms) {
+        const bool has_looked = deadline_now() < client->look_again_ms + look_every_ms;
+
         client->look_again_ms = deadline_in(look_every_ms);
         is_over = is_forgotten(client);
         if (is_much)
-            look_at_way(client);
+            look_at_way(client, has_looked);
     }
     if (is_much && due < client->passed_ms)
         due = client->passed_ms;
