@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -138,6 +139,7 @@ static int read_one(const char *state, struct mount *mount)
     cleanup_free char *info_path = path_of(state, "info.json");
     cleanup_close int lock = -1;
     bool is_served, is_made;
+    struct stat st;
     json_t *info;
 
     if (lock_path == NULL || info_path == NULL)
@@ -152,6 +154,8 @@ static int read_one(const char *state, struct mount *mount)
     lock = open(lock_path, O_RDWR | O_CLOEXEC);
     is_served = lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
     mount->is_mounted = mount->directory != NULL && is_mounted(mount->directory);
+    if (is_served && fstat(lock, &st) == 0)
+        mount->made_us = (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000;
     if (is_served && mount->target != NULL && mount->directory != NULL)
         return 1;
     if (is_served)
@@ -188,7 +192,10 @@ void mounts_fini(struct mounts *mounts)
 
 static int by_directory(const void *a, const void *b)
 {
-    return strcmp(((const struct mount *)a)->directory, ((const struct mount *)b)->directory);
+    const struct mount *one = a, *other = b;
+    int r = strcmp(one->directory, other->directory);
+
+    return r != 0 ? r : (one->made_us > other->made_us) - (one->made_us < other->made_us);
 }
 
 int mounts_read(struct mounts *mounts, struct crosh_error *err)
@@ -231,6 +238,11 @@ int mounts_read(struct mounts *mounts, struct crosh_error *err)
     }
     if (mounts->count > 1)
         qsort(mounts->mount, mounts->count, sizeof(*mounts->mount), by_directory);
+    /* What is there now is what was mounted last; programs still have the others. */
+    for (size_t i = 0; i + 1 < mounts->count; i++) {
+        if (strcmp(mounts->mount[i].directory, mounts->mount[i + 1].directory) == 0)
+            mounts->mount[i].is_mounted = false;
+    }
     return 0;
 }
 

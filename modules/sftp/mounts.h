@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include <crosh/error.h>
@@ -15,6 +16,7 @@ struct mount {
     char *target, *directory;
     char *vm;        /* with whose stop it ends; NULL: with none */
     bool is_mounted; /* false: only programs that were busy in it still have it */
+    int64_t made_us; /* when, by the clock on the wall */
 };
 
 struct mounts {

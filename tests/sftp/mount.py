@@ -541,6 +541,31 @@ def a_busy_mount_is_unmounted():
 
 
 @case
+def what_is_mounted_again_where_one_is_busy_ends_alone():
+    again, files = make("again"), []
+    (there / "held").touch()
+    try:
+        for _ in range(4):
+            equal(mount(directory=again).returncode, 0)
+            # pylint: disable-next=consider-using-with
+            files.append(open(again / "held", "rb", buffering=0))
+            equal(umount(again).returncode, 0)
+        equal(mount(directory=again).returncode, 0)
+        entries = json.loads(home.run("-c", "sftp list --json").stdout)
+        equal([e["state"] for e in entries if e["directory"] == str(again)],
+              ["unmounted, but busy"] * 4 + ["connected"])
+        done = home.run("-c", f"sftp umount --timeout 30 {again}")
+        equal((done.stdout, done.stderr, done.returncode), ("", "", 0))
+        equal(os.path.ismount(again), False)
+    finally:
+        for file in files:
+            file.close()
+    wait_for(lambda: len(json.loads(home.run("-c", "sftp list --json").stdout)) == 1, 60,
+             "their processes to end")
+    (there / "held").unlink()
+
+
+@case
 def a_killed_mount_is_cleaned_up():
     dead = make("dead")
     equal(mount(directory=dead).returncode, 0)
