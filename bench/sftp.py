@@ -193,7 +193,10 @@ class Bench:
         """Seconds of the processor that the mount has taken."""
         ticks = 0
         for process in self.processes:
-            fields = (process / "stat").read_text().rsplit(")", 1)[1].split()
+            try:
+                fields = (process / "stat").read_text().rsplit(")", 1)[1].split()
+            except OSError:  # it has only started the one that serves
+                continue
             ticks += int(fields[11]) + int(fields[12])
         return ticks / os.sysconf("SC_CLK_TCK")
 
