@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Mounts whose files change at the server meanwhile, and files that several have open at once."""
 
-import errno
 import fcntl
 import hashlib
 import json
@@ -14,8 +13,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from harness import Home, Skip, case, equal, main, wait_for
-from server import Server, need_mounts
+from harness import Skip, case, equal, main, wait_for
+from server import end, need_mounts, refused, two_ends
 
 home = server = None
 there = here = None  # the same directory, at the server and in the mount
@@ -34,11 +33,7 @@ def mounts():
 def set_up():
     global home, server, there, here
     need_mounts()
-    home = Home()
-    server = Server(home)
-    there, here = home.path / "there", home.path / "here"
-    there.mkdir()
-    here.mkdir()
+    home, server, there, here = two_ends()
     mount(here, there, "--cache 1")
 
 
@@ -47,24 +42,13 @@ def tear_down():
         return
     for entry in mounts():
         home.run("-c", f"sftp umount {entry['directory']}")
-    if server is not None:
-        server.stop()
-    home.close()
+    end(home, server)
 
 
 def is_there(name):
     """What the mount believes of names is a second old at most."""
     wait_for((here / name).exists, 60, name)
     return here / name
-
-
-def refused(work):
-    """The error's name; "" when there is none."""
-    try:
-        work()
-    except OSError as problem:
-        return errno.errorcode[problem.errno]
-    return ""
 
 
 # ---- At the server ----

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A real sshd on the loopback for the sftp tests, with keys of its own."""
 
+import errno
 import os
 import pwd
 import queue
@@ -222,6 +223,15 @@ class Server:
             except ProcessLookupError:
                 pass
         self.process = None
+
+
+def refused(work):
+    """The error's name; "" when there is none."""
+    try:
+        work()
+    except OSError as problem:
+        return errno.errorcode[problem.errno]
+    return ""
 
 
 def need_mounts(*programs):

@@ -3,7 +3,6 @@
 
 import concurrent.futures
 import contextlib
-import errno
 import json
 import os
 import shutil
@@ -13,7 +12,7 @@ import stat
 from pathlib import Path
 
 from harness import Skip, case, equal, main, wait_for
-from server import SUBSYSTEM, FarAway, end, need_mounts, two_ends
+from server import SUBSYSTEM, FarAway, end, need_mounts, refused, two_ends
 
 MODELESS = Path(os.environ["top_srcdir"]).resolve() / "tests" / "sftp" / "modeless-server.py"
 SFTP_SERVER = Path("/usr/lib/openssh/sftp-server")
@@ -53,15 +52,6 @@ def told(key, place=None):
 def lost():
     """Bytes that the mount tells were lost."""
     return told("lost_write_bytes")
-
-
-def refused(work):
-    """The error's name; "" when there is none."""
-    try:
-        work()
-    except OSError as problem:
-        return errno.errorcode[problem.errno]
-    return ""
 
 
 @contextlib.contextmanager
